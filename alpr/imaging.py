@@ -1,0 +1,130 @@
+"""All preparation of images: reading, letterboxing and rectifying. Networks take what this file gives, as uint8."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from alpr.geometry import Letterbox, homography, pixel_centre_matrix, plate_height, plate_width
+from alpr.records import FloatArray, ImageArray
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+GREY = 128
+"""The value of padding, as in SCRFD's crops."""
+MAX_PIXELS = 200_000_000
+
+
+class UnreadableImage(ValueError):
+    """An image that cannot be read; the sentence names it and says why."""
+
+
+def read_image(source: str | os.PathLike[str] | bytes | ImageArray, name: str | None = None) -> ImageArray:
+    """An image as (H, W, 3) uint8 BGR from a path, the bytes of a file, or an array (grey, BGR, BGRA; 8 or 16 bit).
+
+    Raises:
+        UnreadableImage: a missing, empty, truncated or damaged file, or an array of another shape or type.
+    """
+    if isinstance(source, np.ndarray):
+        return _as_bgr(source, name or "the array")
+    if isinstance(source, bytes):
+        name, data = name or f"the image of {len(source)} bytes", source
+    else:
+        name = name or str(source)
+        try:
+            data = Path(source).read_bytes()
+        except OSError as error:
+            raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
+    if not data:
+        raise UnreadableImage(f"{name} is empty.")
+    _refuse_truncated(data, name)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # more pixels than OpenCV's own limit
+        raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
+    if image is None:
+        raise UnreadableImage(f"{name} is no image that OpenCV can decode (it starts with {data[:8]!r}).")
+    return _as_bgr(image, name)
+
+
+def _as_bgr(image: np.ndarray, name: str) -> ImageArray:
+    if image.ndim not in (2, 3) or 0 in image.shape or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        raise UnreadableImage(f"{name} has shape {image.shape}; expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).")
+    if image.shape[0] * image.shape[1] > MAX_PIXELS:
+        raise UnreadableImage(f"{name} has {image.shape[1]}x{image.shape[0]} px; at most {MAX_PIXELS} px are read.")
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise UnreadableImage(f"{name} holds {image.dtype} values; expected uint8 or uint16.")
+    if image.ndim == 2 or image.shape[2] == 1:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    if image.shape[2] == 4:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), dtype=np.uint8)
+    return image
+
+
+def _refuse_truncated(data: bytes, name: str) -> None:
+    """OpenCV fills the missing part of a truncated JPEG with grey and says nothing; such a file must not pass."""
+    if data[:2] == b"\xff\xd8":
+        position = 2
+        while position + 4 <= len(data) and data[position] == 0xFF:
+            if data[position + 1] == 0xFF:  # a fill byte
+                position += 1
+                continue
+            if data[position + 1] == 0xDA:  # start of scan: from here on FF D9 can only be the end of the image
+                if data.find(b"\xff\xd9", position) < 0:
+                    raise UnreadableImage(f"{name} is a truncated JPEG: its end marker is missing.")
+                return
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        raise UnreadableImage(f"{name} is a truncated JPEG: it ends before its picture begins.")
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in data[-64:]:
+        raise UnreadableImage(f"{name} is a truncated PNG: its end chunk is missing.")
+
+
+def letterbox(image: ImageArray, long_side: int, multiple: int = 32) -> tuple[ImageArray, Letterbox]:
+    """An image fitted into a network input, (h, w, 3) uint8, and the mapping back; no square."""
+    box = Letterbox.fit((image.shape[0], image.shape[1]), long_side, multiple)
+    canvas = np.full((*box.size, 3), GREY, np.uint8)
+    shrinks = box.inner[0] < image.shape[0]
+    cv2.resize(
+        image,
+        (box.inner[1], box.inner[0]),
+        dst=canvas[: box.inner[0], : box.inner[1]],
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
+    return canvas, box
+
+
+def rectify(image: ImageArray, corners: FloatArray, size: tuple[int, int], margin: float = 0.0) -> ImageArray:
+    """The plate inside four corners as an upright crop (h, w, 3) uint8.
+
+    Args:
+        corners: (4, 2) px, top left first, clockwise as the text is read.
+        size: (height, width) of the crop in px.
+        margin: the fraction of the crop's height and width left around the plate on every side.
+
+    Raises:
+        ValueError: corners from which no homography can be made.
+    """
+    height, width = size
+    # A warp samples four pixels: a plate much larger than its crop is warped larger and then averaged down.
+    step = min(8, max(1, int(max(plate_height(corners) / height, plate_width(corners) / width))))
+    h, w = height * step, width * step
+    x, y = margin * w, margin * h
+    target = np.array([[x, y], [w - x, y], [w - x, h - y], [x, h - y]], np.float32)
+    matrix = pixel_centre_matrix(homography(corners, target))
+    crop = cv2.warpPerspective(image, matrix, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if step > 1:
+        crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def resize_crop(crop: ImageArray, size: tuple[int, int]) -> ImageArray:
+    """A ready-made crop stretched to the recogniser's (height, width)."""
+    shrinks = crop.shape[0] >= size[0] and crop.shape[1] >= size[1]
+    return np.asarray(
+        cv2.resize(crop, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR),
+        dtype=np.uint8,
+    )

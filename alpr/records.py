@@ -1,0 +1,68 @@
+"""The vocabulary of the domain: what a labelled plate, a scene, a detection and a reading are.
+
+Conventions, stated once for the whole project:
+
+* Points are (x, y) in pixels, continuous, with the origin at the image's top left *edge*; the centre of the
+  first pixel is (0.5, 0.5).
+* Corners are (4, 2): top left, top right, bottom right, bottom left **as the text is read**.
+* Boxes are (x1, y1, x2, y2).
+* Sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+ImageArray = npt.NDArray[np.uint8]
+"""An image as OpenCV holds it: (H, W, 3) uint8, BGR."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """One labelled plate. What is not known is None; a plate has at least a box, corners or a text."""
+
+    text: str | None = None
+    corners: FloatArray | None = None  # (4, 2) float32
+    box: FloatArray | None = None  # (4,) float32
+    country: str | None = None  # ISO 3166 alpha-2
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One photograph with every labelled plate in it; no plate means known to be empty."""
+
+    image: Path
+    plates: tuple[Plate, ...]
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One plate that the detector found, in pixels of the image it was given."""
+
+    corners: FloatArray  # (4, 2) float32
+    box: FloatArray  # (4,) float32
+    score: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the recogniser read in one crop."""
+
+    text: str
+    score: float  # 0..1: the product of the slots' probabilities, the padding slots that end the text included
+    characters: tuple[float, ...]  # one probability per printed character
+
+
+@dataclass(frozen=True, slots=True)
+class PlateReading:
+    """A detected plate with its text."""
+
+    detection: Detection
+    reading: Reading
