@@ -1,0 +1,86 @@
+"""Which sample is drawn when: a pure function of (seed, step), so that a run resumes exactly at any step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+class SampleKey(NamedTuple):
+    """One draw: which source, which of its items, and the number that seeds its augmentation."""
+
+    source: int
+    item: int
+    draw: int
+
+    def generator(self, seed: int) -> np.random.Generator:
+        """The sample's own generator; workers and their number change nothing."""
+        return np.random.default_rng((seed, self.source, self.draw))
+
+
+class StepSampler(Sampler[list[SampleKey]]):
+    """Batches for one epoch of training, from wherever training stands.
+
+    Source k gives `counts[k]` samples to every batch. Finite sources go round in a new order each time; a source of
+    size None makes its items from the draw's generator. Epochs are a number of steps; they need not be a pass.
+
+    Args:
+        sizes: items per source, or None.
+        counts: samples per source in each process's batch.
+        steps_per_epoch: steps between two validations.
+        first_step: gives the number of steps already taken whenever an epoch begins.
+        rank, world: this process and the number of processes.
+
+    Raises:
+        ValueError: no sample at all in a batch, or an empty source that is drawn from.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int | None],
+        counts: Sequence[int],
+        steps_per_epoch: int,
+        seed: int,
+        first_step: Callable[[], int] = lambda: 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if sum(counts) < 1 or steps_per_epoch < 1:
+            raise ValueError(f"A batch of {sum(counts)} samples and {steps_per_epoch} steps per epoch; expected >= 1.")
+        for k, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+            if count and size == 0:
+                raise ValueError(f"Source {k} is empty, but {count} samples of every batch come from it.")
+        self.sizes, self.counts = tuple(sizes), tuple(counts)
+        self.steps_per_epoch = steps_per_epoch
+        self.seed, self.first_step, self.rank, self.world = seed, first_step, rank, world
+        self._orders: dict[tuple[int, int], np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        first = self.first_step()
+        last = (first // self.steps_per_epoch + 1) * self.steps_per_epoch
+        for step in range(first, last):
+            yield self.batch(step)
+
+    def batch(self, step: int) -> list[SampleKey]:
+        """The keys of one step, in the order of the sources."""
+        keys = []
+        for source, (size, count) in enumerate(zip(self.sizes, self.counts, strict=True)):
+            start = (step * self.world + self.rank) * count
+            for draw in range(start, start + count):
+                item = 0 if size is None else int(self._order(source, draw // size)[draw % size])
+                keys.append(SampleKey(source, item, draw))
+        return keys
+
+    def _order(self, source: int, lap: int) -> np.ndarray:
+        key = (source, lap)
+        if key not in self._orders:
+            for old in [k for k in self._orders if k[0] == source and k[1] < lap - 1]:
+                del self._orders[old]
+            self._orders[key] = np.random.default_rng((self.seed, source, lap)).permutation(self.sizes[source] or 0)
+        return self._orders[key]

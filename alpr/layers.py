@@ -1,0 +1,74 @@
+"""Network blocks that both tasks use."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def conv_norm_act(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Module:
+    """Convolution, batch normalisation, ReLU: (B, C_in, H, W) -> (B, C_out, H / stride, W / stride)."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def depthwise_separable(channels_in: int, channels_out: int, stride: int = 1) -> nn.Module:
+    """The MobileNetV1 block: a depthwise 3x3 and a pointwise convolution, each with norm and ReLU."""
+    return nn.Sequential(
+        conv_norm_act(channels_in, channels_in, 3, stride, groups=channels_in),
+        conv_norm_act(channels_in, channels_out, 1),
+    )
+
+
+def normalised_input(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """uint8 (B, H, W, 3) BGR, as OpenCV gives it, to RGB (B, 3, H, W) in -1..1.
+
+    It is the first operation of every network, so that no caller can normalise otherwise.
+    """
+    rgb = images.flip(-1).permute(0, 3, 1, 2)
+    return (rgb.to(dtype) - 127.5) / 127.5
+
+
+class FeedForward(nn.Sequential):
+    """The two linear layers of a transformer block: (..., D) -> (..., D)."""
+
+    def __init__(self, width: int, ratio: float, dropout: float) -> None:
+        hidden = int(width * ratio)
+        super().__init__(
+            nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width), nn.Dropout(dropout)
+        )
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries (B, L, D) over a memory (B, T, D), with an optional bias (L, T): (B, L, D)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"The width {width} is not a multiple of the {heads} heads.")
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, queries: Tensor, memory: Tensor, bias: Tensor | None = None) -> Tensor:
+        b, length, width = queries.shape
+        tokens = memory.shape[1]
+        q = self.query(queries).view(b, length, self.heads, -1).transpose(1, 2)  # (B, heads, L, D / heads)
+        k, v = self.key_value(memory).view(b, tokens, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mask = None if bias is None else bias.to(q.dtype)
+        attended = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        joined: Tensor = self.dropout(self.output(attended.transpose(1, 2).reshape(b, length, width)))
+        return joined
+
+
+def initialise_transformer(module: nn.Module) -> None:
+    """Truncated normal weights of deviation 0.02 and zero biases for linear layers, as in ViT."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,51 @@
+"""What the slots and the CTC head learn of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alpr.charset import PAD, Charset
+from alpr.records import ImageArray
+
+
+class RecognitionBatch(NamedTuple):
+    """B crops with their texts."""
+
+    crops: Tensor  # (B, H, W, 3) uint8 BGR
+    slots: Tensor  # (B, L) int64, padded with PAD
+
+
+def recognition_batch(
+    crops: Sequence[ImageArray], texts: Sequence[str], charset: Charset, slots: int
+) -> RecognitionBatch:
+    """One batch from crops of equal size and their texts.
+
+    Raises:
+        ValueError: a text that is empty, longer than the slots, or has a character outside the alphabet.
+    """
+    ids = [charset.encode_padded(text, slots) for text in texts]
+    return RecognitionBatch(torch.from_numpy(np.stack(crops)), torch.tensor(ids, dtype=torch.int64))
+
+
+def text_lengths(slots: Tensor) -> Tensor:
+    """The number of characters of each padded text: (B, L) -> (B,)."""
+    return (slots != PAD).sum(-1)
+
+
+def marginal_entropy(texts: Sequence[str], charset: Charset, slots: int) -> float:
+    """The mean entropy per slot of the labels' own distribution, in nats.
+
+    A loss that stays there has learnt the frequencies of the characters and nothing of the images.
+    """
+    counts = np.zeros((slots, len(charset)))
+    for text in texts:
+        for slot, symbol in enumerate(charset.encode_padded(text, slots)):
+            counts[slot, symbol] += 1
+    shares = counts / max(1, len(texts))
+    terms = np.where(shares > 0, -shares * np.log(np.maximum(shares, 1e-12)), 0)
+    return float(terms.sum(1).mean())
