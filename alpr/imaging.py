@@ -15,6 +15,8 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 GREY = 128
 """The value of padding, as in SCRFD's crops."""
 MAX_PIXELS = 200_000_000
+WARP_LIMIT_PX = 32766
+"""OpenCV warps no image with a longer side."""
 
 
 class UnreadableImage(ValueError):
@@ -109,6 +111,8 @@ def rectify(image: ImageArray, corners: FloatArray, size: tuple[int, int], margi
         ValueError: corners from which no homography can be made.
     """
     height, width = size
+    if max(image.shape[:2]) > WARP_LIMIT_PX:
+        image, corners = _cut_around(image, corners)
     # A warp samples four pixels: a plate much larger than its crop is warped larger and then averaged down.
     step = min(8, max(1, int(max(plate_height(corners) / height, plate_width(corners) / width))))
     h, w = height * step, width * step
@@ -119,6 +123,17 @@ def rectify(image: ImageArray, corners: FloatArray, size: tuple[int, int], margi
     if step > 1:
         crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(crop, dtype=np.uint8)
+
+
+def _cut_around(image: ImageArray, corners: FloatArray) -> tuple[ImageArray, FloatArray]:
+    """The part of a very large image that holds the plate and as much again on every side, and the corners in it."""
+    limits = np.array([image.shape[1], image.shape[0]])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    reach = high - low + 1
+    x1, y1 = np.clip(np.floor(low - reach), 0, limits - 1).astype(int)
+    x2, y2 = np.clip(np.ceil(high + reach), 1, limits).astype(int)
+    x2, y2 = min(max(x2, x1 + 1), x1 + WARP_LIMIT_PX), min(max(y2, y1 + 1), y1 + WARP_LIMIT_PX)
+    return image[y1:y2, x1:x2], corners - np.array([x1, y1], dtype=np.float32)
 
 
 def resize_crop(crop: ImageArray, size: tuple[int, int]) -> ImageArray:
