@@ -15,26 +15,16 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 GREY = 128
 """The value of padding, as in SCRFD's crops."""
 MAX_PIXELS = 200_000_000
-_DECODE_FLAGS = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
+WARP_LIMIT_PX = 32766
+"""OpenCV warps no image with a longer side."""
 
 
 class UnreadableImage(ValueError):
     """An image that cannot be read; the sentence names it and says why."""
 
 
-def read_image(
-    source: str | os.PathLike[str] | bytes | ImageArray, name: str | None = None, reduction: int = 1
-) -> ImageArray:
+def read_image(source: str | os.PathLike[str] | bytes | ImageArray, name: str | None = None) -> ImageArray:
     """An image as (H, W, 3) uint8 BGR from a path, the bytes of a file, or an array (grey, BGR, BGRA; 8 or 16 bit).
-
-    Args:
-        name: what to call the image in errors.
-        reduction: 1, 2, 4 or 8: files are decoded at this fraction of their size, which is faster for JPEG.
 
     Raises:
         UnreadableImage: a missing, empty, truncated or damaged file, or an array of another shape or type.
@@ -53,7 +43,7 @@ def read_image(
         raise UnreadableImage(f"{name} is empty.")
     _refuse_truncated(data, name)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _DECODE_FLAGS[reduction])
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # more pixels than OpenCV's own limit
         raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
     if image is None:
@@ -121,6 +111,8 @@ def rectify(image: ImageArray, corners: FloatArray, size: tuple[int, int], margi
         ValueError: corners from which no homography can be made.
     """
     height, width = size
+    if max(image.shape[:2]) > WARP_LIMIT_PX:
+        image, corners = _cut_around(image, corners)
     # A warp samples four pixels: a plate much larger than its crop is warped larger and then averaged down.
     step = min(8, max(1, int(max(plate_height(corners) / height, plate_width(corners) / width))))
     h, w = height * step, width * step
@@ -131,6 +123,17 @@ def rectify(image: ImageArray, corners: FloatArray, size: tuple[int, int], margi
     if step > 1:
         crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(crop, dtype=np.uint8)
+
+
+def _cut_around(image: ImageArray, corners: FloatArray) -> tuple[ImageArray, FloatArray]:
+    """The part of a very large image that holds the plate and as much again on every side, and the corners in it."""
+    limits = np.array([image.shape[1], image.shape[0]])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    reach = high - low + 1
+    x1, y1 = np.clip(np.floor(low - reach), 0, limits - 1).astype(int)
+    x2, y2 = np.clip(np.ceil(high + reach), 1, limits).astype(int)
+    x2, y2 = min(max(x2, x1 + 1), x1 + WARP_LIMIT_PX), min(max(y2, y1 + 1), y1 + WARP_LIMIT_PX)
+    return image[y1:y2, x1:x2], corners - np.array([x1, y1], dtype=np.float32)
 
 
 def resize_crop(crop: ImageArray, size: tuple[int, int]) -> ImageArray:

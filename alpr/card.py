@@ -1,0 +1,412 @@
+"""The model card: everything that must travel with a bundle's weight files, as `card.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alpr.charset import Charset
+from alpr.country import CountryPack
+
+FORMAT = 1
+CARD_FILE = "card.json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_T = TypeVar("_T")
+
+
+class CardError(ValueError):
+    """A card, or a file it vouches for, that cannot be trusted; the sentence names the file and the key."""
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """What a detector needs around its network.
+
+    Attributes:
+        input_px: the long side of the network input, a multiple of `multiple`.
+        multiple: both sides of the network input are padded to it.
+        score_threshold: a candidate below it is dropped, 0..1.
+        nms_iou: of two candidates that overlap by more, the better one stays, 0..1.
+        max_plates: the most plates returned for an image.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    input_px: int = 448
+    multiple: int = 32
+    score_threshold: float = 0.3
+    nms_iou: float = 0.45
+    max_plates: int = 50
+
+    def __post_init__(self) -> None:
+        _expect(self.multiple >= 1, "multiple", self.multiple, "at least 1")
+        _expect(
+            self.input_px >= self.multiple and self.input_px % self.multiple == 0,
+            "input_px",
+            self.input_px,
+            f"a multiple of {self.multiple}",
+        )
+        _expect(0 <= self.score_threshold <= 1, "score_threshold", self.score_threshold, "0 to 1")
+        _expect(0 <= self.nms_iou <= 1, "nms_iou", self.nms_iou, "0 to 1")
+        _expect(self.max_plates >= 1, "max_plates", self.max_plates, "at least 1")
+
+
+@dataclass(frozen=True)
+class RecogniserSettings:
+    """What a recogniser needs around its network.
+
+    Attributes:
+        size: (height, width) of the crop in px.
+        margin: the fraction of the crop's height and width left around a rectified plate on every side.
+        slots: the number of character slots L.
+        temperature: the logits are divided by it before the softmax (calibration).
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    size: tuple[int, int] = (48, 192)
+    margin: float = 0.04
+    slots: int = 8
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        _expect(len(self.size) == 2 and min(self.size) >= 1, "size", self.size, "[height, width], at least 1 px each")
+        _expect(0 <= self.margin < 0.5, "margin", self.margin, "0 to below 0.5")
+        _expect(self.slots >= 1, "slots", self.slots, "at least 1")
+        _expect(0 < self.temperature < math.inf, "temperature", self.temperature, "a number above 0")
+
+
+def _expect(holds: bool, key: str, found: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{key} is {found!r}; expected {expected}.")
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of the bundle: its plain name and the SHA-256 of its bytes, in hexadecimal."""
+
+    file: str
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> WeightFile:
+        """The entry for a file that exists.
+
+        Raises:
+            OSError: a file that cannot be read.
+        """
+        return cls(path.name, file_sha256(path))
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A manifest that the weights were trained or measured on."""
+
+    name: str
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """The run that made a network: its name, its seed and its resolved config as plain values."""
+
+    name: str
+    seed: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A bundle's card.
+
+    Attributes:
+        created: ISO 8601, UTC.
+        alpr: the version of this package that wrote the bundle.
+        commit: the commit of the source that wrote it; None where it is not known.
+        alphabet: the recogniser's symbols in the order of its class ids; it holds the pack's whole alphabet.
+        metrics: plain values, as measured.
+    """
+
+    name: str
+    created: str
+    alpr: str
+    commit: str | None
+    country: CountryPack
+    detector: DetectorSettings
+    detector_file: WeightFile
+    recogniser: RecogniserSettings
+    recogniser_file: WeightFile
+    alphabet: str
+    data: tuple[DataSource, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    training: tuple[TrainingRun, ...] = ()
+
+    @property
+    def charset(self) -> Charset:
+        """The recogniser's symbols and ids."""
+        return Charset(self.alphabet)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values as they stand in card.json."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "created": self.created,
+            "alpr": self.alpr,
+            "commit": self.commit,
+            "country": self.country.to_dict(),
+            "detector": {**asdict(self.detector_file), "settings": asdict(self.detector)},
+            "recogniser": {
+                **asdict(self.recogniser_file),
+                "alphabet": self.alphabet,
+                "settings": asdict(self.recogniser),
+            },
+            "data": [asdict(source) for source in self.data],
+            "metrics": dict(self.metrics),
+            "training": [asdict(run) for run in self.training],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any, source: str = CARD_FILE) -> ModelCard:
+        """A checked card from plain values.
+
+        Raises:
+            CardError: a missing, unknown or wrong entry; the sentence names the source, the key and what is expected.
+        """
+        card = _Entry(data, source, "")
+        version = card.take("format", int)
+        if version != FORMAT:
+            raise CardError(f"{source}: format is {version}; this version of alpr reads format {FORMAT}.")
+        card.only(_CARD_KEYS)
+        detector = card.entry("detector", ("file", "sha256", "settings"))
+        recogniser = card.entry("recogniser", ("file", "sha256", "alphabet", "settings"))
+        result = cls(
+            name=card.take("name", str),
+            created=card.take("created", str),
+            alpr=card.take("alpr", str),
+            commit=card.optional("commit", str),
+            country=_country(card),
+            detector=_detector_settings(detector),
+            detector_file=_weight_file(detector),
+            recogniser=_recogniser_settings(recogniser),
+            recogniser_file=_weight_file(recogniser),
+            alphabet=_alphabet(recogniser),
+            data=tuple(
+                DataSource(e.take("name", str), e.take("sha256", str), e.take("licence", str))
+                for e in card.entries("data", ("name", "sha256", "licence"))
+            ),
+            metrics=card.take("metrics", dict),
+            training=tuple(
+                TrainingRun(e.take("name", str), e.optional("seed", int), e.take("config", dict))
+                for e in card.entries("training", ("name", "seed", "config"))
+            ),
+        )
+        lacking = sorted(set(result.country.alphabet) - set(result.alphabet))
+        if lacking:
+            raise CardError(
+                f"{source}: recogniser.alphabet lacks {', '.join(lacking)}, which the country pack "
+                f"{result.country.code!r} prints; expected every symbol of {result.country.alphabet!r}."
+            )
+        if result.recogniser_file.file == result.detector_file.file:
+            raise CardError(f"{source}: detector.file and recogniser.file are both {result.detector_file.file!r}.")
+        return result
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> ModelCard:
+        """The checked card of a bundle; the weight files are not opened (see `verify`).
+
+        Raises:
+            CardError: no bundle there, no JSON, or a wrong entry.
+        """
+        path = Path(folder) / CARD_FILE
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CardError(f"{folder} is no bundle: {CARD_FILE} cannot be read ({error.strerror}).") from error
+        except (ValueError, RecursionError) as error:
+            raise CardError(f"{path} is no valid JSON: {error}.") from error
+        return cls.from_dict(data, str(path))
+
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Writes card.json into an existing folder, whole or not at all, and gives its path.
+
+        Raises:
+            CardError: values that could not be read back, such as NaN or an object that JSON does not know.
+            OSError: a folder that cannot be written.
+        """
+        path = Path(folder) / CARD_FILE
+        try:
+            text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        except (TypeError, ValueError) as error:
+            raise CardError(f"The card {self.name!r} holds a value that is no plain JSON value: {error}.") from error
+        self.from_dict(json.loads(text), f"The card {self.name!r}")
+        part = path.with_name(f".{CARD_FILE}.{os.getpid()}.part")
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+    def verify(self, folder: str | os.PathLike[str]) -> None:
+        """Compares every weight file in the folder with its hash.
+
+        Raises:
+            CardError: a name that is no plain file name, a missing file, or another hash than the card's.
+        """
+        for key, entry in (("detector", self.detector_file), ("recogniser", self.recogniser_file)):
+            _refuse_path(entry.file, f"{Path(folder) / CARD_FILE}: {key}.file")
+            path = Path(folder) / entry.file
+            try:
+                found = file_sha256(path)
+            except OSError as error:
+                raise CardError(
+                    f"{path}, named by {key}.file of its card, cannot be read: {error.strerror}."
+                ) from error
+            if found != entry.sha256:
+                raise CardError(f"{path} has SHA-256 {found}; its card's {key}.sha256 is {entry.sha256}.")
+
+
+_CARD_KEYS = (
+    "format",
+    *(f.name for f in fields(ModelCard) if f.name not in {"detector_file", "recogniser_file", "alphabet"}),
+)
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+_KIND_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    dict: "a mapping",
+    list: "a list",
+}
+
+
+class _Entry:
+    """A JSON object that knows where it stands, so that every complaint can name its key."""
+
+    def __init__(self, data: Any, source: str, path: str) -> None:
+        if not isinstance(data, dict):
+            where = path.rstrip(".") or "the card"
+            raise CardError(f"{source}: {where} is {_short(data)}; expected a mapping.")
+        self.data, self.source, self.path = data, source, path
+
+    def only(self, keys: Sequence[str]) -> None:
+        """Refuses unknown and missing keys."""
+        for wrong, what in ((set(self.data) - set(keys), "unknown"), (set(keys) - set(self.data), "missing")):
+            if wrong:
+                named = ", ".join(f"{self.path}{key}" for key in sorted(wrong))
+                raise CardError(f"{self.source}: {what} {named}; expected the keys {', '.join(keys)}.")
+
+    def take(self, key: str, kind: type[_T]) -> _T:
+        """The value of a key, of exactly this type; a whole number also passes as a number."""
+        if key not in self.data:
+            raise CardError(f"{self.source}: missing {self.path}{key}; expected {_KIND_NAMES[kind]}.")
+        value: Any = self.data[key]
+        if kind is float and type(value) is int:
+            value = float(value)
+        # type(), not isinstance: True is an int
+        if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+            raise CardError(f"{self.source}: {self.path}{key} is {_short(value)}; expected {_KIND_NAMES[kind]}.")
+        taken: _T = value
+        return taken
+
+    def optional(self, key: str, kind: type[_T]) -> _T | None:
+        return None if self.data[key] is None else self.take(key, kind)
+
+    def entry(self, key: str, keys: Sequence[str]) -> _Entry:
+        entry = _Entry(self.take(key, dict), self.source, f"{self.path}{key}.")
+        entry.only(keys)
+        return entry
+
+    def entries(self, key: str, keys: Sequence[str]) -> list[_Entry]:
+        found = [_Entry(v, self.source, f"{self.path}{key}[{i}].") for i, v in enumerate(self.take(key, list))]
+        for entry in found:
+            entry.only(keys)
+        return found
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _country(card: _Entry) -> CountryPack:
+    data = card.take("country", dict)
+    try:
+        return CountryPack.from_dict(data, f"{card.source}: country")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CardError(str(error) if isinstance(error, ValueError) else f"{card.source}: country: {error}.") from error
+
+
+def _detector_settings(detector: _Entry) -> DetectorSettings:
+    settings = detector.entry("settings", [f.name for f in fields(DetectorSettings)])
+    values = {
+        "input_px": settings.take("input_px", int),
+        "multiple": settings.take("multiple", int),
+        "max_plates": settings.take("max_plates", int),
+    }
+    score, iou = settings.take("score_threshold", float), settings.take("nms_iou", float)
+    try:
+        return DetectorSettings(**values, score_threshold=score, nms_iou=iou)
+    except ValueError as error:
+        raise CardError(f"{settings.source}: {settings.path}{error}") from error
+
+
+def _recogniser_settings(recogniser: _Entry) -> RecogniserSettings:
+    settings = recogniser.entry("settings", [f.name for f in fields(RecogniserSettings)])
+    size = settings.take("size", list)
+    if len(size) != 2 or any(type(side) is not int for side in size):
+        raise CardError(f"{settings.source}: {settings.path}size is {_short(size)}; expected [height, width].")
+    try:
+        return RecogniserSettings(
+            size=(size[0], size[1]),
+            margin=settings.take("margin", float),
+            slots=settings.take("slots", int),
+            temperature=settings.take("temperature", float),
+        )
+    except CardError:
+        raise
+    except ValueError as error:
+        raise CardError(f"{settings.source}: {settings.path}{error}") from error
+
+
+def _weight_file(entry: _Entry) -> WeightFile:
+    name, sha256 = entry.take("file", str), entry.take("sha256", str)
+    _refuse_path(name, f"{entry.source}: {entry.path}file")
+    if not _SHA256.fullmatch(sha256):
+        raise CardError(f"{entry.source}: {entry.path}sha256 is {_short(sha256)}; expected 64 hexadecimal digits.")
+    return WeightFile(name, sha256)
+
+
+def _refuse_path(name: str, where: str) -> None:
+    if name in {"", ".", "..", CARD_FILE} or any(c in name for c in "/\\:\0"):
+        raise CardError(f"{where} is {name!r}; expected the plain name of a file inside the bundle's folder.")
+
+
+def _alphabet(recogniser: _Entry) -> str:
+    alphabet = recogniser.take("alphabet", str)
+    try:
+        Charset(alphabet)
+    except ValueError as error:
+        raise CardError(f"{recogniser.source}: {recogniser.path}alphabet: {error}") from error
+    return alphabet

@@ -1,0 +1,170 @@
+"""ONNX Runtime sessions for the two networks of a bundle: threads and providers explicit, the graph checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from alpr.card import RecogniserSettings
+from alpr.records import FloatArray
+
+CPU = "CPUExecutionProvider"
+
+
+class SessionError(ValueError):
+    """A network or a provider that ONNX Runtime cannot give as asked; the sentence names it."""
+
+
+def available_cores() -> int:
+    """The number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def open_session(
+    path: Path, threads: int | None = None, providers: Sequence[str] | None = None
+) -> onnxruntime.InferenceSession:
+    """A session for one ONNX file.
+
+    Raises:
+        SessionError: a number of threads below 1, a provider that is not there or would not start (never a silent
+            fallback), or a file that cannot be loaded.
+    """
+    threads = available_cores() if threads is None else threads
+    if threads < 1:
+        raise SessionError(f"The number of threads is {threads}; expected at least 1.")
+    if isinstance(providers, str):
+        providers = [providers]
+    asked = [CPU] if providers is None else list(providers)
+    offered = onnxruntime.get_available_providers()
+    lacking = [name for name in asked if name not in offered]
+    if lacking or not asked:
+        raise SessionError(
+            f"ONNX Runtime has no provider {', '.join(lacking) or '(none was named)'} here; "
+            f"it has {', '.join(offered)}."
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # warnings of the graph optimiser are no news to a reader's user
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=asked)
+    except Exception as error:  # its exceptions share no narrower parent
+        raise SessionError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
+    idle = [name for name in asked if name not in session.get_providers()]
+    if idle:
+        raise SessionError(
+            f"ONNX Runtime could not start {', '.join(idle)} for {path}; in use would be "
+            f"{', '.join(session.get_providers())}."
+        )
+    return session
+
+
+def _check_value(path: Path, what: str, value: Any, name: str, kind: str, shape: Sequence[int | None]) -> None:
+    """Compares an input or output with the contract. None stands for an input's size that must be free to change."""
+    found = list(value.shape)
+    # A symbolic size is a text and passes: only what the file promises can be compared before it runs.
+    fits = len(found) == len(shape) and all(
+        not isinstance(size, int) or size == expected or (expected is None and what == "output")
+        for size, expected in zip(found, shape, strict=True)
+    )
+    if value.name != name or value.type != f"tensor({kind})" or not fits:
+        expected = ", ".join("any" if size is None else str(size) for size in shape)
+        raise SessionError(
+            f"{path}: its {what} is {value.name!r}, {value.type}, {found}; "
+            f"expected {name!r}, tensor({kind}), [{expected}]."
+        )
+
+
+def _check_graph(
+    path: Path,
+    session: onnxruntime.InferenceSession,
+    given: tuple[str, Sequence[int | None]],
+    wanted: Sequence[tuple[str, Sequence[int | None]]],
+) -> None:
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    names = [name for name, _ in wanted]
+    if len(inputs) != 1 or [o.name for o in outputs] != names:
+        raise SessionError(
+            f"{path} has the inputs {[i.name for i in inputs]} and the outputs {[o.name for o in outputs]}; "
+            f"expected {[given[0]]} and {names}."
+        )
+    _check_value(path, "input", inputs[0], given[0], "uint8", given[1])
+    for output, (name, shape) in zip(outputs, wanted, strict=True):
+        _check_value(path, "output", output, name, "float", shape)
+
+
+def _run(path: Path, session: onnxruntime.InferenceSession, outputs: Sequence[str], name: str, batch: Any) -> list[Any]:
+    try:
+        return list(session.run(list(outputs), {name: batch}))
+    except Exception as error:  # its exceptions share no narrower parent
+        raise SessionError(f"{path} failed on a batch of shape {batch.shape}: {error}") from error
+
+
+class OnnxDetector:
+    """A detector's ONNX file as a callable: (B, H, W, 3) uint8 -> scores, boxes, corners.
+
+    Raises:
+        SessionError: see `open_session`; also a graph that does not keep the contract.
+    """
+
+    outputs = ("scores", "boxes", "corners")
+
+    def __init__(
+        self,
+        path: Path,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+    ) -> None:
+        self.path = path
+        self.session = open_session(path, threads, providers)
+        self.providers: tuple[str, ...] = tuple(self.session.get_providers())
+        shapes = ((None, None), (None, None, 4), (None, None, 4, 2))
+        _check_graph(
+            path,
+            self.session,
+            ("image", (None, None, None, 3)),
+            list(zip(self.outputs, shapes, strict=True)),
+        )
+
+    def __call__(self, batch: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        scores, boxes, corners = _run(self.path, self.session, self.outputs, "image", batch)
+        return scores, boxes, corners
+
+
+class OnnxRecogniser:
+    """A recogniser's ONNX file as a callable: (B, h, w, 3) uint8 -> logits (B, L, K+1).
+
+    Raises:
+        SessionError: see `open_session`; also a graph that does not keep the contract.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: RecogniserSettings,
+        classes: int,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+    ) -> None:
+        self.path = path
+        self.session = open_session(path, threads, providers)
+        self.providers: tuple[str, ...] = tuple(self.session.get_providers())
+        height, width = settings.size
+        _check_graph(
+            path,
+            self.session,
+            ("crop", (None, height, width, 3)),
+            [("logits", (None, settings.slots, classes))],
+        )
+
+    def __call__(self, batch: npt.NDArray[np.uint8]) -> FloatArray:
+        logits: FloatArray = _run(self.path, self.session, ("logits",), "crop", batch)[0]
+        return logits
