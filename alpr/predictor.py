@@ -9,116 +9,26 @@ for plate in reader("car.jpg"):
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple, TypeAlias, overload
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
-from alpr.card import DetectorSettings, ModelCard, RecogniserSettings
-from alpr.charset import Charset
-from alpr.detection.decode import decode_detections
-from alpr.geometry import Letterbox
-from alpr.imaging import letterbox, read_image, rectify, resize_crop
-from alpr.recognition.decode import decode_logits
-from alpr.records import Detection, FloatArray, ImageArray, PlateReading, Reading
+from alpr.card import ModelCard
+from alpr.detection.detect import Detector
+from alpr.imaging import read_image
+from alpr.recognition.read import Recogniser
+from alpr.records import Detection, ImageArray, PlateReading, Reading
 from alpr.sessions import OnnxDetector, OnnxRecogniser
 
-ImageBatch = npt.NDArray[np.uint8]
-"""A batch of network inputs: (B, H, W, 3) uint8, BGR."""
 Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray"
 """An image: a path, the bytes of a file, or a BGR array."""
-DetectorNetwork: TypeAlias = Callable[[ImageBatch], "tuple[FloatArray, FloatArray, FloatArray]"]
-RecogniserNetwork: TypeAlias = Callable[[ImageBatch], FloatArray]
 
 IMAGES_AT_ONCE = 8
-"""Images that stand in memory together, and the largest batch of the detector."""
-CROPS_AT_ONCE = 32
-"""The largest batch of the recogniser."""
-NOTHING_READ = Reading("", 0.0, ())
-"""The reading of corners from which no crop can be made."""
-
-
-class Detector:
-    """Finds plates: letterbox, network, threshold and NMS, and the mapping back.
-
-    Args:
-        network: (B, H, W, 3) uint8 BGR -> scores (B, A), boxes (B, A, 4), corners (B, A, 4, 2) in px of its input.
-    """
-
-    def __init__(self, network: DetectorNetwork, settings: DetectorSettings) -> None:
-        self.network = network
-        self.settings = settings
-
-    def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
-        """The plates of every image in pixels of that image, best score first.
-
-        Images whose letterboxed sizes are equal go through the network together.
-        """
-        result: list[list[Detection]] = [[] for _ in images]
-        for start in range(0, len(images), IMAGES_AT_ONCE):
-            by_size: dict[tuple[int, int], list[tuple[int, ImageArray, Letterbox]]] = {}
-            for index in range(start, min(start + IMAGES_AT_ONCE, len(images))):
-                canvas, box = letterbox(images[index], self.settings.input_px, self.settings.multiple)
-                by_size.setdefault(box.size, []).append((index, canvas, box))
-            for group in by_size.values():
-                batch = group[0][1][None] if len(group) == 1 else np.stack([canvas for _, canvas, _ in group])
-                scores, boxes, corners = self.network(batch)
-                for i, (index, _, box) in enumerate(group):
-                    found = decode_detections(scores[i], boxes[i], corners[i], self.settings)
-                    result[index] = [_mapped_back(detection, box) for detection in found]
-        return result
-
-
-def _mapped_back(detection: Detection, box: Letterbox) -> Detection:
-    corners = box.inverse(detection.corners)
-    return Detection(corners, box.inverse(detection.box.reshape(2, 2)).reshape(4), detection.score)
-
-
-class Recogniser:
-    """Reads crops: rectification or resizing, network, text.
-
-    Args:
-        network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), class 0 = PAD.
-    """
-
-    def __init__(self, network: RecogniserNetwork, settings: RecogniserSettings, charset: Charset) -> None:
-        self.network = network
-        self.settings = settings
-        self.charset = charset
-
-    def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
-        """The readings of ready-made crops of any size, which are stretched to the network's."""
-        result: list[Reading] = []
-        for start in range(0, len(crops), CROPS_AT_ONCE):
-            batch = np.stack([self._resized(crop) for crop in crops[start : start + CROPS_AT_ONCE]])
-            result += decode_logits(self.network(batch), self.charset, self.settings.temperature)
-        return result
-
-    def rectify(self, image: ImageArray, corners: FloatArray) -> ImageArray | None:
-        """The upright crop inside four corners with the settings' margin; None where no homography exists."""
-        try:
-            return rectify(image, np.asarray(corners, np.float32), self.settings.size, self.settings.margin)
-        except (ValueError, cv2.error):  # flat or boundless corners: a detection without a plate behind it
-            return None
-
-    def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]:
-        """The readings of the plates inside corners, each (4, 2) px of the image; flat corners read as nothing."""
-        return self.read_scenes([image], [corners])[0]
-
-    def read_scenes(self, images: Sequence[ImageArray], corners: Sequence[Sequence[FloatArray]]) -> list[list[Reading]]:
-        """The readings of the plates of several images, all crops batched together."""
-        crops = [self.rectify(image, quad) for image, quads in zip(images, corners, strict=True) for quad in quads]
-        readings = iter(self.read([crop for crop in crops if crop is not None]))
-        each = iter([NOTHING_READ if crop is None else next(readings) for crop in crops])
-        return [[next(each) for _ in quads] for quads in corners]
-
-    def _resized(self, crop: ImageArray) -> ImageArray:
-        return crop if crop.shape[:2] == self.settings.size else resize_crop(crop, self.settings.size)
+"""Images that stand in memory together."""
 
 
 class StageTimes(NamedTuple):

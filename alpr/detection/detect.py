@@ -1,0 +1,56 @@
+"""Images to detections, over any network callable: an ONNX Runtime session at the gate, a torch module in validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from alpr.card import DetectorSettings
+from alpr.detection.decode import decode_detections
+from alpr.geometry import Letterbox
+from alpr.imaging import letterbox
+from alpr.records import Detection, FloatArray, ImageArray
+
+DetectorNetwork: TypeAlias = Callable[[npt.NDArray[np.uint8]], "tuple[FloatArray, FloatArray, FloatArray]"]
+
+IMAGES_AT_ONCE = 8
+"""The largest batch of the detector."""
+
+
+class Detector:
+    """Finds plates: letterbox, network, threshold and NMS, and the mapping back.
+
+    Args:
+        network: (B, H, W, 3) uint8 BGR -> scores (B, A), boxes (B, A, 4), corners (B, A, 4, 2) in px of its input.
+    """
+
+    def __init__(self, network: DetectorNetwork, settings: DetectorSettings) -> None:
+        self.network = network
+        self.settings = settings
+
+    def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
+        """The plates of every image in pixels of that image, best score first.
+
+        Images whose letterboxed sizes are equal go through the network together.
+        """
+        result: list[list[Detection]] = [[] for _ in images]
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            by_size: dict[tuple[int, int], list[tuple[int, ImageArray, Letterbox]]] = {}
+            for index in range(start, min(start + IMAGES_AT_ONCE, len(images))):
+                canvas, box = letterbox(images[index], self.settings.input_px, self.settings.multiple)
+                by_size.setdefault(box.size, []).append((index, canvas, box))
+            for group in by_size.values():
+                batch = group[0][1][None] if len(group) == 1 else np.stack([canvas for _, canvas, _ in group])
+                scores, boxes, corners = self.network(batch)
+                for i, (index, _, box) in enumerate(group):
+                    found = decode_detections(scores[i], boxes[i], corners[i], self.settings)
+                    result[index] = [_mapped_back(detection, box) for detection in found]
+        return result
+
+
+def _mapped_back(detection: Detection, box: Letterbox) -> Detection:
+    corners = box.inverse(detection.corners)
+    return Detection(corners, box.inverse(detection.box.reshape(2, 2)).reshape(4), detection.score)

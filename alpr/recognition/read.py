@@ -1,0 +1,65 @@
+"""Crops to readings, over any network callable: an ONNX Runtime session at the gate, a torch module in validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from alpr.card import RecogniserSettings
+from alpr.charset import Charset
+from alpr.imaging import rectify, resize_crop
+from alpr.recognition.decode import decode_logits
+from alpr.records import FloatArray, ImageArray, Reading
+
+RecogniserNetwork: TypeAlias = Callable[[npt.NDArray[np.uint8]], FloatArray]
+
+CROPS_AT_ONCE = 32
+"""The largest batch of the recogniser."""
+NOTHING_READ = Reading("", 0.0, ())
+"""The reading of corners from which no crop can be made."""
+
+
+class Recogniser:
+    """Reads crops: rectification or resizing, network, text.
+
+    Args:
+        network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), class 0 = PAD.
+    """
+
+    def __init__(self, network: RecogniserNetwork, settings: RecogniserSettings, charset: Charset) -> None:
+        self.network = network
+        self.settings = settings
+        self.charset = charset
+
+    def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
+        """The readings of ready-made crops of any size, which are stretched to the network's."""
+        result: list[Reading] = []
+        for start in range(0, len(crops), CROPS_AT_ONCE):
+            batch = np.stack([self._resized(crop) for crop in crops[start : start + CROPS_AT_ONCE]])
+            result += decode_logits(self.network(batch), self.charset, self.settings.temperature)
+        return result
+
+    def rectify(self, image: ImageArray, corners: FloatArray) -> ImageArray | None:
+        """The upright crop inside four corners with the settings' margin; None where no homography exists."""
+        try:
+            return rectify(image, np.asarray(corners, np.float32), self.settings.size, self.settings.margin)
+        except (ValueError, cv2.error):  # flat or boundless corners: a detection without a plate behind it
+            return None
+
+    def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]:
+        """The readings of the plates inside corners, each (4, 2) px of the image; flat corners read as nothing."""
+        return self.read_scenes([image], [corners])[0]
+
+    def read_scenes(self, images: Sequence[ImageArray], corners: Sequence[Sequence[FloatArray]]) -> list[list[Reading]]:
+        """The readings of the plates of several images, all crops batched together."""
+        crops = [self.rectify(image, quad) for image, quads in zip(images, corners, strict=True) for quad in quads]
+        readings = iter(self.read([crop for crop in crops if crop is not None]))
+        each = iter([NOTHING_READ if crop is None else next(readings) for crop in crops])
+        return [[next(each) for _ in quads] for quads in corners]
+
+    def _resized(self, crop: ImageArray) -> ImageArray:
+        return crop if crop.shape[:2] == self.settings.size else resize_crop(crop, self.settings.size)
