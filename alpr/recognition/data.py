@@ -195,3 +195,30 @@ class CropCollate:
             raise ValueError(f"No crop of a whole batch of {len(samples)} could be read. The first: {reasons[0]}")
         crops, texts = zip(*read, strict=True)
         return recognition_batch(crops, texts, self.charset, self.slots), reasons
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationPlate:
+    """One plate as it is: the photograph with the plate's corners, or a ready-made crop without; or why not."""
+
+    image: ImageArray | None
+    corners: FloatArray | None
+    text: str
+    unreadable: str | None = None
+
+
+class ValidationPlates(Dataset[ValidationPlate]):
+    """Labelled plates without augmentation."""
+
+    def __init__(self, crops: Sequence[LabelledCrop]) -> None:
+        self.crops = crops
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, index: int) -> ValidationPlate:
+        crop = self.crops[index]
+        try:
+            return ValidationPlate(read_image(crop.image), crop.corners, crop.text)
+        except UnreadableImage as error:
+            return ValidationPlate(None, None, crop.text, str(error))

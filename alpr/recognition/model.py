@@ -94,7 +94,8 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         normed = self.norm_attention(x)
         x = x + self.attention(normed, normed)
-        return x + self.mlp(self.norm_mlp(x))
+        output: Tensor = x + self.mlp(self.norm_mlp(x))
+        return output
 
 
 class DecoderLayer(nn.Module):
@@ -112,7 +113,8 @@ class DecoderLayer(nn.Module):
         normed = self.norm_self(slots)
         slots = slots + self.self_attention(normed, normed)
         slots = slots + self.cross_attention(self.norm_cross(slots), tokens, self.slot_bias)
-        return slots + self.mlp(self.norm_mlp(slots))
+        output: Tensor = slots + self.mlp(self.norm_mlp(slots))
+        return output
 
 
 def slot_centre_bias(slots: int, tokens: int) -> Tensor:

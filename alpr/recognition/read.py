@@ -1,4 +1,4 @@
-"""Crops to readings, over any network callable: an ONNX Runtime session at the gate, a torch module in validation."""
+"""Crops to readings, over any network callable: ONNX Runtime when deployed, torch in validation."""
 
 from __future__ import annotations
 

@@ -1,0 +1,94 @@
+"""The detector in training: wires network, loss, optimiser and metrics; no formula of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from alpr.card import DetectorSettings
+from alpr.detection.detect import Detector
+from alpr.detection.losses import DetectionLossSettings, detection_losses
+from alpr.detection.metrics import DetectionMetrics
+from alpr.detection.model import Scrfd, ScrfdSettings
+from alpr.detection.targets import DetectionBatch
+from alpr.optim import OptimSettings
+from alpr.records import FloatArray, ImageArray, Scene
+from alpr.training import TaskModule
+
+
+class DetectorModule(TaskModule):
+    """Trains `Scrfd`. Every argument is plain values, so that a checkpoint rebuilds the module from what it holds.
+
+    Args:
+        network: see `ScrfdSettings`.
+        loss: see `DetectionLossSettings`.
+        optim: see `OptimSettings`.
+        predictor: see `alpr.card.DetectorSettings`; validation and export use it.
+
+    Raises:
+        TypeError: a setting that does not exist.
+        ValueError: a setting out of its range.
+    """
+
+    network: Scrfd
+
+    def __init__(
+        self,
+        network: Mapping[str, Any] | None = None,
+        loss: Mapping[str, Any] | None = None,
+        optim: Mapping[str, Any] | None = None,
+        predictor: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(OptimSettings(**(optim or {})), seed)
+        self.save_hyperparameters()
+        self.network = Scrfd(ScrfdSettings(**(network or {})))
+        self.loss = DetectionLossSettings(**(loss or {}))
+        self.predictor = DetectorSettings(**(predictor or {}))
+        self.metrics = DetectionMetrics()
+
+    def training_step(self, batch: tuple[DetectionBatch, list[str]], batch_idx: int) -> Tensor:
+        images, reasons = batch
+        self.report_unreadable(reasons)
+        losses = detection_losses(self.network.raw(images.images), images, self.loss)
+        self.refuse_non_finite(losses.total)
+        for name, value in losses._asdict().items():
+            self.log(f"train/{name}", value, prog_bar=name == "total", batch_size=len(images.images))
+        return losses.total
+
+    def detector(self) -> Detector:
+        """The network behind the predictor's own code, as it stands now."""
+        return Detector(self._numpy_network, self.predictor)
+
+    @torch.no_grad()
+    def _numpy_network(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        with torch.autocast(self.device.type, enabled=False):
+            found = self.network(torch.from_numpy(images).to(self.device))
+        return found.scores.cpu().numpy(), found.boxes.cpu().numpy(), found.corners.cpu().numpy()
+
+    def on_validation_epoch_start(self) -> None:
+        self.metrics = DetectionMetrics()
+
+    def validation_step(self, batch: list[tuple[ImageArray | None, Scene, str]], batch_idx: int) -> None:
+        self.report_unreadable([reason for image, _, reason in batch if image is None])
+        read = [(image, scene) for image, scene, _ in batch if image is not None]
+        for found, (_, scene) in zip(self.detector().detect([image for image, _ in read]), read, strict=True):
+            self.metrics.update(found, scene)
+
+    def on_validation_epoch_end(self) -> None:
+        merged = DetectionMetrics()
+        for part in self.gathered(self.metrics):
+            merged.merge(part)
+        scores = merged.compute()
+        for name, value in asdict(scores).items():
+            if isinstance(value, float):
+                self.log(f"val/{name}", value, rank_zero_only=False)
+        # One figure to choose by: the polygon IoU over all plates, 0 for those that were not found.
+        mean_iou = (scores.recall_hull_50 or 0.0) * (scores.polygon_iou or 0.0)
+        self.log("val/mean_iou", mean_iou, prog_bar=True)

@@ -1,0 +1,162 @@
+"""Which plates train the recogniser, in which mixture, and which held-back plates choose among its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+from torch.utils.data import DataLoader
+
+from alpr.country import CountryPack
+from alpr.data.augment import PixelAugment, PixelSettings
+from alpr.data.loading import single_thread
+from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.sampling import StepSampler
+from alpr.data.synthetic.plates import PlateRenderer
+from alpr.recognition.data import (
+    CropCollate,
+    CropGeometry,
+    CropSource,
+    LabelledCrop,
+    PhotographedCrops,
+    RecognitionSample,
+    RenderedCrops,
+    TrainingCrops,
+    ValidationPlate,
+    ValidationPlates,
+    labelled_crops,
+)
+from alpr.recognition.targets import marginal_entropy
+
+ENTROPY_DRAWS = 5000
+
+
+class RecognitionData(L.LightningDataModule):
+    """Plates of manifests mixed with rendered plates.
+
+    Args:
+        country: see `CountryPack`.
+        manifest: CSV file or files whose plates are mixed in; null trains on rendered plates alone.
+        split: only rows of this split; null for all.
+        synthetic: rendered plates per batch and process.
+        real: plates of the manifests per batch and process.
+        size, margin: of the crops, as the predictor makes them.
+        epoch_samples: crops between two validations, over all processes.
+        holdout_fold: the tenth of the plates (0 to 9) that chooses checkpoints and is never trained on.
+        geometry, pixels: see `CropGeometry` and `PixelSettings`; they change real crops, rendered ones have their own.
+        strict: stop at a row, label or image that cannot be used, instead of counting and skipping it.
+
+    Raises:
+        ValueError: no plate to train on or to choose by, or (strict) a label outside the alphabet or the slots.
+    """
+
+    def __init__(
+        self,
+        country: Mapping[str, Any],
+        manifest: str | Sequence[str] | None = None,
+        split: str | None = "train",
+        synthetic: int = 32,
+        real: int = 32,
+        size: tuple[int, int] = (48, 192),
+        margin: float = 0.04,
+        epoch_samples: int = 20_000,
+        holdout_fold: int = 0,
+        workers: int = 1,
+        geometry: Mapping[str, Any] | None = None,
+        pixels: Mapping[str, Any] | None = None,
+        strict: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.pack = CountryPack.from_dict(country)
+        self.size, self.margin = (size[0], size[1]), margin
+        self.epoch_samples, self.workers, self.strict, self.seed = epoch_samples, workers, strict, seed
+        self.geometry = CropGeometry(**(geometry or {}))
+        self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
+        self.refused: list[str] = []
+        self.manifest: Manifest | None = None
+        self.train_plates: list[LabelledCrop] = []
+        paths = [manifest] if isinstance(manifest, str) else list(manifest or ())
+        if paths:
+            rows = read_manifest([Path(p) for p in paths], splits=None if split is None else [split], strict=strict)
+            self.manifest = rows
+            self.train_plates = self._readable(labelled_crops(rows.select(fold=holdout_fold, inside=False).scenes()))
+            self.val_plates = self._readable(labelled_crops(rows.select(fold=holdout_fold, inside=True).scenes()))
+            if not (self.train_plates and self.val_plates):
+                raise ValueError(
+                    f"{', '.join(paths)}: {len(self.train_plates)} plates train and {len(self.val_plates)} are held "
+                    f"back (split {split!r}); expected some of each. {' '.join(self.refused[:3])}"
+                )
+        self.synthetic, self.real = synthetic, real if paths else 0
+        if self.synthetic + self.real < 1 or not paths:
+            raise ValueError(
+                "No plates to train on or to choose by: give data.manifest, and data.synthetic or data.real above 0."
+            )
+
+    def _readable(self, crops: Sequence[LabelledCrop]) -> list[LabelledCrop]:
+        """Crops whose text the country pack can print; the others are counted, or raise where strict."""
+        charset, kept = self.pack.charset, []
+        for crop in crops:
+            try:
+                charset.encode_padded(crop.text, self.pack.slots)
+            except ValueError as error:
+                if self.strict:
+                    raise ValueError(f"{crop.image}: {error}") from error
+                self.refused.append(f"{crop.image}: {error}")
+                continue
+            kept.append(crop)
+        return kept
+
+    def label_entropy(self) -> float:
+        """The marginal entropy of the mixture's labels in nats per slot, by 5000 draws."""
+        renderer, rng = PlateRenderer(self.pack), np.random.default_rng(self.seed)
+        rendered = ENTROPY_DRAWS * self.synthetic // (self.synthetic + self.real)
+        texts = [renderer.draw_text(rng)[0] for _ in range(rendered)]
+        if self.train_plates:
+            chosen = rng.integers(len(self.train_plates), size=ENTROPY_DRAWS - rendered)
+            texts += [self.train_plates[i].text for i in chosen]
+        return marginal_entropy(texts, self.pack.charset, self.pack.slots)
+
+    def describe(self) -> str:
+        """One sentence for the start of a run."""
+        rejected = len(self.manifest.rejected) if self.manifest else 0
+        return (
+            f"{len(self.train_plates)} real plates train, {len(self.val_plates)} held-back plates choose the "
+            f"checkpoint; a batch holds {self.synthetic} rendered and {self.real} real crops; {rejected} rows were rejected, "
+            f"{len(self.refused)} labels do not fit the country pack"
+            + (f": {self.refused[0]}" if self.refused else ".")
+        )
+
+    def train_dataloader(self) -> DataLoader[RecognitionSample]:
+        trainer = self.trainer
+        assert trainer is not None
+        sources: list[CropSource] = [
+            RenderedCrops(PlateRenderer(self.pack), self.size, self.margin),
+            PhotographedCrops(self.train_plates, self.size, self.margin, self.geometry, self.pixels),
+        ]
+        sampler = StepSampler(
+            [source.size for source in sources],
+            [self.synthetic, self.real],
+            max(1, self.epoch_samples // ((self.synthetic + self.real) * trainer.world_size)),
+            self.seed,
+            first_step=lambda: trainer.global_step * trainer.accumulate_grad_batches,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+        )
+        return DataLoader(
+            TrainingCrops(sources, self.seed, self.strict),  # type: ignore[arg-type]
+            batch_sampler=sampler,  # type: ignore[arg-type]
+            collate_fn=CropCollate(self.pack.charset, self.pack.slots),
+            num_workers=self.workers,
+            worker_init_fn=single_thread,
+            persistent_workers=self.workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[ValidationPlate]:
+        trainer = self.trainer
+        assert trainer is not None
+        mine = self.val_plates[trainer.global_rank :: trainer.world_size]
+        return DataLoader(ValidationPlates(mine), batch_size=32, collate_fn=list, num_workers=0)

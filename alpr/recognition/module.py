@@ -1,0 +1,134 @@
+"""The recogniser in training: wires network, loss, optimiser and metrics; no formula of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from alpr.card import RecogniserSettings
+from alpr.country import CountryPack
+from alpr.optim import OptimSettings
+from alpr.recognition.data import ValidationPlate
+from alpr.recognition.losses import RecognitionLossSettings, recognition_losses
+from alpr.recognition.metrics import RecognitionMetrics
+from alpr.recognition.model import MaskOcr, MaskOcrSettings
+from alpr.recognition.read import NOTHING_READ, Recogniser
+from alpr.recognition.targets import RecognitionBatch
+from alpr.records import FloatArray
+from alpr.training import TaskModule
+
+PATIENCE_CROPS = 20_000
+
+
+class RecogniserModule(TaskModule):
+    """Trains `MaskOcr`. Every argument is plain values, so that a checkpoint rebuilds the module from what it holds.
+
+    Args:
+        country: see `CountryPack`; it gives alphabet and slots and travels in the checkpoint.
+        network: see `MaskOcrSettings`, without slots, classes and size.
+        loss: see `RecognitionLossSettings`.
+        optim: see `OptimSettings`.
+        predictor: size and margin of the crops, see `alpr.card.RecogniserSettings`.
+        label_entropy: the labels' marginal entropy in nats per slot; a loss that stays there learns nothing.
+
+    Raises:
+        TypeError: a setting that does not exist.
+        ValueError: a setting out of its range.
+    """
+
+    network: MaskOcr
+
+    def __init__(
+        self,
+        country: Mapping[str, Any],
+        network: Mapping[str, Any] | None = None,
+        loss: Mapping[str, Any] | None = None,
+        optim: Mapping[str, Any] | None = None,
+        predictor: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        label_entropy: float | None = None,
+    ) -> None:
+        super().__init__(OptimSettings(**(optim or {})), seed)
+        self.save_hyperparameters()
+        self.pack = CountryPack.from_dict(country)
+        self.charset = self.pack.charset
+        predictor = {**(predictor or {})}
+        if "size" in predictor:
+            predictor["size"] = tuple(predictor["size"])
+        self.predictor = RecogniserSettings(**{**predictor, "slots": self.pack.slots})
+        shape = {**(network or {}), "slots": self.pack.slots, "classes": len(self.charset)}
+        self.network = MaskOcr(MaskOcrSettings(**shape, size=self.predictor.size))
+        self.loss = RecognitionLossSettings(**(loss or {}))
+        self.label_entropy = label_entropy
+        self.metrics = RecognitionMetrics()
+        self.confident = 0.0
+        self._crops_seen = 0
+
+    def training_step(self, batch: tuple[RecognitionBatch, list[str]], batch_idx: int) -> Tensor:
+        crops, reasons = batch
+        self.report_unreadable(reasons)
+        losses = recognition_losses(self.network.training_logits(crops.crops), crops.slots, self.loss)
+        self.refuse_non_finite(losses.total)
+        for name, value in losses._asdict().items():
+            self.log(f"train/{name}", value, prog_bar=name == "slots", batch_size=len(crops.crops))
+        self._watch_plateau(losses.slots, len(crops.crops))
+        return losses.total
+
+    def _watch_plateau(self, loss: Tensor, crops: int) -> None:
+        """After the first 20,000 crops, says whether anything was learnt yet."""
+        before, self._crops_seen = self._crops_seen, (self.global_step + 1) * crops
+        if before < PATIENCE_CROPS <= self._crops_seen and self.label_entropy is not None:
+            verdict = "It is learning."
+            if loss.item() > 0.97 * self.label_entropy:
+                verdict = (
+                    "Still at chance: a plateau or a bug. Check the labels, the alphabet, the number of slots and "
+                    "optim.lr; keep network.slot_bias and loss.ctc_weight on."
+                )
+            print(
+                f"After {self._crops_seen} crops the slots' loss is {loss.item():.2f} nats; "
+                f"the labels' marginal entropy is {self.label_entropy:.2f}. {verdict}"
+            )
+
+    def recogniser(self) -> Recogniser:
+        """The network behind the predictor's own code, as it stands now."""
+        return Recogniser(self._numpy_network, self.predictor, self.charset)
+
+    @torch.no_grad()
+    def _numpy_network(self, crops: npt.NDArray[np.uint8]) -> FloatArray:
+        with torch.autocast(self.device.type, enabled=False):
+            logits: Tensor = self.network(torch.from_numpy(crops).to(self.device))
+        return logits.cpu().numpy()
+
+    def on_validation_epoch_start(self) -> None:
+        self.metrics, self.confident = RecognitionMetrics(), 0.0
+
+    def validation_step(self, batch: list[ValidationPlate], batch_idx: int) -> None:
+        self.report_unreadable([plate.unreadable for plate in batch if plate.unreadable])
+        recogniser = self.recogniser()
+        for plate in batch:
+            if plate.image is None:
+                continue
+            if plate.corners is None:
+                reading = recogniser.read([plate.image])[0]
+            else:
+                reading = (recogniser.read_plates(plate.image, [plate.corners]) or [NOTHING_READ])[0]
+            self.metrics.update(reading, plate.text)
+            self.confident += reading.score * (reading.text == plate.text)
+
+    def on_validation_epoch_end(self) -> None:
+        merged, confident = RecognitionMetrics(), 0.0
+        for metrics, sure in self.gathered((self.metrics, self.confident)):
+            merged.merge(metrics)
+            confident += sure
+        scores = merged.compute()
+        for name in ("accuracy", "accuracy_without_first", "character_accuracy", "cer"):
+            value = getattr(scores, name)
+            if value is not None:
+                self.log(f"val/{name}", value, prog_bar=name == "accuracy")
+        # One figure to choose by: accuracy weighted by how sure the reader was, so that it seldom ties.
+        self.log("val/confident_accuracy", confident / max(1, scores.plates))
