@@ -13,6 +13,7 @@ import yaml
 
 from alpr.charset import Charset
 
+SEPARATORS = ("dot", "emblem", "none")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -22,12 +23,17 @@ class Layout:
 
     Attributes:
         pattern: one key of the pack's `classes` per character, e.g. "PLAAAAA".
-        background: one colour, or two for a gradient from the top to the bottom.
+        background: one colour, or several, evenly spaced, for a gradient from the top to the bottom.
+        left_background: the same for the part left of the separator, where that differs; empty where it does not.
         character_mm: (height, width) of a character's cell.
+        stroke_mm: the width of a character's stroke.
+        variant: the face of the stroke alphabet: 0 the older one, 1 the one of Chinese new-energy plates.
         gap_mm: between two characters.
-        separator_after: a dot is drawn behind this many characters; None for no dot.
-        separator_mm: the width of the space the dot stands in.
+        separator_after: a separator stands behind this many characters; None for none.
+        separator: what stands there: "dot", "emblem" or "none" (a space).
+        separator_mm: the width of the space it stands in.
         border: whether a line in the foreground colour runs along the edge.
+        holes_mm: the centres (x, y) of the holes for bolts.
         share: how often synthetic data draws this layout, relative to the others.
     """
 
@@ -42,6 +48,11 @@ class Layout:
     separator_mm: float = 0.0
     border: bool = True
     share: float = 1.0
+    left_background: tuple[str, ...] = ()
+    stroke_mm: float = 10.0
+    variant: int = 0
+    separator: str = "dot"
+    holes_mm: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,13 +166,13 @@ def _layout(data: Any, source: str) -> Layout:
     if not isinstance(data, Mapping):
         raise ValueError(f"{source} is {data!r}; expected a mapping.")
     _check_keys(data, Layout, source)
-    background = data["background"]
     try:
         layout = Layout(
             name=str(data["name"]),
             pattern=str(data["pattern"]),
             size_mm=_pair(data["size_mm"]),
-            background=(background,) if isinstance(background, str) else tuple(map(str, background)),
+            background=_colours(data["background"]),
+            left_background=_colours(data.get("left_background", ())),
             foreground=str(data["foreground"]),
             character_mm=_pair(data["character_mm"]),
             gap_mm=float(data["gap_mm"]),
@@ -169,16 +180,29 @@ def _layout(data: Any, source: str) -> Layout:
             separator_mm=float(data.get("separator_mm", 0.0)),
             border=bool(data.get("border", True)),
             share=float(data.get("share", 1.0)),
+            stroke_mm=float(data.get("stroke_mm", 10.0)),
+            variant=int(data.get("variant", 0)),
+            separator=str(data.get("separator", "dot")),
+            holes_mm=tuple(_pair(hole) for hole in data.get("holes_mm", ())),
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{source} ({data.get('name')!r}): {error}") from error
-    for colour in (*layout.background, layout.foreground):
+    if not layout.background or layout.separator not in SEPARATORS or layout.share < 0:
+        raise ValueError(
+            f"{source} ({layout.name!r}): background {layout.background!r}, separator {layout.separator!r}, share "
+            f"{layout.share}; expected at least one colour, one of {SEPARATORS}, and a share of 0 or more."
+        )
+    for colour in (*layout.background, *layout.left_background, layout.foreground):
         if not _COLOUR.fullmatch(colour):
             raise ValueError(f"{source} ({layout.name!r}): the colour {colour!r} is not of the form '#rrggbb'.")
     return layout
 
 
+def _colours(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(map(str, value))
+
+
 def _pair(value: Any) -> tuple[float, float]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError(f"{value!r} is no pair [height, width]")
+        raise ValueError(f"{value!r} is no pair of numbers")
     return float(value[0]), float(value[1])
