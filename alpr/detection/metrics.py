@@ -1,0 +1,281 @@
+"""How well detections find labelled plates: matching, recall, AP, corner error and false positives.
+
+Two kinds of box are told apart, as data sets differ in what their boxes mean:
+
+* *hull*: the upright hull of four corners. A detection's is the hull of its corners; a plate's that of its labelled
+  corners, or its labelled box where no corners are labelled. "Found" means hull IoU above a threshold.
+* *box*: the box itself. A detection's own box against the labelled box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from alpr.geometry import box_iou, corner_box, is_convex_clockwise, plate_height, polygon_iou
+from alpr.records import Detection, FloatArray, Plate, Scene
+
+RECALL_IOUS = (0.5, 0.7, 0.9)
+FOUND_IOU = 0.5
+COCO_IOUS = tuple(0.5 + 0.05 * i for i in range(10))
+COCO_MAX_DETECTIONS = 100
+
+
+class Match(NamedTuple):
+    """One detection paired with one plate."""
+
+    plate: int
+    detection: int
+    iou: float
+
+
+def true_hull(plate: Plate) -> FloatArray | None:
+    """The hull of a plate's corners, else its labelled box, (4,) px; None where the plate has no place."""
+    return plate.box if plate.corners is None else corner_box(plate.corners)
+
+
+def true_box(plate: Plate) -> FloatArray | None:
+    """A plate's labelled box, else the hull of its corners, (4,) px; None where the plate has no place."""
+    return plate.box if plate.box is not None else true_hull(plate)
+
+
+def predicted_hulls(detections: Sequence[Detection]) -> FloatArray:
+    """The hulls of the detections' corners: (N, 4) px."""
+    return _stack([corner_box(np.asarray(d.corners)) for d in detections])
+
+
+def match_boxes(predicted: FloatArray, true: FloatArray) -> list[Match]:
+    """One-to-one pairs of overlapping boxes, the best IoU first, so that every threshold sees the same pairs.
+
+    Args:
+        predicted: (N, 4) px. A box that is not finite matches nothing.
+        true: (M, 4) px.
+    """
+    ious = np.nan_to_num(box_iou(predicted, true), nan=0.0)
+    pairs: list[Match] = []
+    order = np.argsort(-ious, axis=None, kind="stable")
+    used_predicted: set[int] = set()
+    used_true: set[int] = set()
+    for flat in order[: int(np.count_nonzero(ious > 0))]:
+        i, j = divmod(int(flat), len(true))
+        if i not in used_predicted and j not in used_true:
+            used_predicted.add(i)
+            used_true.add(j)
+            pairs.append(Match(plate=j, detection=i, iou=float(ious[i, j])))
+    return pairs
+
+
+def match_plates(detections: Sequence[Detection], plates: Sequence[Plate]) -> list[Match]:
+    """One-to-one pairs of detections and plates by hull IoU, the best first; indices into both sequences.
+
+    A plate without a place is in no pair.
+    """
+    hulls = [(i, hull) for i, plate in enumerate(plates) if (hull := true_hull(plate)) is not None]
+    pairs = match_boxes(predicted_hulls(detections), _stack([hull for _, hull in hulls]))
+    return [pair._replace(plate=hulls[pair.plate][0]) for pair in pairs]
+
+
+def corner_error(predicted: FloatArray, true: FloatArray) -> float:
+    """The mean distance of the four corners, as a fraction of the labelled plate's height; both (4, 2) px."""
+    distance = np.linalg.norm(np.asarray(predicted, np.float64) - np.asarray(true, np.float64), axis=-1).mean()
+    return float(distance / max(float(plate_height(np.asarray(true, np.float64))), 1e-9))
+
+
+def quad_iou(predicted: FloatArray, true: FloatArray) -> float:
+    """Polygon IoU of two quads (4, 2); 0 where the predicted one is no convex quad in the order of reading."""
+    return polygon_iou(predicted, true) if is_convex_clockwise(predicted) else 0.0
+
+
+def coco_hits(predicted: FloatArray, true: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which boxes are true positives at each of COCO's ten IoUs: (10, N).
+
+    Args:
+        predicted: (N, 4), the best score first.
+        true: (M, 4).
+
+    Source: COCOeval.evaluateImg: each detection in turn takes the free plate of the highest IoU, the later on a tie.
+    """
+    ious = np.nan_to_num(box_iou(predicted, true), nan=0.0)
+    hits = np.zeros((len(COCO_IOUS), len(predicted)), dtype=bool)
+    for t, threshold in enumerate(COCO_IOUS):
+        free = np.ones(len(true), dtype=bool)
+        for i in range(len(predicted)):
+            candidates = np.where(free, ious[i], -1.0)
+            best = len(true) - 1 - int(np.argmax(candidates[::-1])) if len(true) else -1
+            if best >= 0 and candidates[best] >= threshold - 1e-10:
+                free[best] = False
+                hits[t, i] = True
+    return hits
+
+
+def average_precision(scores: FloatArray, hits: npt.NDArray[np.bool_], plates: int) -> float | None:
+    """COCO's AP: precision, made monotone, at the 101 recalls 0, 0.01 ... 1; None where there is no plate.
+
+    Args:
+        scores: (N,) of all detections of all images; equal scores keep their order.
+        hits: (N,) true positives.
+        plates: the number of labelled plates.
+    """
+    if plates == 0:
+        return None
+    hits = hits[np.argsort(-scores, kind="stable")]
+    true_positives = np.cumsum(hits)
+    recall = true_positives / plates
+    precision = true_positives / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(recall, np.linspace(0.0, 1.0, 101), side="left")
+    return float(np.append(envelope, 0.0)[at].mean())
+
+
+@dataclass(frozen=True)
+class DetectionScores:
+    """Figures of a set of scenes; None where there is nothing to measure.
+
+    Attributes:
+        images: scenes that count (all but those whose plates have no place).
+        plates: labelled plates with corners or a box.
+        recall_hull_50: the share of plates with hull IoU > 0.5 (0.7, 0.9).
+        recall_box_50: the share of plates with a labelled box whose IoU with a detection's box is > 0.5 (0.7, 0.9).
+        ap_50: COCO's AP of the detections' boxes at IoU 0.5, against the labelled box, else the hull. The detections
+            are those above the detector's score threshold, so the curve ends there.
+        ap_50_95: the mean of AP over IoU 0.5, 0.55 ... 0.95.
+        polygon_iou: the mean over found plates with labelled corners.
+        corner_error_median: mean distance of the four corners / plate height, over found plates with labelled corners.
+        corner_error_p95: its 95th percentile.
+        false_positives_per_image: detections that find no plate (hull IoU > 0.5), per image.
+        false_positives_per_empty_image: the same over the scenes known to be empty.
+    """
+
+    images: int
+    empty_images: int
+    plates: int
+    detections: int
+    recall_hull_50: float | None
+    recall_hull_70: float | None
+    recall_hull_90: float | None
+    recall_box_50: float | None
+    recall_box_70: float | None
+    recall_box_90: float | None
+    ap_50: float | None
+    ap_50_95: float | None
+    polygon_iou: float | None
+    corner_error_median: float | None
+    corner_error_p95: float | None
+    false_positives_per_image: float | None
+    false_positives_per_empty_image: float | None
+
+
+@dataclass
+class DetectionMetrics:
+    """Sums over scenes; `compute` may be called at any time."""
+
+    images: int = 0
+    empty_images: int = 0
+    plates: int = 0
+    boxes: int = 0  # plates with a labelled box
+    detections: int = 0
+    found_hull: list[int] = field(default_factory=lambda: [0] * len(RECALL_IOUS))
+    found_box: list[int] = field(default_factory=lambda: [0] * len(RECALL_IOUS))
+    false_positives: int = 0
+    false_positives_in_empty: int = 0
+    polygon_ious: list[float] = field(default_factory=list)
+    corner_errors: list[float] = field(default_factory=list)
+    scores: list[FloatArray] = field(default_factory=list)  # per image (N,)
+    hits: list[npt.NDArray[np.bool_]] = field(default_factory=list)  # per image (10, N)
+
+    def update(self, detections: Sequence[Detection], scene: Scene) -> None:
+        """Adds one scene. A scene whose plates all have no place (a ready-made crop) is left out."""
+        located = [plate for plate in scene.plates if true_hull(plate) is not None]
+        if scene.plates and not located:
+            return
+        self.images += 1
+        self.plates += len(located)
+        self.detections += len(detections)
+        pairs = match_plates(detections, located)
+        missed = len(detections) - sum(pair.iou > FOUND_IOU for pair in pairs)
+        self.false_positives += missed
+        if not scene.plates:
+            self.empty_images += 1
+            self.false_positives_in_empty += missed
+        _count(self.found_hull, pairs)
+        for pair in pairs:
+            corners = located[pair.plate].corners
+            if pair.iou > FOUND_IOU and corners is not None:
+                predicted = detections[pair.detection].corners
+                self.polygon_ious.append(quad_iou(predicted, corners))
+                self.corner_errors.append(corner_error(predicted, corners))
+        self._add_boxes(detections, located)
+
+    def _add_boxes(self, detections: Sequence[Detection], located: Sequence[Plate]) -> None:
+        boxes = _stack([d.box for d in detections])
+        labelled = _stack([plate.box for plate in located if plate.box is not None])
+        self.boxes += len(labelled)
+        _count(self.found_box, match_boxes(boxes, labelled))
+        scores = np.array([d.score for d in detections], dtype=np.float64)
+        order = np.argsort(-scores, kind="stable")[:COCO_MAX_DETECTIONS]
+        truth = [box for plate in located if (box := true_box(plate)) is not None]
+        self.scores.append(scores[order])
+        self.hits.append(coco_hits(boxes[order], _stack(truth)))
+
+    def merge(self, other: DetectionMetrics) -> DetectionMetrics:
+        """The sums of both; neither is changed."""
+        return DetectionMetrics(
+            images=self.images + other.images,
+            empty_images=self.empty_images + other.empty_images,
+            plates=self.plates + other.plates,
+            boxes=self.boxes + other.boxes,
+            detections=self.detections + other.detections,
+            found_hull=[a + b for a, b in zip(self.found_hull, other.found_hull, strict=True)],
+            found_box=[a + b for a, b in zip(self.found_box, other.found_box, strict=True)],
+            false_positives=self.false_positives + other.false_positives,
+            false_positives_in_empty=self.false_positives_in_empty + other.false_positives_in_empty,
+            polygon_ious=self.polygon_ious + other.polygon_ious,
+            corner_errors=self.corner_errors + other.corner_errors,
+            scores=self.scores + other.scores,
+            hits=self.hits + other.hits,
+        )
+
+    def compute(self) -> DetectionScores:
+        """The figures so far."""
+        hull = [_share(n, self.plates) for n in self.found_hull]
+        box = [_share(n, self.boxes) for n in self.found_box]
+        scores = np.concatenate([np.zeros(0), *self.scores])
+        hits = np.concatenate([np.zeros((len(COCO_IOUS), 0), dtype=bool), *self.hits], axis=1)
+        aps = [ap for row in hits if (ap := average_precision(scores, row, self.plates)) is not None]
+        errors = self.corner_errors
+        return DetectionScores(
+            images=self.images,
+            empty_images=self.empty_images,
+            plates=self.plates,
+            detections=self.detections,
+            recall_hull_50=hull[0],
+            recall_hull_70=hull[1],
+            recall_hull_90=hull[2],
+            recall_box_50=box[0],
+            recall_box_70=box[1],
+            recall_box_90=box[2],
+            ap_50=aps[0] if aps else None,
+            ap_50_95=float(np.mean(aps)) if aps else None,
+            polygon_iou=float(np.mean(self.polygon_ious)) if self.polygon_ious else None,
+            corner_error_median=float(np.median(errors)) if errors else None,
+            corner_error_p95=float(np.percentile(errors, 95)) if errors else None,
+            false_positives_per_image=_share(self.false_positives, self.images),
+            false_positives_per_empty_image=_share(self.false_positives_in_empty, self.empty_images),
+        )
+
+
+def _stack(boxes: Sequence[FloatArray]) -> FloatArray:
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
+
+
+def _count(found: list[int], pairs: Sequence[Match]) -> None:
+    for i, threshold in enumerate(RECALL_IOUS):
+        found[i] += sum(pair.iou > threshold for pair in pairs)
+
+
+def _share(part: float, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,379 @@
+"""A predictor over labelled scenes: detection, reading on true and on predicted corners, end to end, by slice.
+
+The predictor is the deployed one (`alpr.predictor`), or anything of its form, so that a number printed here is what a
+deployer gets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from time import perf_counter
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from alpr.detection.metrics import (
+    FOUND_IOU,
+    DetectionMetrics,
+    Match,
+    corner_error,
+    match_plates,
+    quad_iou,
+    true_hull,
+)
+from alpr.gallery import Gallery
+from alpr.geometry import plate_width
+from alpr.imaging import UnreadableImage, read_image
+from alpr.recognition.metrics import RecognitionMetrics, RecognitionScores
+from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
+from alpr.report import EvaluationReport, ImageError, PlateRecord, figures_of, slices_of
+
+NOTHING_READ = Reading("", 0.0, ())
+
+
+class PlateDetector(Protocol):
+    """Finds the plates in images."""
+
+    def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]: ...
+
+
+class PlateRecogniser(Protocol):
+    """Reads ready-made crops, and the plates inside corners of an image."""
+
+    def read(self, crops: Sequence[ImageArray]) -> list[Reading]: ...
+
+    def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]: ...
+
+
+class Predictor(Protocol):
+    """A detector and a recogniser; one of them may be None, and then only the other is evaluated."""
+
+    @property
+    def detector(self) -> PlateDetector | None: ...
+
+    @property
+    def recogniser(self) -> PlateRecogniser | None: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A predictor of one half, or of two."""
+
+    detector: PlateDetector | None = None
+    recogniser: PlateRecogniser | None = None
+
+
+class Opened(NamedTuple):
+    """A scene and its image, or why the image cannot be read."""
+
+    scene: Scene
+    image: ImageArray | None
+    error: str
+
+
+def common_folder(images: Sequence[Path]) -> Path:
+    """The deepest folder that holds all images, absolute."""
+    folders = [image.absolute().parent.parts for image in images]
+    first, last = min(folders), max(folders)  # what the two extremes share, all share
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    return Path(*first[:shared])
+
+
+def evaluate(
+    predictor: Predictor,
+    scenes: Sequence[Scene],
+    *,
+    model: Mapping[str, str] | None = None,
+    manifests: Mapping[str, str] | None = None,
+    gallery: Gallery | None = None,
+    batch: int = 8,
+    workers: int = 2,
+    console: Console | None = None,
+) -> EvaluationReport:
+    """What a predictor finds and reads in labelled scenes.
+
+    A scene of one plate with a text and no place is a ready-made crop. Scenes without texts count for detection only,
+    scenes without plates for false positives. Images that cannot be read are listed in the report and skipped. After
+    Ctrl-C the report holds what was done, with `complete` False.
+
+    Args:
+        model: its name and checksum, for the report.
+        manifests: SHA-256 by manifest name, for the report.
+        gallery: collects the missed plates.
+        batch: images that are held and detected together.
+        workers: threads that read images.
+        console: where the progress bar is drawn; None for no bar.
+
+    Raises:
+        ValueError: no scene, or a predictor without a detector and without a recogniser.
+    """
+    if not scenes:
+        raise ValueError("There is no scene to evaluate; expected at least one row in the manifest's split.")
+    if predictor.detector is None and predictor.recogniser is None:
+        raise ValueError("There is neither a detector nor a recogniser to evaluate; expected at least one.")
+    run = _Run(predictor.detector, predictor.recogniser, common_folder([s.image for s in scenes]), gallery)
+    started, complete = perf_counter(), True
+    columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=console is None) as progress:
+        task = progress.add_task("", total=len(scenes))
+        try:
+            for opened in _opened(scenes, batch, workers):
+                run.add(opened)
+                progress.advance(task, len(opened))
+        except KeyboardInterrupt:
+            complete = False
+    return run.report(model or {}, manifests or {}, complete, perf_counter() - started)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} images/s")
+
+
+def _opened(scenes: Sequence[Scene], batch: int, workers: int) -> Iterator[list[Opened]]:
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            ahead = [pool.submit(_open, scene) for scene in scenes[:batch]]
+            for start in range(0, len(scenes), batch):
+                futures = ahead
+                ahead = [pool.submit(_open, scene) for scene in scenes[start + batch : start + 2 * batch]]
+                yield [future.result() for future in futures]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _open(scene: Scene) -> Opened:
+    try:
+        return Opened(scene, read_image(scene.image), "")
+    except UnreadableImage as error:
+        return Opened(scene, None, str(error))
+
+
+def _is_crop(scene: Scene) -> bool:
+    return len(scene.plates) == 1 and bool(scene.plates[0].text) and true_hull(scene.plates[0]) is None
+
+
+@dataclass
+class _Run:
+    """The sums of one evaluation."""
+
+    detector: PlateDetector | None
+    recogniser: PlateRecogniser | None
+    root: Path
+    gallery: Gallery | None
+    detection: DetectionMetrics = field(default_factory=DetectionMetrics)
+    crops: RecognitionMetrics = field(default_factory=RecognitionMetrics)
+    true_corners: RecognitionMetrics = field(default_factory=RecognitionMetrics)
+    predicted_corners: RecognitionMetrics = field(default_factory=RecognitionMetrics)
+    records: list[PlateRecord] = field(default_factory=list)
+    errors: list[ImageError] = field(default_factory=list)
+    false_positives: Counter[str] = field(default_factory=Counter)
+    images: int = 0
+
+    def add(self, opened: Sequence[Opened]) -> None:
+        """Evaluates a batch of images."""
+        crops: list[tuple[Scene, ImageArray]] = []
+        scenes: list[tuple[Scene, ImageArray]] = []
+        for scene, image, error in opened:
+            if image is None:
+                self._error(scene, error)
+            else:
+                (crops if _is_crop(scene) else scenes).append((scene, image))
+        self._add_crops(crops)
+        if self.detector is None:
+            for scene, image in scenes:
+                self._add_scene(scene, image, None)
+        else:
+            for scene, image, found in self._detect(self.detector, scenes):
+                self._add_scene(scene, image, found)
+
+    def _error(self, scene: Scene, error: str) -> None:
+        self.errors.append(ImageError(self._name(scene), error))
+
+    def _name(self, scene: Scene) -> str:
+        return scene.image.absolute().relative_to(self.root).as_posix()
+
+    def _detect(
+        self, detector: PlateDetector, scenes: Sequence[tuple[Scene, ImageArray]]
+    ) -> list[tuple[Scene, ImageArray, list[Detection]]]:
+        if not scenes:
+            return []
+        try:
+            found = detector.detect([image for _, image in scenes])
+            return [(*pair, detections) for pair, detections in zip(scenes, found, strict=True)]
+        except (ValueError, cv2.error) as error:
+            if len(scenes) == 1:
+                self._error(scenes[0][0], f"{scenes[0][0].image}: {error}")
+                return []
+        return [result for pair in scenes for result in self._detect(detector, [pair])]  # to find the one at fault
+
+    def _add_crops(self, crops: Sequence[tuple[Scene, ImageArray]]) -> None:
+        if not crops:
+            return
+        self.images += len(crops)
+        none: list[Reading | None] = [None] * len(crops)
+        readings = none if self.recogniser is None else self.recogniser.read([image for _, image in crops])
+        for (scene, image), reading in zip(crops, readings, strict=True):
+            plate = scene.plates[0]
+            if reading is not None and plate.text:
+                self.crops.update(reading, plate.text)
+                if reading.text != plate.text:
+                    self._miss(image, plate, reading, self._name(scene))
+            self.records.append(self._record(scene, 0, None, None, on_crop=reading))
+
+    def _add_scene(self, scene: Scene, image: ImageArray, found: list[Detection] | None) -> None:
+        self.images += 1
+        unplaced = [plate.text for plate in scene.plates if true_hull(plate) is None]
+        if unplaced:
+            texts = ", ".join(map(repr, unplaced))
+            self._error(scene, f"{scene.image} holds {texts} without corners or box; in a scene these are left out.")
+        matches: dict[int, Match] = {}
+        if found is not None:
+            self.detection.update(found, scene)
+            matches = {m.plate: m for m in match_plates(found, scene.plates)}
+            wrong = len(found) - sum(m.iou > FOUND_IOU for m in matches.values())
+            if wrong and (len(unplaced) < len(scene.plates) or not scene.plates):
+                self.false_positives[self._name(scene)] += wrong
+        on_true = self._read_true(scene, image)
+        on_predicted = self._read_predicted(scene, image, found, matches)
+        for i, plate in enumerate(scene.plates):
+            if true_hull(plate) is None:
+                continue
+            self._gallery_scene(image, plate, on_true[i], on_predicted[i], matches.get(i), scene)
+            record = self._record(
+                scene, i, found, matches.get(i), on_true_corners=on_true[i], on_predicted_corners=on_predicted[i]
+            )
+            self.records.append(record)
+
+    def _read_true(self, scene: Scene, image: ImageArray) -> list[Reading | None]:
+        readings: list[Reading | None] = [None] * len(scene.plates)
+        for i, plate in enumerate(scene.plates):
+            if self.recogniser is None or plate.corners is None or not plate.text:
+                continue
+            try:
+                reading = self.recogniser.read_plates(image, [plate.corners])[0]
+            except (ValueError, cv2.error) as error:
+                self._error(scene, f"{scene.image}, plate {plate.text!r}: {error}")
+                continue
+            readings[i] = reading
+            self.true_corners.update(reading, plate.text)
+        return readings
+
+    def _read_predicted(
+        self, scene: Scene, image: ImageArray, found: list[Detection] | None, matches: Mapping[int, Match]
+    ) -> list[Reading | None]:
+        """A reading of every plate with a place and a text: NOTHING_READ where it was not found."""
+        readings: list[Reading | None] = [None] * len(scene.plates)
+        for i, plate in enumerate(scene.plates):
+            if self.recogniser is None or found is None or not plate.text or true_hull(plate) is None:
+                continue
+            match = matches.get(i)
+            reading = NOTHING_READ
+            if match is not None and match.iou > FOUND_IOU:
+                with suppress(ValueError, cv2.error):  # corners from which no crop can be made: the detector's miss
+                    reading = self.recogniser.read_plates(image, [found[match.detection].corners])[0]
+                self.predicted_corners.update(reading, plate.text)
+            readings[i] = reading
+        return readings
+
+    def _gallery_scene(
+        self,
+        image: ImageArray,
+        plate: Plate,
+        on_true: Reading | None,
+        on_predicted: Reading | None,
+        match: Match | None,
+        scene: Scene,
+    ) -> None:
+        if self.detector is not None and (match is None or match.iou <= FOUND_IOU):
+            self._miss(image, plate, None, self._name(scene))
+            return
+        reading = on_predicted if on_predicted is not None else on_true
+        if reading is not None and reading.text != plate.text:
+            self._miss(image, plate, reading, self._name(scene))
+
+    def _miss(self, image: ImageArray, plate: Plate, reading: Reading | None, name: str) -> None:
+        if self.gallery is not None:
+            text, score = (None, 0.0) if reading is None else (reading.text, reading.score)
+            self.gallery.add(image, plate, text, score, name)
+
+    def _record(
+        self,
+        scene: Scene,
+        index: int,
+        found: list[Detection] | None,
+        match: Match | None,
+        *,
+        on_crop: Reading | None = None,
+        on_true_corners: Reading | None = None,
+        on_predicted_corners: Reading | None = None,
+    ) -> PlateRecord:
+        plate, name = scene.plates[index], self._name(scene)
+        detection = found[match.detection] if found and match is not None and match.iou > FOUND_IOU else None
+        compared = None if detection is None or plate.corners is None else (detection.corners, plate.corners)
+        return PlateRecord(
+            image=name,
+            index=index,
+            folder=PurePath(name).parent.as_posix(),
+            text=plate.text,
+            split=scene.split,
+            country=plate.country,
+            width_px=_width_px(plate),
+            tilt_deg=None if plate.corners is None else _tilt_deg(plate.corners),
+            hull_iou=None if found is None else 0.0 if match is None else match.iou,
+            polygon_iou=None if compared is None else quad_iou(*compared),
+            corner_error=None if compared is None else corner_error(*compared),
+            detection_score=None if detection is None else float(detection.score),
+            on_crop=on_crop,
+            on_true_corners=on_true_corners,
+            on_predicted_corners=on_predicted_corners,
+        )
+
+    def report(
+        self, model: Mapping[str, str], manifests: Mapping[str, str], complete: bool, seconds: float
+    ) -> EvaluationReport:
+        """The report of what was added so far."""
+
+        def scores(metrics: RecognitionMetrics) -> RecognitionScores | None:
+            return metrics.compute() if metrics.right else None
+
+        return EvaluationReport(
+            model=model,
+            manifests=manifests,
+            complete=complete,
+            images=self.images,
+            seconds=seconds,
+            errors=tuple(self.errors),
+            figures=figures_of(self.records),
+            detection=self.detection.compute() if self.detection.images else None,
+            on_crops=scores(self.crops),
+            on_true_corners=scores(self.true_corners),
+            on_predicted_corners=scores(self.predicted_corners),
+            slices=slices_of(self.records),
+            plates=tuple(self.records),
+            false_positives=dict(self.false_positives),
+        )
+
+
+def _width_px(plate: Plate) -> float | None:
+    if plate.corners is not None:
+        return float(plate_width(np.asarray(plate.corners)))
+    return None if plate.box is None else float(plate.box[2] - plate.box[0])
+
+
+def _tilt_deg(corners: FloatArray) -> float:
+    """The angle between the text's direction and the horizontal, 0..180: middle of the left edge to the right's."""
+    x, y = (corners[1] + corners[2] - corners[0] - corners[3]).astype(np.float64)
+    return float(abs(np.degrees(np.arctan2(y, x))))

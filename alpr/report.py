@@ -1,0 +1,329 @@
+"""What an evaluation found: per-plate records, figures with intervals, slices, the report file and its table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from alpr.detection.metrics import DetectionScores
+from alpr.recognition.metrics import RecognitionScores, equal_without_first
+from alpr.records import Reading
+
+WIDTHS_PX = (0, 20, 40, 80, 120, 160, 240)
+TILTS_DEG = (0, 5, 10, 20, 30)
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class PlateRecord:
+    """One labelled plate and what became of it; None for what was not measured.
+
+    Attributes:
+        image: relative to the folder that all evaluated images share.
+        index: the plate's place among its image's plates.
+        folder: the image's folder, relative like `image`; CCPD's subsets are folders.
+        width_px: the mean length of the top and bottom edges, or the width of the labelled box.
+        tilt_deg: the angle of the text's direction to the horizontal, 0..180; needs labelled corners.
+        hull_iou: with the detection that it is matched to; 0 where there is none.
+        corner_error: mean distance of the corners / plate height, of a plate found at hull IoU 0.5.
+        detection_score: of the matched detection, where found.
+        on_crop: the reading of a ready-made crop.
+        on_true_corners: the reading of the plate rectified by its labelled corners.
+        on_predicted_corners: the reading by the detection's corners; an empty text where the plate was not found.
+    """
+
+    image: str
+    index: int
+    folder: str
+    text: str | None = None
+    split: str | None = None
+    country: str | None = None
+    width_px: float | None = None
+    tilt_deg: float | None = None
+    hull_iou: float | None = None
+    polygon_iou: float | None = None
+    corner_error: float | None = None
+    detection_score: float | None = None
+    on_crop: Reading | None = None
+    on_true_corners: Reading | None = None
+    on_predicted_corners: Reading | None = None
+
+    @property
+    def cluster(self) -> str:
+        """What is resampled together: all photographs of one plate; a plate of unknown text stands for itself."""
+        return self.text if self.text else f"{self.image}\n{self.index}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A share of plates with its bootstrap 95 % interval, clustered by plate text."""
+
+    name: str
+    value: float
+    plates: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The figures of the plates for which `by` is `value`, e.g. split = val."""
+
+    by: str
+    value: str
+    plates: int
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ImageError:
+    """An image or plate that could not be evaluated, and why."""
+
+    image: str
+    error: str
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Everything an evaluation found.
+
+    Attributes:
+        model: what was evaluated, by name and checksum.
+        manifests: SHA-256 by manifest name.
+        complete: False when the evaluation was stopped before its last image.
+        images: images that were evaluated; those in `errors` are not among them.
+        false_positives: detections that found no plate, per image that has any.
+    """
+
+    model: Mapping[str, str]
+    manifests: Mapping[str, str]
+    complete: bool
+    images: int
+    seconds: float
+    errors: tuple[ImageError, ...]
+    figures: tuple[Figure, ...]
+    detection: DetectionScores | None
+    on_crops: RecognitionScores | None
+    on_true_corners: RecognitionScores | None
+    on_predicted_corners: RecognitionScores | None
+    slices: tuple[Slice, ...]
+    plates: tuple[PlateRecord, ...]
+    false_positives: Mapping[str, int] = field(default_factory=dict)
+
+    def figure(self, name: str) -> Figure | None:
+        """A headline figure by name, or None where it was not measured."""
+        return next((f for f in self.figures if f.name == name), None)
+
+
+Measure = Callable[[PlateRecord], "bool | None"]
+
+
+def _found(iou: float) -> Measure:
+    return lambda r: None if r.hull_iou is None else r.hull_iou > iou
+
+
+def _read(get: Callable[[PlateRecord], Reading | None], found_iou: float | None, whole: bool) -> Measure:
+    """Whether a reading is right. `found_iou`: None asks no detection; else the plate must be found above it."""
+
+    def measure(record: PlateRecord) -> bool | None:
+        reading = get(record)
+        if reading is None or not record.text or (not whole and not has_province(record.text)):
+            return None
+        right = reading.text == record.text if whole else equal_without_first(record.text, reading.text)
+        return right and (found_iou is None or (record.hull_iou or 0.0) > found_iou)
+
+    return measure
+
+
+def _of_found(measure: Measure) -> Measure:
+    return lambda r: measure(r) if (r.hull_iou or 0.0) > 0.5 else None
+
+
+def has_province(text: str) -> bool:
+    """Whether a text begins with a sign that is neither a Latin letter nor a digit, as Chinese plates do."""
+    return not text[:1].isascii()
+
+
+def _measures() -> dict[str, Measure]:
+    def predicted(r: PlateRecord) -> Reading | None:
+        return r.on_predicted_corners
+
+    measures: dict[str, Measure] = {"found_50": _found(0.5), "found_70": _found(0.7)}
+    for suffix, whole in (("", True), ("_without_province", False)):
+        measures[f"read_on_crops{suffix}"] = _read(lambda r: r.on_crop, None, whole)
+        measures[f"read_on_true_corners{suffix}"] = _read(lambda r: r.on_true_corners, None, whole)
+        measures[f"read_on_predicted_corners{suffix}"] = _of_found(_read(predicted, None, whole))
+        measures[f"end_to_end_50{suffix}"] = _read(predicted, 0.5, whole)
+        measures[f"end_to_end_70{suffix}"] = _read(predicted, 0.7, whole)
+    return measures
+
+
+MEASURES: Mapping[str, Measure] = _measures()
+"""The headline figures: whether a plate counts as a success, None where it does not count at all.
+
+found_*: hull IoU above 0.5, 0.7. read_on_*: every character right, on ready-made crops, on the labelled corners, and
+on the detector's corners of the plates found at 0.5. end_to_end_*: found above that IoU and every character right, of
+all plates with a place and a text. *_without_province: of the texts that begin with a province sign, the first
+character set aside.
+"""
+
+
+def bootstrap(values: Sequence[bool], clusters: Sequence[str], seed: int = 0) -> tuple[float, float]:
+    """The 2.5th and 97.5th percentile of a share when clusters are drawn again with replacement, 1000 times."""
+    _, ids = np.unique(np.array(clusters, dtype=object).astype(str), return_inverse=True)
+    counts = np.bincount(ids).astype(np.float64)
+    hits = np.bincount(ids, weights=np.asarray(values, np.float64))
+    generator = np.random.default_rng(seed)
+    shares = np.empty(RESAMPLES)
+    for i in range(RESAMPLES):
+        drawn = np.bincount(generator.integers(0, len(counts), len(counts)), minlength=len(counts))
+        shares[i] = (hits @ drawn) / (counts @ drawn)
+    low, high = np.percentile(shares, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def figures_of(records: Sequence[PlateRecord], seed: int = 0) -> tuple[Figure, ...]:
+    """The headline figures of plates, with intervals; those that no plate counts for are left out."""
+    figures = []
+    for name, measure in MEASURES.items():
+        measured = [(value, r.cluster) for r in records if (value := measure(r)) is not None]
+        if measured:
+            values, clusters = zip(*measured, strict=True)
+            low, high = bootstrap(values, clusters, seed)
+            figures.append(Figure(name, sum(values) / len(values), len(values), low, high))
+    return tuple(figures)
+
+
+def _bin(value: float | None, edges: Sequence[int], unit: str) -> str | None:
+    if value is None:
+        return None
+    lower = max(edge for edge in edges if edge <= max(value, edges[0]))
+    upper = next((edge for edge in edges if edge > lower), None)
+    return f">= {lower} {unit}" if upper is None else f"{lower}-{upper} {unit}"
+
+
+SLICES: Mapping[str, Callable[[PlateRecord], str | None]] = {
+    "split": lambda r: r.split,
+    "country": lambda r: r.country,
+    "folder": lambda r: r.folder,
+    "plate width": lambda r: _bin(r.width_px, WIDTHS_PX, "px"),
+    "tilt": lambda r: _bin(r.tilt_deg, TILTS_DEG, "deg"),
+    "text length": lambda r: f"{len(r.text)} characters" if r.text else None,
+}
+
+
+def slices_of(records: Sequence[PlateRecord]) -> tuple[Slice, ...]:
+    """The figures by slice; a property that is the same for all plates is left out."""
+    slices = []
+    for by, key in SLICES.items():
+        groups: dict[str, list[PlateRecord]] = {}
+        for record in records:
+            value = key(record)
+            groups.setdefault("unknown" if value is None else value, []).append(record)
+        if len(groups) > 1:
+            slices += [Slice(by, v, len(g), _shares(g)) for v, g in sorted(groups.items(), key=_natural)]
+    return tuple(slices)
+
+
+def _natural(item: tuple[str, list[PlateRecord]]) -> tuple[bool, int, str]:
+    digits = item[0].lstrip("> =").split("-")[0].split(" ")[0]
+    return (item[0] == "unknown", int(digits) if digits.isdecimal() else 0, item[0])
+
+
+def _shares(records: Iterable[PlateRecord]) -> dict[str, float]:
+    listed = list(records)
+    shares = {}
+    for name, measure in MEASURES.items():
+        values = [v for r in listed if (v := measure(r)) is not None]
+        if values:
+            shares[name] = sum(values) / len(values)
+    return shares
+
+
+def write_report(report: EvaluationReport, path: Path) -> None:
+    """Writes a report as JSON, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written; what stood there before is unchanged.
+    """
+    text = json.dumps(asdict(report), ensure_ascii=False, indent=1, allow_nan=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def print_report(report: EvaluationReport, console: Console) -> None:
+    """Prints the headline figures, the detector's and the recogniser's scores, the slices and the errors."""
+    console.print(_headline(report))
+    if report.detection is not None:
+        console.print(_scores("Detection", {"": asdict(report.detection)}))
+    read = {"crops": report.on_crops, "true corners": report.on_true_corners}
+    read["predicted corners"] = report.on_predicted_corners
+    columns = {name: asdict(scores) for name, scores in read.items() if scores is not None}
+    if columns:
+        console.print(_scores("Recognition", columns))
+        _print_confusions(report, console)
+    if report.slices:
+        console.print(_slice_table(report))
+    if report.errors:
+        console.print(f"{len(report.errors)} could not be evaluated:")
+        for error in report.errors[:10]:
+            console.print(f"  {error.error}", markup=False)
+        if len(report.errors) > 10:
+            console.print(f"  and {len(report.errors) - 10} more, listed in the report file.")
+
+
+def _headline(report: EvaluationReport) -> Table:
+    stopped = "" if report.complete else ", stopped early"
+    title = f"{report.images} images, {len(report.plates)} plates, {report.seconds:.1f} s{stopped}"
+    table = Table("figure", "value", "95 % interval", "plates", title=title)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for f in report.figures:
+        interval = f"{100 * f.low:.1f} - {100 * f.high:.1f}"
+        table.add_row(f.name.replace("_", " "), f"{100 * f.value:.2f} %", interval, str(f.plates))
+    return table
+
+
+def _scores(title: str, columns: Mapping[str, Mapping[str, object]]) -> Table:
+    table = Table("", *columns, title=title)
+    names = [name for name, value in next(iter(columns.values())).items() if not isinstance(value, tuple | list)]
+    for name in names:
+        values = [scores[name] for scores in columns.values()]
+        if any(value is not None for value in values):
+            cells = [f"{v:.4f}" if isinstance(v, float) else "-" if v is None else str(v) for v in values]
+            table.add_row(name.replace("_", " "), *cells)
+    return table
+
+
+def _print_confusions(report: EvaluationReport, console: Console) -> None:
+    for scores in (report.on_true_corners, report.on_crops, report.on_predicted_corners):
+        if scores is not None and scores.plates:
+            parts = [f"{c.true or 'nothing'} as {c.read or 'nothing'} {c.count}" for c in scores.confusions[:12]]
+            if parts:
+                console.print("Read: " + ", ".join(parts), markup=False, highlight=False)
+            return
+
+
+def _slice_table(report: EvaluationReport) -> Table:
+    wanted = ("found_50", "found_70", "read_on_crops", "read_on_true_corners", "end_to_end_50")
+    names = [n for n in wanted if any(n in s.figures for s in report.slices)]
+    table = Table("slice", "value", "plates", *(n.replace("_", " ") for n in names), title="By slice, %")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for i, s in enumerate(report.slices):
+        ends = i + 1 == len(report.slices) or report.slices[i + 1].by != s.by
+        cells = [f"{100 * s.figures[n]:.1f}" if n in s.figures else "-" for n in names]
+        table.add_row(s.by, s.value, str(s.plates), *cells, end_section=ends)
+    return table

@@ -1,0 +1,174 @@
+"""Evaluates a bundle, runs or checkpoints over a manifest: a printed table, report.json and worst.jpg.
+
+python evaluate.py model=model_bin/cn data.manifest=labels.csv data.split=val output=runs/evaluate/cn
+python evaluate.py detector=runs/detector recogniser=runs/recogniser data.manifest=labels.csv
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+
+import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from alpr.evaluation import Parts
+
+SETTINGS = (
+    "model", "detector", "recogniser", "only", "data.manifest", "data.split",
+    "output", "batch", "workers", "threads", "worst",
+)  # fmt: skip
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
+def main(config: DictConfig) -> None:
+    """Runs one evaluation; leaves with 1 after a complaint, with 130 after Ctrl-C, whose report is partial."""
+    try:
+        complete = run(config)
+    except (ValueError, OSError) as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0 if complete else 130)
+
+
+def run(config: DictConfig) -> bool:
+    """Evaluates, prints and writes; False when it was stopped before the last image.
+
+    Raises:
+        ValueError: a wrong setting, model or manifest.
+        OSError: a file that cannot be read or written.
+    """
+    from alpr.data.manifest import read_manifest
+    from rich.console import Console
+
+    from alpr.evaluation import evaluate
+    from alpr.gallery import Gallery, write_gallery
+    from alpr.report import print_report, write_report
+
+    paths = [Path(p) for p in listed(config.data.manifest)]
+    splits = None if config.data.split is None else set(listed(config.data.split))
+    manifest = read_manifest(paths, splits=splits)
+    scenes = manifest.scenes()
+    if not scenes:
+        wanted = "any split" if splits is None else f"the split {', '.join(sorted(splits))}"
+        raise ValueError(f"{', '.join(map(str, paths))} has no row of {wanted}.")
+    parts, identity = open_model(config)
+    gallery = Gallery(limit=config.worst) if config.worst else None
+    console = Console()
+    report = evaluate(
+        parts,
+        scenes,
+        model=identity,
+        manifests={", ".join(f"{p.absolute().parent.name}/{p.name}" for p in paths): manifest.sha256},
+        gallery=gallery,
+        batch=config.batch,
+        workers=config.workers,
+        console=console,
+    )
+    print_report(report, console)
+    output = Path(config.output)
+    write_report(report, output / "report.json")
+    if gallery is not None and gallery.misses:
+        write_gallery(gallery.misses, output / "worst.jpg")
+    console.print(f"Written to {output}", markup=False, highlight=False)
+    return report.complete
+
+
+def unknown_setting(arguments: Sequence[str]) -> str | None:
+    """A sentence about the first `key=value` whose key is no setting, or None; Hydra's own does not say what is."""
+    for argument in arguments:
+        key = argument.split("=")[0].lstrip("+~")
+        if "=" in argument and not argument.startswith("-") and key not in SETTINGS and not key.startswith("hydra"):
+            near = difflib.get_close_matches(key, SETTINGS, n=1)
+            guess = f" Did you mean {near[0]}?" if near else ""
+            return f"Unknown setting {key!r} in {argument!r}; expected one of {', '.join(SETTINGS)}.{guess}"
+    return None
+
+
+def check(config: DictConfig) -> None:
+    """Refuses a missing manifest and wrong values.
+
+    Raises:
+        ValueError: the sentence names the key, what is expected and what was given.
+    """
+    from omegaconf import OmegaConf
+
+    if OmegaConf.is_missing(config.data, "manifest") or not config.data.manifest:
+        raise ValueError("data.manifest is missing; expected the path of a CSV table of labelled plates.")
+    for key, least in (("batch", 1), ("workers", 1), ("worst", 0)):
+        if type(config[key]) is not int or config[key] < least:
+            raise ValueError(f"{key} is {config[key]!r}; expected a whole number from {least}.")
+    if config.threads is not None and (type(config.threads) is not int or config.threads < 1):
+        raise ValueError(f"threads is {config.threads!r}; expected a whole number from 1, or null.")
+    if config.only not in (None, "detector", "recogniser"):
+        raise ValueError(f"only is {config.only!r}; expected detector, recogniser or null.")
+
+
+def listed(value: Any) -> list[str]:
+    """One value or a list of them, as texts."""
+    return [str(value)] if isinstance(value, str | int) else [str(v) for v in value]
+
+
+def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
+    """What is evaluated, and its identity for the report.
+
+    Raises:
+        ValueError: no model, two kinds of model, or a folder that is no bundle.
+    """
+    from alpr.evaluation import Parts
+
+    runs = {key: Path(config[key]) for key in ("detector", "recogniser") if config[key] is not None}
+    if (config.model is None) == (not runs):
+        found = ", ".join(f"{key}={config[key]}" for key in ("model", "detector", "recogniser"))
+        raise ValueError(f"Expected either model=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
+    if config.model is not None:
+        return open_bundle(Path(config.model), config)
+    from alpr.runs import load_reader
+
+    for key, path in runs.items():
+        if not path.exists():
+            raise ValueError(f"{key}={path} does not exist; expected a run folder or a checkpoint.")
+    if config.only is not None and config.only not in runs:
+        raise ValueError(f"only={config.only}, but no {config.only}=RUN is given.")
+    reader = load_reader(detector=runs.get("detector"), recogniser=runs.get("recogniser"))
+    chosen = [key for key in runs if config.only in (None, key)]
+    return Parts(**{key: getattr(reader, key) for key in chosen}), {key: runs[key].name for key in chosen}
+
+
+def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]]:
+    """The halves of an exported bundle, and its name and checksums.
+
+    Raises:
+        ValueError: a folder that is no bundle.
+    """
+    from alpr.predictor import Reader
+
+    from alpr.evaluation import Parts
+
+    if not (folder / "card.json").is_file():
+        raise ValueError(
+            f"model={folder} is no bundle: it has no card.json. For a run folder or a checkpoint give "
+            f"detector=RUN and/or recogniser=RUN."
+        )
+    reader = Reader(folder, threads=config.threads)
+    card = reader.card
+    identity = {"name": folder.name}
+    if card is not None:
+        files = {"detector": card.detector_file.sha256, "recogniser": card.recogniser_file.sha256}
+        identity = {"name": card.name, **{k: v for k, v in files.items() if config.only in (None, k)}}
+    chosen = [key for key in ("detector", "recogniser") if config.only in (None, key)]
+    return Parts(**{key: getattr(reader, key) for key in chosen}), identity
+
+
+if __name__ == "__main__":
+    complaint = unknown_setting(sys.argv[1:])
+    if complaint is not None:
+        sys.exit(f"evaluate.py: {complaint}")
+    main()
