@@ -148,9 +148,8 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
     Raises:
         ValueError: a folder that is no bundle.
     """
-    from alpr.predictor import Reader
-
     from alpr.evaluation import Parts
+    from alpr.predictor import Reader
 
     if not (folder / "card.json").is_file():
         raise ValueError(

@@ -28,6 +28,12 @@ class TaskModule(L.LightningModule):
     """
 
     network: torch.nn.Module
+    monitor: str
+    """The figure that chooses among checkpoints; higher is better."""
+
+    def losses(self, batch: Any) -> tuple[Tensor, ...]:
+        """The losses of one training batch, their sum first."""
+        raise NotImplementedError
 
     def __init__(self, optim: OptimSettings, seed: int) -> None:
         super().__init__()
@@ -60,8 +66,8 @@ class TaskModule(L.LightningModule):
         if not torch.isfinite(loss):
             raise TrainingFailed(
                 f"The loss is {loss.item()} at step {self.global_step}. Likely causes: a learning rate that is too "
-                f"high (optim.lr is {self.optim.lr}), fp16 without scaling (trainer.precision), or corners far outside the "
-                "images. The last checkpoint of the run is from before this step."
+                f"high (optim.lr is {self.optim.lr}), fp16 without scaling (trainer.precision), or corners far "
+                "outside the images. The last checkpoint of the run is from before this step."
             )
 
     def gathered(self, value: T) -> list[T]:

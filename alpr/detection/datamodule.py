@@ -39,7 +39,7 @@ class DetectionData(L.LightningDataModule):
     """Scenes of one or several manifests.
 
     Args:
-        manifest: CSV file or files.
+        manifest: CSV file or files, relative to `root` or absolute.
         split: only rows of this split; null for all.
         canvas: (height, width) px of training, multiples of 32.
         batch_size: per process.
@@ -53,6 +53,7 @@ class DetectionData(L.LightningDataModule):
     def __init__(
         self,
         manifest: str | Sequence[str],
+        root: str = ".",
         split: str | None = "train",
         canvas: tuple[int, int] = (448, 448),
         batch_size: int = 16,
@@ -70,14 +71,17 @@ class DetectionData(L.LightningDataModule):
         self.epoch_samples = epoch_samples
         self.geometry = SceneGeometry(**(geometry or {}))
         self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
-        paths = [manifest] if isinstance(manifest, str) else list(manifest)
-        rows = read_manifest([Path(p) for p in paths], splits=None if split is None else [split], strict=strict)
+        names = [manifest] if isinstance(manifest, str) else list(manifest)
+        self.manifest_name = ", ".join(names)
+        rows = read_manifest(
+            [Path(root) / name for name in names], splits=None if split is None else [split], strict=strict
+        )
         self.manifest: Manifest = rows
         self.train_scenes = _located(rows.select(fold=holdout_fold, inside=False).scenes())
         self.val_scenes = _located(rows.select(fold=holdout_fold, inside=True).scenes())
         for scenes, what in ((self.train_scenes, "trains"), (self.val_scenes, "is held back")):
             if not scenes:
-                raise ValueError(f"{', '.join(paths)}: no scene with a located plate {what} (split {split!r}).")
+                raise ValueError(f"{self.manifest_name}: no scene with a located plate {what} (split {split!r}).")
 
     def describe(self) -> str:
         """One sentence for the start of a run."""

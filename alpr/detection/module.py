@@ -13,7 +13,7 @@ from torch import Tensor
 
 from alpr.card import DetectorSettings
 from alpr.detection.detect import Detector
-from alpr.detection.losses import DetectionLossSettings, detection_losses
+from alpr.detection.losses import DetectionLosses, DetectionLossSettings, detection_losses
 from alpr.detection.metrics import DetectionMetrics
 from alpr.detection.model import Scrfd, ScrfdSettings
 from alpr.detection.targets import DetectionBatch
@@ -37,6 +37,7 @@ class DetectorModule(TaskModule):
     """
 
     network: Scrfd
+    monitor = "val/mean_iou"
 
     def __init__(
         self,
@@ -53,13 +54,15 @@ class DetectorModule(TaskModule):
         self.predictor = DetectorSettings(**(predictor or {}))
         self.metrics = DetectionMetrics()
 
+    def losses(self, batch: tuple[DetectionBatch, list[str]]) -> DetectionLosses:
+        return detection_losses(self.network.raw(batch[0].images), batch[0], self.loss)
+
     def training_step(self, batch: tuple[DetectionBatch, list[str]], batch_idx: int) -> Tensor:
-        images, reasons = batch
-        self.report_unreadable(reasons)
-        losses = detection_losses(self.network.raw(images.images), images, self.loss)
+        self.report_unreadable(batch[1])
+        losses = self.losses(batch)
         self.refuse_non_finite(losses.total)
         for name, value in losses._asdict().items():
-            self.log(f"train/{name}", value, prog_bar=name == "total", batch_size=len(images.images))
+            self.log(f"train/{name}", value, prog_bar=name == "total", batch_size=len(batch[0].images))
         return losses.total
 
     def detector(self) -> Detector:

@@ -39,7 +39,7 @@ class RecognitionData(L.LightningDataModule):
 
     Args:
         country: see `CountryPack`.
-        manifest: CSV file or files whose plates are mixed in; null trains on rendered plates alone.
+        manifest: CSV file or files, relative to `root` or absolute.
         split: only rows of this split; null for all.
         synthetic: rendered plates per batch and process.
         real: plates of the manifests per batch and process.
@@ -56,7 +56,8 @@ class RecognitionData(L.LightningDataModule):
     def __init__(
         self,
         country: Mapping[str, Any],
-        manifest: str | Sequence[str] | None = None,
+        manifest: str | Sequence[str],
+        root: str = ".",
         split: str | None = "train",
         synthetic: int = 32,
         real: int = 32,
@@ -77,24 +78,21 @@ class RecognitionData(L.LightningDataModule):
         self.geometry = CropGeometry(**(geometry or {}))
         self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
         self.refused: list[str] = []
-        self.manifest: Manifest | None = None
-        self.train_plates: list[LabelledCrop] = []
-        paths = [manifest] if isinstance(manifest, str) else list(manifest or ())
-        if paths:
-            rows = read_manifest([Path(p) for p in paths], splits=None if split is None else [split], strict=strict)
-            self.manifest = rows
-            self.train_plates = self._readable(labelled_crops(rows.select(fold=holdout_fold, inside=False).scenes()))
-            self.val_plates = self._readable(labelled_crops(rows.select(fold=holdout_fold, inside=True).scenes()))
-            if not (self.train_plates and self.val_plates):
-                raise ValueError(
-                    f"{', '.join(paths)}: {len(self.train_plates)} plates train and {len(self.val_plates)} are held "
-                    f"back (split {split!r}); expected some of each. {' '.join(self.refused[:3])}"
-                )
-        self.synthetic, self.real = synthetic, real if paths else 0
-        if self.synthetic + self.real < 1 or not paths:
+        names = [manifest] if isinstance(manifest, str) else list(manifest)
+        self.manifest_name = ", ".join(names)
+        paths = [Path(root) / name for name in names]
+        rows = read_manifest(paths, splits=None if split is None else [split], strict=strict)
+        self.manifest: Manifest = rows
+        self.train_plates = self._readable(labelled_crops(rows.select(fold=holdout_fold, inside=False).scenes()))
+        self.val_plates = self._readable(labelled_crops(rows.select(fold=holdout_fold, inside=True).scenes()))
+        if not (self.train_plates and self.val_plates):
             raise ValueError(
-                "No plates to train on or to choose by: give data.manifest, and data.synthetic or data.real above 0."
+                f"{self.manifest_name}: {len(self.train_plates)} plates train and {len(self.val_plates)} are held "
+                f"back (split {split!r}); expected some of each. {' '.join(self.refused[:3])}"
             )
+        self.synthetic, self.real = synthetic, real
+        if synthetic + real < 1:
+            raise ValueError("data.synthetic and data.real are both 0; expected at least one crop per batch.")
 
     def _readable(self, crops: Sequence[LabelledCrop]) -> list[LabelledCrop]:
         """Crops whose text the country pack can print; the others are counted, or raise where strict."""
@@ -115,19 +113,18 @@ class RecognitionData(L.LightningDataModule):
         renderer, rng = PlateRenderer(self.pack), np.random.default_rng(self.seed)
         rendered = ENTROPY_DRAWS * self.synthetic // (self.synthetic + self.real)
         texts = [renderer.draw_text(rng)[0] for _ in range(rendered)]
-        if self.train_plates:
-            chosen = rng.integers(len(self.train_plates), size=ENTROPY_DRAWS - rendered)
-            texts += [self.train_plates[i].text for i in chosen]
+        chosen = rng.integers(len(self.train_plates), size=ENTROPY_DRAWS - rendered)
+        texts += [self.train_plates[i].text for i in chosen]
         return marginal_entropy(texts, self.pack.charset, self.pack.slots)
 
     def describe(self) -> str:
         """One sentence for the start of a run."""
-        rejected = len(self.manifest.rejected) if self.manifest else 0
+        first = f": {self.refused[0]}" if self.refused else ""
         return (
             f"{len(self.train_plates)} real plates train, {len(self.val_plates)} held-back plates choose the "
-            f"checkpoint; a batch holds {self.synthetic} rendered and {self.real} real crops; {rejected} rows were rejected, "
-            f"{len(self.refused)} labels do not fit the country pack"
-            + (f": {self.refused[0]}" if self.refused else ".")
+            f"checkpoint; a batch holds {self.synthetic} rendered and {self.real} real crops. "
+            f"{len(self.manifest.rejected)} rows were rejected, {len(self.refused)} labels do not fit the country "
+            f"pack{first}."
         )
 
     def train_dataloader(self) -> DataLoader[RecognitionSample]:

@@ -14,7 +14,7 @@ from alpr.card import RecogniserSettings
 from alpr.country import CountryPack
 from alpr.optim import OptimSettings
 from alpr.recognition.data import ValidationPlate
-from alpr.recognition.losses import RecognitionLossSettings, recognition_losses
+from alpr.recognition.losses import RecognitionLosses, RecognitionLossSettings, recognition_losses
 from alpr.recognition.metrics import RecognitionMetrics
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
 from alpr.recognition.read import NOTHING_READ, Recogniser
@@ -42,6 +42,7 @@ class RecogniserModule(TaskModule):
     """
 
     network: MaskOcr
+    monitor = "val/confident_accuracy"
 
     def __init__(
         self,
@@ -69,14 +70,17 @@ class RecogniserModule(TaskModule):
         self.confident = 0.0
         self._crops_seen = 0
 
+    def losses(self, batch: tuple[RecognitionBatch, list[str]]) -> RecognitionLosses:
+        return recognition_losses(self.network.training_logits(batch[0].crops), batch[0].slots, self.loss)
+
     def training_step(self, batch: tuple[RecognitionBatch, list[str]], batch_idx: int) -> Tensor:
-        crops, reasons = batch
-        self.report_unreadable(reasons)
-        losses = recognition_losses(self.network.training_logits(crops.crops), crops.slots, self.loss)
+        self.report_unreadable(batch[1])
+        losses = self.losses(batch)
         self.refuse_non_finite(losses.total)
+        crops = len(batch[0].crops)
         for name, value in losses._asdict().items():
-            self.log(f"train/{name}", value, prog_bar=name == "slots", batch_size=len(crops.crops))
-        self._watch_plateau(losses.slots, len(crops.crops))
+            self.log(f"train/{name}", value, prog_bar=name == "slots", batch_size=crops)
+        self._watch_plateau(losses.slots, crops)
         return losses.total
 
     def _watch_plateau(self, loss: Tensor, crops: int) -> None:

@@ -1,0 +1,187 @@
+"""Runs: a folder that says what made it, checkpoints that load strictly, and training that resumes exactly."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from alpr import __version__
+from alpr.detection.module import DetectorModule
+from alpr.recognition.module import RecogniserModule
+from alpr.training import TaskModule
+
+RUN_FILE = "run.json"
+VERSIONED = ("torch", "lightning", "numpy", "opencv-python-headless", "albumentations", "hydra-core")
+M = TypeVar("M", bound=TaskModule)
+
+
+class RunError(ValueError):
+    """A run or checkpoint that cannot be used as asked; the sentence names it."""
+
+
+def best_checkpoint(path: str | os.PathLike[str]) -> Path:
+    """The checkpoint that a path means: itself, or the best of a run folder.
+
+    Raises:
+        RunError: neither is there.
+    """
+    given = Path(path)
+    found = given if given.is_file() else given / "checkpoints" / "best.ckpt"
+    if not found.is_file():
+        raise RunError(f"{given} is no checkpoint and no run folder with checkpoints/best.ckpt.")
+    return found
+
+
+def load_detector(path: str | os.PathLike[str]) -> DetectorModule:
+    """The detector of a run folder or checkpoint, with its averaged weights, in evaluation mode.
+
+    Raises:
+        RunError: nothing there, another kind of model, or weights that do not fit.
+    """
+    return _load(path, DetectorModule)
+
+
+def load_recogniser(path: str | os.PathLike[str]) -> RecogniserModule:
+    """The recogniser of a run folder or checkpoint, with its averaged weights, in evaluation mode.
+
+    Raises:
+        RunError: nothing there, another kind of model, or weights that do not fit.
+    """
+    return _load(path, RecogniserModule)
+
+
+def _load(path: str | os.PathLike[str], kind: type[M]) -> M:
+    checkpoint = read_checkpoint(best_checkpoint(path))
+    try:
+        module = kind(**checkpoint["hyper_parameters"])
+        module.load_state_dict(checkpoint["state_dict"], strict=True)
+    except (TypeError, RuntimeError) as error:
+        raise RunError(f"{path} does not hold a {kind.__name__}: {str(error).splitlines()[0]}") from error
+    return module.eval()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's tensors and plain values; nothing in it is executed.
+
+    Raises:
+        RunError: a file that is no checkpoint.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen kinds for damaged files
+        raise RunError(f"{path} cannot be loaded as a checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= set(checkpoint):
+        raise RunError(f"{path} holds no 'state_dict' and 'hyper_parameters'; it is no checkpoint of this project.")
+    return checkpoint
+
+
+def warm_start(module: TaskModule, path: str | os.PathLike[str]) -> None:
+    """Copies the weights of another run into a module.
+
+    Raises:
+        RunError: weights of other shapes; for a recogniser also another alphabet, shown on both sides.
+    """
+    checkpoint = read_checkpoint(best_checkpoint(path))
+    if isinstance(module, RecogniserModule):
+        theirs = str(checkpoint["hyper_parameters"].get("country", {}).get("alphabet"))
+        if theirs != module.charset.symbols:
+            raise RunError(f"{path} has the alphabet {theirs}; this run's is {module.charset.symbols}.")
+    try:
+        module.load_state_dict(checkpoint["state_dict"], strict=True)
+    except RuntimeError as error:
+        raise RunError(f"The weights of {path} do not fit this network: {str(error)[:500]}") from error
+
+
+@dataclass
+class RunRecord:
+    """What made a run, and what came of it; `run.json`."""
+
+    name: str
+    config: Mapping[str, Any]
+    seed: int
+    manifests: Mapping[str, str]  # file -> SHA-256
+    status: str = "running"  # running, finished, stopped or failed
+    started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    seconds: float = 0.0  # over all resumptions
+    resumed: int = 0
+    steps: int = 0
+    result: Mapping[str, float] = field(default_factory=dict)
+    commit: str | None = field(default_factory=lambda: source_commit())
+    versions: Mapping[str, str] = field(default_factory=lambda: versions())
+    device: str = field(default_factory=lambda: device_name())
+
+    def write(self, folder: Path) -> None:
+        """Writes `run.json`, whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{RUN_FILE}.tmp"
+        temporary.write_text(json.dumps(vars(self), indent=1, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(folder / RUN_FILE)
+
+    @classmethod
+    def read(cls, folder: Path) -> RunRecord | None:
+        """The record of a run folder, or None where there is none.
+
+        Raises:
+            RunError: a file that is no run record.
+        """
+        path = folder / RUN_FILE
+        if not path.is_file():
+            return None
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            raise RunError(f"{path} is no run record: {error}") from error
+
+
+def source_commit() -> str | None:
+    """The commit of the source checkout, with '+changes' where files differ from it; None outside one."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    return {"alpr": __version__, "python": platform.python_version(), **{p: metadata.version(p) for p in VERSIONED}}
+
+
+def device_name() -> str:
+    """The accelerator, or the processor with the threads in use."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0].split(":", 1)[1].strip() if lines else model
+    return f"{model}, {torch.get_num_threads()} threads"
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
