@@ -1,0 +1,225 @@
+"""How long a bundle takes from file to text, stage by stage, with the machine, the versions and the commit recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+
+import cv2
+import numpy as np
+
+from alpr import __version__
+from alpr.imaging import UnreadableImage
+from alpr.predictor import Reader, default_bundle
+
+STAGES = ("decode", "detect", "read", "whole")
+"""File to pixels; letterbox, network, NMS; rectification, network, text; all three."""
+
+
+class BenchmarkError(RuntimeError):
+    """A measurement that cannot be made or would not say what it was made on."""
+
+
+@dataclass(frozen=True)
+class StageFigures:
+    """Milliseconds per image."""
+
+    p50_ms: float
+    p95_ms: float
+    mean_ms: float
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the figures were measured on; a part that is not known is an error, never left out."""
+
+    cpu: str
+    cores: int
+    system: str
+    memory_gb: float
+    python: str
+    numpy: str
+    opencv: str
+    onnxruntime: str
+    alpr: str
+    commit: str
+    uncommitted_changes: bool
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """One measurement."""
+
+    created: str
+    bundle: str
+    bundle_sha256: dict[str, str]
+    providers: tuple[str, ...]
+    threads: int
+    input_px: int
+    images: int
+    unreadable: tuple[str, ...]
+    repeats: int
+    plates_per_image: float
+    start_ms: float
+    first_ms: float
+    stages: dict[str, StageFigures]
+    images_per_s: float
+    peak_memory_mb: float
+    environment: Environment
+
+    def write(self, path: Path) -> None:
+        """Writes the report as JSON, whole or not at all."""
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def environment(repository: Path | None = None) -> Environment:
+    """The machine, the versions and the commit.
+
+    Args:
+        repository: the working copy whose commit counts; by default the one this package lies in.
+
+    Raises:
+        BenchmarkError: a part that cannot be found out; the sentence names it.
+    """
+    commit, changed = source_commit(repository)
+    try:
+        runtime = version("onnxruntime")
+    except PackageNotFoundError as error:
+        raise BenchmarkError("The version of onnxruntime is not known: its package data are missing.") from error
+    return Environment(
+        cpu=_cpu_model(),
+        cores=os.cpu_count() or 0,
+        system=platform.platform(),
+        memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        opencv=cv2.__version__,
+        onnxruntime=runtime,
+        alpr=__version__,
+        commit=commit,
+        uncommitted_changes=changed,
+    )
+
+
+def source_commit(repository: Path | None = None) -> tuple[str, bool]:
+    """The commit of a working copy, and whether tracked files differ from it.
+
+    Raises:
+        BenchmarkError: no working copy there, or no git.
+    """
+    folder = Path(__file__).resolve().parent.parent if repository is None else repository
+    answers = []
+    for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
+        try:
+            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            reason = getattr(error, "stderr", None) or error
+            raise BenchmarkError(f"The commit of {folder} is not known: {str(reason).strip()}.") from error
+        answers.append(done.stdout.strip())
+    return answers[0], bool(answers[1])
+
+
+def _cpu_model() -> str:
+    if sys.platform == "darwin":
+        return subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    model = named or platform.processor()
+    if not model:
+        raise BenchmarkError("The model of this machine's CPU is not known (no 'model name' in /proc/cpuinfo).")
+    return model
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held, in MB of 10^6 bytes."""
+    import resource  # not on Windows, where only this figure would be lacking
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def run_benchmark(
+    bundle: Path | None,
+    images: Sequence[Path],
+    *,
+    repeats: int = 3,
+    threads: int = 1,
+    advance: Callable[[], object] = lambda: None,
+) -> BenchmarkReport:
+    """Reads every image `repeats` times from its file and gives the times.
+
+    An image that cannot be read is left out and named. The first image is read once before, and timed on its own.
+
+    Raises:
+        BenchmarkError: no readable image, or an environment that is not known.
+    """
+    described = environment()
+    folder = default_bundle() if bundle is None else bundle
+    cv2.setNumThreads(threads)
+    started = perf_counter()
+    reader = Reader(folder, threads=threads)
+    start_ms = 1000 * (perf_counter() - started)
+    times: list[tuple[float, float, float, float]] = []
+    unreadable: dict[str, None] = {}
+    first_ms, plates = 0.0, 0
+    for repeat in range(repeats + 1):
+        for path in images if repeat else images[:1]:
+            whole = perf_counter()
+            try:
+                result = reader.read_timed(str(path))
+            except UnreadableImage:
+                unreadable[str(path)] = None
+                continue
+            elapsed = 1000 * (perf_counter() - whole)
+            if repeat:
+                times.append((*result.ms, elapsed))
+                plates += len(result.plates)
+                advance()
+            else:
+                first_ms = elapsed
+    if not times:
+        raise BenchmarkError(f"None of {len(images)} images can be read.")
+    figures = np.array(times)
+    card = reader.card
+    assert card is not None  # a reader from a bundle has one
+    return BenchmarkReport(
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        bundle=card.name,
+        bundle_sha256={f.file: f.sha256 for f in (card.detector_file, card.recogniser_file)},
+        providers=reader.providers,
+        threads=threads,
+        input_px=card.detector.input_px,
+        images=len(images) - len(unreadable),
+        unreadable=tuple(unreadable),
+        repeats=repeats,
+        plates_per_image=plates / len(times),
+        start_ms=start_ms,
+        first_ms=first_ms,
+        stages={name: _figures(figures[:, i]) for i, name in enumerate(STAGES)},
+        images_per_s=1000 * len(times) / float(figures[:, 3].sum()),
+        peak_memory_mb=peak_memory_mb(),
+        environment=described,
+    )
+
+
+def _figures(ms: np.ndarray) -> StageFigures:
+    p50, p95 = np.percentile(ms, [50, 95])
+    return StageFigures(round(float(p50), 3), round(float(p95), 3), round(float(ms.mean()), 3))

@@ -1,0 +1,197 @@
+"""The command `alpr`: read plates in images (`predict`) or in ready-made crops (`read`)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import cv2
+import numpy as np
+import typer
+
+from alpr import __version__
+from alpr.annotate import annotate as draw_plates
+from alpr.annotate import annotate_crop
+from alpr.batch import CROP_COLUMNS, PLATE_COLUMNS, InputError, Item, Results, collect_images, progress, save_image
+from alpr.imaging import read_image
+from alpr.predictor import Reader
+from alpr.records import FloatArray, ImageArray, PlateReading, Reading
+
+app = typer.Typer(
+    name="alpr",
+    help="Read licence plates in images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(str, Enum):
+    """The forms of the results."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="Images, folders (searched with their subfolders) or globs.")
+]
+Model = Annotated[Path | None, typer.Option("--model", metavar="DIR", help="A bundle's folder; else the default one.")]
+Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Where the results go; else stdout.")]
+Form = Annotated[Format, typer.Option("--format", help="One JSON object per image, or one row per plate.")]
+Annotate = Annotated[
+    Path | None, typer.Option("--annotate", metavar="DIR", help="Write the images with the results drawn on them here.")
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", min=1, help="Threads per network; else one per core.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        typer.echo(f"alpr {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def predict(
+    inputs: Inputs,
+    model: Model = None,
+    output: Output = None,
+    form: Form = Format.JSONL,
+    annotate: Annotate = None,
+    threads: Threads = None,
+) -> None:
+    """Find and read the plates in images.
+
+    Corners are top left, top right, bottom right, bottom left as the text is read, in pixels of the image. An
+    unreadable image gives its name and an error; the others are read and the exit code is 1.
+    """
+
+    def read(reader: Reader, item: Item) -> tuple[dict[str, Any], ImageArray]:
+        found = reader.read_timed(str(item.path))
+        height, width = found.image.shape[:2]
+        record = {
+            "image": str(item.path),
+            "width": width,
+            "height": height,
+            "plates": [plate_record(plate) for plate in found.plates],
+            "ms": {stage: round(ms, 2) for stage, ms in found.ms._asdict().items()},
+        }
+        return record, draw_plates(found.image, found.plates) if annotate else found.image
+
+    _run(inputs, model, Results(output, form.value, PLATE_COLUMNS), annotate, threads, read)
+
+
+@app.command("read")
+def read_crops(
+    inputs: Annotated[list[str], typer.Argument(metavar="CROP...", help="Crops of plates, folders or globs.")],
+    model: Model = None,
+    output: Output = None,
+    form: Form = Format.JSONL,
+    annotate: Annotate = None,
+    threads: Threads = None,
+) -> None:
+    """Read ready-made crops, each filled by one upright plate."""
+
+    def read(reader: Reader, item: Item) -> tuple[dict[str, Any], ImageArray]:
+        crop = read_image(item.path)
+        reading = reader.recogniser.read([crop])[0]
+        record = {"image": str(item.path), **reading_record(reading)}
+        return record, annotate_crop(crop, reading) if annotate else crop
+
+    _run(inputs, model, Results(output, form.value, CROP_COLUMNS), annotate, threads, read)
+
+
+def reading_record(reading: Reading) -> dict[str, Any]:
+    """A reading as it stands in a JSON line."""
+    return {
+        "text": reading.text,
+        "text_score": round(reading.score, 4),
+        "characters": [round(p, 4) for p in reading.characters],
+    }
+
+
+def plate_record(plate: PlateReading) -> dict[str, Any]:
+    """A plate as it stands in a JSON line; hundredths of a pixel are finer than any label."""
+    detection = plate.detection
+    return {
+        "corners": _rounded(detection.corners),
+        "box": _rounded(detection.box),
+        "score": round(detection.score, 4),
+        **reading_record(plate.reading),
+    }
+
+
+def _rounded(points: FloatArray) -> Any:
+    # through float64: a float32 prints as 199.50999450683594
+    return np.round(points.astype(np.float64), 2).tolist()
+
+
+def _run(
+    inputs: list[str],
+    model: Path | None,
+    results: Results,
+    annotate: Path | None,
+    threads: int | None,
+    read: Callable[[Reader, Item], tuple[dict[str, Any], ImageArray]],
+) -> None:
+    """Reads every image into the results: exit code 0, 1 where an image failed, 2 where nothing could begin."""
+    try:
+        items = collect_images(inputs)
+        reader = Reader(model, threads=threads)
+        if threads is not None:
+            cv2.setNumThreads(threads)
+        results.open()
+    except (InputError, OSError, ValueError) as error:
+        _stop(str(error), 2)
+    failed = 0
+    try:
+        with progress(len(items), shown=results.path is not None or not sys.stdout.isatty()) as advance:
+            for item in items:
+                record = _read_one(reader, item, annotate, read)
+                failed += "error" in record
+                results.write(record)
+                advance()
+        results.close()
+    except KeyboardInterrupt:
+        _stop(f"Interrupted after {results.written} of {len(items)} images.{results.keep()}", 130)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        raise
+    except OSError as error:
+        _stop(f"Stopped after {results.written} of {len(items)} images: {error}.{results.keep()}", 1)
+    if failed:
+        _stop(f"{failed} of {len(items)} images could not be read; their lines hold the error.", 1)
+
+
+def _read_one(
+    reader: Reader,
+    item: Item,
+    annotate: Path | None,
+    read: Callable[[Reader, Item], tuple[dict[str, Any], ImageArray]],
+) -> Mapping[str, Any]:
+    try:
+        record, drawn = read(reader, item)
+        if annotate is not None:
+            save_image(annotate / item.name, drawn, source=item.path)
+    except (ValueError, MemoryError, cv2.error) as error:  # UnreadableImage, or an image too large for a step
+        return {"image": str(item.path), "error": str(error).strip()}
+    return record
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The entry point of the command `alpr`."""
+    for stream in (sys.stdout, sys.stderr):
+        # Plates print characters that a C locale cannot; what UTF-8 cannot hold is written as \\udcxx, as JSON does.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    app()

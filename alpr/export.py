@@ -1,0 +1,240 @@
+"""From networks to an ONNX bundle. Parity of raw and of decoded results is a gate: it holds, or no file is left."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alpr import __version__
+from alpr.card import (
+    CARD_FILE,
+    DataSource,
+    DetectorSettings,
+    ModelCard,
+    RecogniserSettings,
+    TrainingRun,
+    WeightFile,
+)
+from alpr.country import CountryPack
+from alpr.parity import ParityError, ParityReport, check_detector, check_recogniser, generated_scenes
+from alpr.predictor import Detector, DetectorNetwork, ImageBatch, Recogniser, RecogniserNetwork
+from alpr.records import FloatArray, ImageArray
+from alpr.sessions import OnnxDetector, OnnxRecogniser
+
+OPSET = 18
+DETECTOR_FILE = "detector.onnx"
+RECOGNISER_FILE = "recogniser.onnx"
+
+__all__ = ["ParityError", "export_bundle", "export_detector", "export_recogniser", "torch_detector", "torch_recogniser"]
+
+
+class _DetectorOutputs(nn.Module):
+    """The three arrays as a plain tuple: the network may give a NamedTuple, which a graph has no word for."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        scores, boxes, corners = self.network(image)
+        return scores, boxes, corners
+
+
+class _RecogniserOutput(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crop: Tensor) -> Tensor:
+        logits: Tensor = self.network(crop)
+        return logits
+
+
+def _at_rest(network: nn.Module) -> nn.Module:
+    """A float32 copy on the CPU in evaluation mode: exporting must not touch a network that trains."""
+    return copy.deepcopy(network).cpu().float().eval()
+
+
+def export_detector(network: nn.Module, path: Path, settings: DetectorSettings) -> None:
+    """Writes a detector as one ONNX file with dynamic batch, height and width.
+
+    Args:
+        network: (B, H, W, 3) uint8 BGR -> scores (B, A), boxes (B, A, 4), corners (B, A, 4, 2).
+        path: the file; it appears whole or not at all.
+        settings: the input's size, for the example that is traced.
+    """
+    # Every size of the example differs and none is 1, so that none is taken for a constant.
+    height = max(settings.multiple, settings.input_px - 2 * settings.multiple)
+    example = torch.zeros((2, height, settings.input_px, 3), dtype=torch.uint8)
+    dynamic = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
+    _export(_DetectorOutputs(_at_rest(network)), example, path, "image", list(OnnxDetector.outputs), dynamic)
+
+
+def export_recogniser(network: nn.Module, path: Path, settings: RecogniserSettings) -> None:
+    """Writes a recogniser as one ONNX file with a dynamic batch.
+
+    Args:
+        network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1).
+        path: the file; it appears whole or not at all.
+        settings: the crop's size.
+    """
+    example = torch.zeros((2, *settings.size, 3), dtype=torch.uint8)
+    dynamic = {0: torch.export.Dim.DYNAMIC}
+    _export(_RecogniserOutput(_at_rest(network)), example, path, "crop", ["logits"], dynamic)
+
+
+def _export(
+    network: nn.Module, example: Tensor, path: Path, name: str, outputs: list[str], dynamic: Mapping[int, Any]
+) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with torch.no_grad():
+            torch.onnx.export(
+                network.eval(),
+                (example,),
+                str(part),
+                dynamo=True,
+                input_names=[name],
+                output_names=outputs,
+                dynamic_shapes=(dict(dynamic),),
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+            )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def torch_detector(network: nn.Module) -> DetectorNetwork:
+    """A detector as the callable that `alpr.predictor.Detector` takes, on the device where its weights are."""
+
+    @torch.inference_mode()
+    def detect(batch: ImageBatch) -> tuple[FloatArray, FloatArray, FloatArray]:
+        scores, boxes, corners = network(torch.from_numpy(batch).to(_device(network)))
+        return scores.float().cpu().numpy(), boxes.float().cpu().numpy(), corners.float().cpu().numpy()
+
+    return detect
+
+
+def torch_recogniser(network: nn.Module) -> RecogniserNetwork:
+    """A recogniser as the callable that `alpr.predictor.Recogniser` takes, on the device where its weights are."""
+
+    @torch.inference_mode()
+    def read(batch: ImageBatch) -> FloatArray:
+        logits: FloatArray = network(torch.from_numpy(batch).to(_device(network))).float().cpu().numpy()
+        return logits
+
+    return read
+
+
+def _device(network: nn.Module) -> torch.device:
+    parameter = next(network.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def export_bundle(
+    detector: nn.Module,
+    detector_settings: DetectorSettings,
+    recogniser: nn.Module,
+    recogniser_settings: RecogniserSettings,
+    pack: CountryPack,
+    output: Path,
+    *,
+    images: Sequence[ImageArray] = (),
+    commit: str | None = None,
+    data: Sequence[DataSource] = (),
+    metrics: Mapping[str, Any] | None = None,
+    training: Sequence[TrainingRun] = (),
+) -> ParityReport:
+    """Writes a bundle, `detector.onnx`, `recogniser.onnx` and `card.json`, and gives what parity measured.
+
+    Everything is made in a folder beside `output` that takes its name only when parity holds; a bundle that stood
+    there is replaced, and stays where parity fails.
+
+    Args:
+        output: the bundle's folder; its name is the bundle's name.
+        images: scenes for parity, best real ones; generated ones are used where none is given.
+        commit, data, metrics, training: for the card. The figures of parity join the metrics as "parity".
+
+    Raises:
+        ParityError: a result of the ONNX files differs from the networks'; the sentence holds the figures.
+        FileExistsError: `output` exists and is no bundle.
+        ValueError: networks and settings that do not belong together.
+    """
+    if output.exists() and not (output / CARD_FILE).is_file():
+        raise FileExistsError(f"{output} exists and is no bundle (it has no {CARD_FILE}); name another folder.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir()
+        export_detector(detector, part / DETECTOR_FILE, detector_settings)
+        export_recogniser(recogniser, part / RECOGNISER_FILE, recogniser_settings)
+        report = _check_bundle((detector, detector_settings), (recogniser, recogniser_settings), pack, part, images)
+        card = ModelCard(
+            name=output.name,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            alpr=__version__,
+            commit=commit,
+            country=pack,
+            detector=detector_settings,
+            detector_file=WeightFile.of(part / DETECTOR_FILE),
+            recogniser=recogniser_settings,
+            recogniser_file=WeightFile.of(part / RECOGNISER_FILE),
+            alphabet=pack.alphabet,
+            data=tuple(data),
+            metrics={**(metrics or {}), "parity": asdict(report)},
+            training=tuple(training),
+        )
+        card.write(part)
+        card.verify(part)
+        _put_in_place(part, output)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return report
+
+
+def _check_bundle(
+    detector: tuple[nn.Module, DetectorSettings],
+    recogniser: tuple[nn.Module, RecogniserSettings],
+    pack: CountryPack,
+    folder: Path,
+    images: Sequence[ImageArray],
+) -> ParityReport:
+    scenes = list(images) or generated_scenes()
+    found = Detector(torch_detector(_at_rest(detector[0])), detector[1])
+    exported = Detector(OnnxDetector(folder / DETECTOR_FILE), detector[1])
+    detector_parity = check_detector(found, exported, scenes)
+    charset = pack.charset
+    read = Recogniser(torch_recogniser(_at_rest(recogniser[0])), recogniser[1], charset)
+    reads = Recogniser(OnnxRecogniser(folder / RECOGNISER_FILE, recogniser[1], len(charset)), recogniser[1], charset)
+    # The same crops for both: a corner that moves by 1e-5 px may flip a pixel's last bit, which is no fault.
+    plates = zip(scenes, found.detect(scenes), strict=True)
+    crops = [read.rectify(scene, plate.corners) for scene, detections in plates for plate in detections]
+    telling = [crop for crop in crops if crop is not None] + generated_scenes(6, seed=1)
+    return ParityReport(detector_parity, check_recogniser(read, reads, telling))
+
+
+def _put_in_place(part: Path, output: Path) -> None:
+    """Gives the finished folder its name; a bundle that stood there stays until the new one has it."""
+    if not output.exists():
+        part.rename(output)
+        return
+    old = output.with_name(f".{output.name}.{os.getpid()}.old")
+    output.rename(old)
+    try:
+        part.rename(output)
+    except OSError:
+        old.rename(output)
+        raise
+    shutil.rmtree(old)
