@@ -140,6 +140,16 @@ def test_a_plate_found_loosely_is_read_end_to_end_at_50_not_at_70(scenes: list[S
     assert report.plates[0].corner_error == pytest.approx(10 / 30)
 
 
+def test_a_plate_that_is_hardly_touched_is_not_found_and_not_read(scenes: list[Scene]) -> None:
+    def shift(found: list[Detection]) -> list[Detection]:
+        return [replace(d, corners=d.corners + np.float32([36, 0])) for d in found]
+
+    report = evaluate(Parts(PatchDetector(shift), ColourRecogniser()), scenes[1:2])  # 44 of 116 px: IoU 0.38
+    assert report.plates[0].hull_iou == pytest.approx(44 / 116)
+    assert (value(report, "found_50"), value(report, "end_to_end_50")) == (0, 0)
+    assert report.on_predicted_corners is None and report.false_positives == {"one.png": 1}
+
+
 def test_a_plate_not_found_is_not_read(scenes: list[Scene]) -> None:
     report = evaluate(Parts(PatchDetector(lambda found: found[:1]), ColourRecogniser()), scenes)
     assert value(report, "found_50") == pytest.approx(2 / 3)

@@ -101,6 +101,8 @@ def test_calibration_error_by_hand() -> None:
     # bin (0.9, 1]: mean score 0.95, half right; bin (0.4, 0.5]: 0.5, all right
     values, right = [0.92, 0.98, 0.5], [True, False, True]
     assert expected_calibration_error(values, right) == pytest.approx(2 / 3 * 0.45 + 1 / 3 * 0.5)
+    # 0.5 lies in the bin of 0.45, not of 0.55
+    assert expected_calibration_error([0.45, 0.5, 0.55], [True, True, False]) == pytest.approx((1.05 + 0.55) / 3)
     assert expected_calibration_error([1.0, 0.0], [True, False]) == 0
     assert expected_calibration_error([], []) is None
 
