@@ -294,6 +294,10 @@ def print_report(report: EvaluationReport, console: Console) -> None:
             console.print(f"  and {len(report.errors) - 10} more, listed in the report file.")
 
 
+def _label(name: str) -> str:
+    return name.replace("_50", " at IoU 0.5").replace("_70", " at IoU 0.7").replace("_", " ")
+
+
 def _headline(report: EvaluationReport) -> Table:
     stopped = "" if report.complete else ", stopped early"
     title = f"{report.images} images, {len(report.plates)} plates, {report.seconds:.1f} s{stopped}"
@@ -302,7 +306,7 @@ def _headline(report: EvaluationReport) -> Table:
         column.justify = "right"
     for f in report.figures:
         interval = f"{100 * f.low:.1f} - {100 * f.high:.1f}"
-        table.add_row(f.name.replace("_", " "), f"{100 * f.value:.2f} %", interval, str(f.plates))
+        table.add_row(_label(f.name), f"{100 * f.value:.2f} %", interval, str(f.plates))
     return table
 
 
@@ -329,7 +333,7 @@ def _print_confusions(report: EvaluationReport, console: Console) -> None:
 def _slice_table(report: EvaluationReport) -> Table:
     wanted = ("found_50", "found_70", "read_on_crops", "read_on_true_corners", "end_to_end_50")
     names = [n for n in wanted if any(n in s.figures for s in report.slices)]
-    table = Table("slice", "value", "plates", *(n.replace("_", " ") for n in names), title="By slice, %")
+    table = Table("slice", "value", "plates", *map(_label, names), title="By slice, %")
     for column in table.columns[2:]:
         column.justify = "right"
     for i, s in enumerate(report.slices):
