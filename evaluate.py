@@ -17,6 +17,7 @@ import hydra
 import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
 
 if TYPE_CHECKING:
+    from alpr.data.manifest import Manifest
     from omegaconf import DictConfig
 
     from alpr.evaluation import Parts
@@ -45,6 +46,7 @@ def run(config: DictConfig) -> bool:
         ValueError: a wrong setting, model or manifest.
         OSError: a file that cannot be read or written.
     """
+    check(config)
     from alpr.data.manifest import read_manifest
     from rich.console import Console
 
@@ -53,20 +55,18 @@ def run(config: DictConfig) -> bool:
     from alpr.report import print_report, write_report
 
     paths = [Path(p) for p in listed(config.data.manifest)]
-    splits = None if config.data.split is None else set(listed(config.data.split))
-    manifest = read_manifest(paths, splits=splits)
-    scenes = manifest.scenes()
-    if not scenes:
-        wanted = "any split" if splits is None else f"the split {', '.join(sorted(splits))}"
-        raise ValueError(f"{', '.join(map(str, paths))} has no row of {wanted}.")
+    manifest = read_manifest(paths, splits=None if config.data.split is None else listed(config.data.split))
+    console = Console()
+    if manifest.rejected:
+        console.print(f"{len(manifest.rejected)} rows cannot be used; the first: {manifest.rejected[0]}", markup=False)
     parts, identity = open_model(config)
     gallery = Gallery(limit=config.worst) if config.worst else None
-    console = Console()
     report = evaluate(
         parts,
-        scenes,
+        manifest.scenes(),
         model=identity,
         manifests={", ".join(f"{p.absolute().parent.name}/{p.name}" for p in paths): manifest.sha256},
+        groups=groups_of(manifest),
         gallery=gallery,
         batch=config.batch,
         workers=config.workers,
@@ -79,6 +79,17 @@ def run(config: DictConfig) -> bool:
         write_gallery(gallery.misses, output / "worst.jpg")
     console.print(f"Written to {output}", markup=False, highlight=False)
     return report.complete
+
+
+def groups_of(manifest: Manifest) -> dict[Path, dict[str, str]]:
+    """The subset and the note of every image, by which the report is sliced."""
+    columns = {"note": manifest.note, **{k: v for k, v in manifest.extra.items() if k == "subset"}}
+    groups: dict[Path, dict[str, str]] = {}
+    for row in range(manifest.rows):
+        values = {name: column[row] for name, column in columns.items() if column[row]}
+        if values:
+            groups.setdefault(manifest.path(row), {}).update(values)
+    return groups
 
 
 def unknown_setting(arguments: Sequence[str]) -> str | None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from time import perf_counter
 from typing import NamedTuple, Protocol
@@ -47,7 +46,7 @@ class PlateDetector(Protocol):
 
 
 class PlateRecogniser(Protocol):
-    """Reads ready-made crops, and the plates inside corners of an image."""
+    """Reads ready-made crops, and the plates inside corners of an image; flat corners read as an empty text."""
 
     def read(self, crops: Sequence[ImageArray]) -> list[Reading]: ...
 
@@ -96,6 +95,7 @@ def evaluate(
     *,
     model: Mapping[str, str] | None = None,
     manifests: Mapping[str, str] | None = None,
+    groups: Mapping[Path, Mapping[str, str]] | None = None,
     gallery: Gallery | None = None,
     batch: int = 8,
     workers: int = 2,
@@ -110,19 +110,23 @@ def evaluate(
     Args:
         model: its name and checksum, for the report.
         manifests: SHA-256 by manifest name, for the report.
+        groups: more properties to slice by, by image, e.g. {image: {"subset": "blur"}}.
         gallery: collects the missed plates.
         batch: images that are held and detected together.
         workers: threads that read images.
         console: where the progress bar is drawn; None for no bar.
 
     Raises:
-        ValueError: no scene, or a predictor without a detector and without a recogniser.
+        ValueError: no scene, a predictor without a detector and without a recogniser, or not one image that could be
+            evaluated.
     """
     if not scenes:
         raise ValueError("There is no scene to evaluate; expected at least one row in the manifest's split.")
     if predictor.detector is None and predictor.recogniser is None:
         raise ValueError("There is neither a detector nor a recogniser to evaluate; expected at least one.")
-    run = _Run(predictor.detector, predictor.recogniser, common_folder([s.image for s in scenes]), gallery)
+    run = _Run(
+        predictor.detector, predictor.recogniser, common_folder([s.image for s in scenes]), gallery, groups or {}
+    )
     started, complete = perf_counter(), True
     columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=console is None) as progress:
@@ -133,6 +137,8 @@ def evaluate(
                 progress.advance(task, len(opened))
         except KeyboardInterrupt:
             complete = False
+    if complete and not run.images:
+        raise ValueError(f"None of {len(scenes)} images could be evaluated; the first: {run.errors[0].error}")
     return run.report(model or {}, manifests or {}, complete, perf_counter() - started)
 
 
@@ -173,6 +179,7 @@ class _Run:
     recogniser: PlateRecogniser | None
     root: Path
     gallery: Gallery | None
+    groups: Mapping[Path, Mapping[str, str]]
     detection: DetectionMetrics = field(default_factory=DetectionMetrics)
     crops: RecognitionMetrics = field(default_factory=RecognitionMetrics)
     true_corners: RecognitionMetrics = field(default_factory=RecognitionMetrics)
@@ -220,18 +227,15 @@ class _Run:
         return [result for pair in scenes for result in self._detect(detector, [pair])]  # to find the one at fault
 
     def _add_crops(self, crops: Sequence[tuple[Scene, ImageArray]]) -> None:
-        if not crops:
-            return
         self.images += len(crops)
-        none: list[Reading | None] = [None] * len(crops)
-        readings = none if self.recogniser is None else self.recogniser.read([image for _, image in crops])
+        readings: Sequence[Reading | None] = [None] * len(crops)
+        if self.recogniser is not None and crops:
+            readings = self.recogniser.read([image for _, image in crops])
         for (scene, image), reading in zip(crops, readings, strict=True):
-            plate = scene.plates[0]
-            if reading is not None and plate.text:
-                self.crops.update(reading, plate.text)
-                if reading.text != plate.text:
-                    self._miss(image, plate, reading, self._name(scene))
-            self.records.append(self._record(scene, 0, None, None, on_crop=reading))
+            record = replace(self._record(scene, 0, None, None), on_crop=reading)
+            if reading is not None and record.text:
+                self.crops.update(reading, record.text)
+            self._keep(record, image, scene.plates[0])
 
     def _add_scene(self, scene: Scene, image: ImageArray, found: list[Detection] | None) -> None:
         self.images += 1
@@ -242,84 +246,49 @@ class _Run:
         matches: dict[int, Match] = {}
         if found is not None:
             self.detection.update(found, scene)
-            matches = {m.plate: m for m in match_plates(found, scene.plates)}
+            matches = {m.plate: m for m in match_plates(found, scene.plates) if m.iou > 0}
             wrong = len(found) - sum(m.iou > FOUND_IOU for m in matches.values())
             if wrong and (len(unplaced) < len(scene.plates) or not scene.plates):
                 self.false_positives[self._name(scene)] += wrong
-        on_true = self._read_true(scene, image)
-        on_predicted = self._read_predicted(scene, image, found, matches)
+        on_true, on_predicted = self._read(scene, image, found, matches)
         for i, plate in enumerate(scene.plates):
-            if true_hull(plate) is None:
-                continue
-            self._gallery_scene(image, plate, on_true[i], on_predicted[i], matches.get(i), scene)
-            record = self._record(
-                scene, i, found, matches.get(i), on_true_corners=on_true[i], on_predicted_corners=on_predicted[i]
-            )
-            self.records.append(record)
+            if true_hull(plate) is not None:
+                record = self._record(scene, i, found, matches.get(i))
+                record = replace(record, on_true_corners=on_true.get(i), on_predicted_corners=on_predicted.get(i))
+                self._keep(record, image, plate)
 
-    def _read_true(self, scene: Scene, image: ImageArray) -> list[Reading | None]:
-        readings: list[Reading | None] = [None] * len(scene.plates)
-        for i, plate in enumerate(scene.plates):
-            if self.recogniser is None or plate.corners is None or not plate.text:
-                continue
-            try:
-                reading = self.recogniser.read_plates(image, [plate.corners])[0]
-            except (ValueError, cv2.error) as error:
-                self._error(scene, f"{scene.image}, plate {plate.text!r}: {error}")
-                continue
-            readings[i] = reading
-            self.true_corners.update(reading, plate.text)
-        return readings
-
-    def _read_predicted(
+    def _read(
         self, scene: Scene, image: ImageArray, found: list[Detection] | None, matches: Mapping[int, Match]
-    ) -> list[Reading | None]:
-        """A reading of every plate with a place and a text: NOTHING_READ where it was not found."""
-        readings: list[Reading | None] = [None] * len(scene.plates)
-        for i, plate in enumerate(scene.plates):
-            if self.recogniser is None or found is None or not plate.text or true_hull(plate) is None:
-                continue
-            match = matches.get(i)
-            reading = NOTHING_READ
-            if match is not None and match.iou > FOUND_IOU:
-                with suppress(ValueError, cv2.error):  # corners from which no crop can be made: the detector's miss
-                    reading = self.recogniser.read_plates(image, [found[match.detection].corners])[0]
-                self.predicted_corners.update(reading, plate.text)
-            readings[i] = reading
-        return readings
+    ) -> tuple[dict[int, Reading], dict[int, Reading]]:
+        """The readings by plate, on true and on predicted corners; of a plate not found, NOTHING_READ."""
+        texts = {i: plate.text for i, plate in enumerate(scene.plates) if plate.text and true_hull(plate) is not None}
+        if self.recogniser is None or not texts:
+            return {}, {}
+        true = {i: corners for i in texts if (corners := scene.plates[i].corners) is not None}
+        predicted: dict[int, FloatArray] = {}
+        for i in texts:
+            if found is not None and i in matches and matches[i].iou > FOUND_IOU:
+                predicted[i] = found[matches[i].detection].corners
+        readings = self.recogniser.read_plates(image, [*true.values(), *predicted.values()])
+        on_true = dict(zip(true, readings, strict=False))
+        on_predicted = dict(zip(predicted, readings[len(true) :], strict=True))
+        for metrics, by_plate in ((self.true_corners, on_true), (self.predicted_corners, on_predicted)):
+            for i, reading in by_plate.items():
+                metrics.update(reading, texts[i])
+        return on_true, {} if found is None else {i: on_predicted.get(i, NOTHING_READ) for i in texts}
 
-    def _gallery_scene(
-        self,
-        image: ImageArray,
-        plate: Plate,
-        on_true: Reading | None,
-        on_predicted: Reading | None,
-        match: Match | None,
-        scene: Scene,
-    ) -> None:
-        if self.detector is not None and (match is None or match.iou <= FOUND_IOU):
-            self._miss(image, plate, None, self._name(scene))
+    def _keep(self, record: PlateRecord, image: ImageArray, plate: Plate) -> None:
+        self.records.append(record)
+        if self.gallery is None:
             return
-        reading = on_predicted if on_predicted is not None else on_true
+        if record.hull_iou is not None and record.hull_iou <= FOUND_IOU:
+            self.gallery.add(image, plate, None, 0.0, record.image)
+            return
+        reading = record.on_predicted_corners or record.on_crop or record.on_true_corners
         if reading is not None and reading.text != plate.text:
-            self._miss(image, plate, reading, self._name(scene))
+            self.gallery.add(image, plate, reading.text, reading.score, record.image)
 
-    def _miss(self, image: ImageArray, plate: Plate, reading: Reading | None, name: str) -> None:
-        if self.gallery is not None:
-            text, score = (None, 0.0) if reading is None else (reading.text, reading.score)
-            self.gallery.add(image, plate, text, score, name)
-
-    def _record(
-        self,
-        scene: Scene,
-        index: int,
-        found: list[Detection] | None,
-        match: Match | None,
-        *,
-        on_crop: Reading | None = None,
-        on_true_corners: Reading | None = None,
-        on_predicted_corners: Reading | None = None,
-    ) -> PlateRecord:
+    def _record(self, scene: Scene, index: int, found: list[Detection] | None, match: Match | None) -> PlateRecord:
         plate, name = scene.plates[index], self._name(scene)
         detection = found[match.detection] if found and match is not None and match.iou > FOUND_IOU else None
         compared = None if detection is None or plate.corners is None else (detection.corners, plate.corners)
@@ -330,15 +299,13 @@ class _Run:
             text=plate.text,
             split=scene.split,
             country=plate.country,
+            groups=self.groups.get(scene.image, {}),
             width_px=_width_px(plate),
             tilt_deg=None if plate.corners is None else _tilt_deg(plate.corners),
             hull_iou=None if found is None else 0.0 if match is None else match.iou,
             polygon_iou=None if compared is None else quad_iou(*compared),
             corner_error=None if compared is None else corner_error(*compared),
             detection_score=None if detection is None else float(detection.score),
-            on_crop=on_crop,
-            on_true_corners=on_true_corners,
-            on_predicted_corners=on_predicted_corners,
         )
 
     def report(

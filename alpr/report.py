@@ -19,6 +19,7 @@ from alpr.records import Reading
 WIDTHS_PX = (0, 20, 40, 80, 120, 160, 240)
 TILTS_DEG = (0, 5, 10, 20, 30)
 RESAMPLES = 1000
+MAX_GROUPS = 40
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class PlateRecord:
         image: relative to the folder that all evaluated images share.
         index: the plate's place among its image's plates.
         folder: the image's folder, relative like `image`; CCPD's subsets are folders.
+        groups: more properties to slice by, such as a subset.
         width_px: the mean length of the top and bottom edges, or the width of the labelled box.
         tilt_deg: the angle of the text's direction to the horizontal, 0..180; needs labelled corners.
         hull_iou: with the detection that it is matched to; 0 where there is none.
@@ -45,6 +47,7 @@ class PlateRecord:
     text: str | None = None
     split: str | None = None
     country: str | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
     width_px: float | None = None
     tilt_deg: float | None = None
     hull_iou: float | None = None
@@ -219,15 +222,22 @@ SLICES: Mapping[str, Callable[[PlateRecord], str | None]] = {
 }
 
 
+def _group(name: str) -> Callable[[PlateRecord], str | None]:
+    return lambda record: record.groups.get(name)
+
+
 def slices_of(records: Sequence[PlateRecord]) -> tuple[Slice, ...]:
-    """The figures by slice; a property that is the same for all plates is left out."""
+    """The figures by slice; a property of one value, or of more than 40, is left out."""
     slices = []
-    for by, key in SLICES.items():
+    keys = dict(SLICES)
+    for name in sorted({name for record in records for name in record.groups}):
+        keys[name] = _group(name)
+    for by, key in keys.items():
         groups: dict[str, list[PlateRecord]] = {}
         for record in records:
             value = key(record)
             groups.setdefault("unknown" if value is None else value, []).append(record)
-        if len(groups) > 1:
+        if 1 < len(groups) <= MAX_GROUPS:
             slices += [Slice(by, v, len(g), _shares(g)) for v, g in sorted(groups.items(), key=_natural)]
     return tuple(slices)
 
@@ -284,6 +294,10 @@ def print_report(report: EvaluationReport, console: Console) -> None:
             console.print(f"  and {len(report.errors) - 10} more, listed in the report file.")
 
 
+def _label(name: str) -> str:
+    return name.replace("_50", " at IoU 0.5").replace("_70", " at IoU 0.7").replace("_", " ")
+
+
 def _headline(report: EvaluationReport) -> Table:
     stopped = "" if report.complete else ", stopped early"
     title = f"{report.images} images, {len(report.plates)} plates, {report.seconds:.1f} s{stopped}"
@@ -292,7 +306,7 @@ def _headline(report: EvaluationReport) -> Table:
         column.justify = "right"
     for f in report.figures:
         interval = f"{100 * f.low:.1f} - {100 * f.high:.1f}"
-        table.add_row(f.name.replace("_", " "), f"{100 * f.value:.2f} %", interval, str(f.plates))
+        table.add_row(_label(f.name), f"{100 * f.value:.2f} %", interval, str(f.plates))
     return table
 
 
@@ -319,7 +333,7 @@ def _print_confusions(report: EvaluationReport, console: Console) -> None:
 def _slice_table(report: EvaluationReport) -> Table:
     wanted = ("found_50", "found_70", "read_on_crops", "read_on_true_corners", "end_to_end_50")
     names = [n for n in wanted if any(n in s.figures for s in report.slices)]
-    table = Table("slice", "value", "plates", *(n.replace("_", " ") for n in names), title="By slice, %")
+    table = Table("slice", "value", "plates", *map(_label, names), title="By slice, %")
     for column in table.columns[2:]:
         column.justify = "right"
     for i, s in enumerate(report.slices):

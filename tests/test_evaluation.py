@@ -1,0 +1,411 @@
+"""The evaluation with a predictor whose answers are known: a plate is a patch of one colour, its text that colour's."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rich.console import Console
+
+from alpr import gallery as gallery_module
+from alpr.evaluation import Parts, common_folder, evaluate
+from alpr.gallery import Gallery, contact_sheet, write_gallery
+from alpr.geometry import box_corners, corner_box
+from alpr.imaging import read_image, rectify
+from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
+from alpr.report import EvaluationReport, bootstrap, print_report, write_report
+
+TEXTS = {50: "皖A12345", 100: "皖AD12345", 150: "苏B0", 200: "ABC123", 250: "皖A99999"}
+BOXES = [[20, 20, 80, 40], [100, 30, 180, 60], [30, 90, 110, 120]]
+
+
+class PatchDetector:
+    """Finds every patch; `change` alters what it found in an image."""
+
+    def __init__(self, change: Callable[[list[Detection]], list[Detection]] = lambda found: found) -> None:
+        self.change = change
+        self.batches: list[int] = []
+
+    def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
+        self.batches.append(len(images))
+        return [self.change(self._patches(image)) for image in images]
+
+    def _patches(self, image: ImageArray) -> list[Detection]:
+        found = []
+        for colour in (*TEXTS, 30):  # 30 looks like a plate and is none
+            ys, xs = np.nonzero(image[..., 0] == colour)
+            if len(ys):
+                box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float32)
+                found.append(Detection(box_corners(box), box, 0.8))
+        return found
+
+
+class ColourRecogniser:
+    """Reads the colour in the middle; `texts` says what each colour reads as."""
+
+    def __init__(self, texts: dict[int, str] | None = None) -> None:
+        self.texts = TEXTS if texts is None else texts
+
+    def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
+        colours = [int(crop[crop.shape[0] // 2, crop.shape[1] // 2, 0]) for crop in crops]
+        return [Reading(t, 0.9, (0.99,) * len(t)) for t in (self.texts.get(c, "") for c in colours)]
+
+    def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]:
+        middles = [quad.mean(axis=0).astype(int) for quad in corners]
+        return self.read([image[y : y + 1, x : x + 1] for x, y in middles])
+
+
+def draw(path: Path, patches: Sequence[tuple[int, list[int]]]) -> Path:
+    image = np.zeros((140, 200, 3), np.uint8)
+    for colour, (x1, y1, x2, y2) in patches:
+        image[y1:y2, x1:x2] = colour
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image)
+    return path
+
+
+def plate(colour: int, box: list[int], text: bool = True, corners: bool = True) -> Plate:
+    array = np.array(box, np.float32)
+    return Plate(TEXTS[colour] if text else None, box_corners(array) if corners else None, array, "CN")
+
+
+def scene(folder: Path, name: str, *patches: tuple[int, list[int]], split: str = "val") -> Scene:
+    return Scene(draw(folder / name, patches), tuple(plate(c, b) for c, b in patches), split)
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> list[Scene]:
+    """Two plates in one scene, one in another of another split, and an empty one."""
+    return [
+        scene(tmp_path, "blur/two.png", (50, BOXES[0]), (100, BOXES[1])),
+        scene(tmp_path, "tilt/one.png", (200, BOXES[2]), split="test"),
+        scene(tmp_path, "tilt/none.png"),
+    ]
+
+
+def value(report: EvaluationReport, name: str) -> float | None:
+    figure = report.figure(name)
+    return None if figure is None else figure.value
+
+
+def test_a_perfect_predictor_scores_1(scenes: list[Scene]) -> None:
+    report = evaluate(Parts(PatchDetector(), ColourRecogniser()), scenes)
+    assert {f.name: f.value for f in report.figures} == {
+        f"{name}{suffix}": 1.0
+        for name in ("read_on_true_corners", "read_on_predicted_corners", "end_to_end_50", "end_to_end_70")
+        for suffix in ("", "_without_province")
+    } | {"found_50": 1.0, "found_70": 1.0}
+    assert report.detection is not None
+    assert (report.detection.plates, report.detection.recall_hull_90, report.detection.corner_error_p95) == (3, 1, 0)
+    assert report.detection.false_positives_per_empty_image == 0
+    assert (report.images, report.complete, report.errors) == (3, True, ())
+    two_of_three = report.figure("end_to_end_50_without_province")
+    assert two_of_three is not None and two_of_three.plates == 2  # ABC123 begins with no province
+
+
+def test_a_predictor_that_swaps_two_plates_does_not(scenes: list[Scene]) -> None:
+    swapped = TEXTS | {50: TEXTS[100], 100: TEXTS[50]}
+    report = evaluate(Parts(PatchDetector(), ColourRecogniser(swapped)), scenes)
+    assert value(report, "found_70") == 1
+    assert value(report, "end_to_end_50") == pytest.approx(1 / 3)
+
+
+def test_the_order_of_detections_does_not_matter(scenes: list[Scene]) -> None:
+    report = evaluate(Parts(PatchDetector(lambda found: found[::-1]), ColourRecogniser()), scenes)
+    assert value(report, "end_to_end_70") == 1
+
+
+def test_a_wrong_province_counts_apart(scenes: list[Scene]) -> None:
+    report = evaluate(Parts(PatchDetector(), ColourRecogniser(TEXTS | {50: "苏A12345"})), scenes)
+    assert value(report, "end_to_end_50") == pytest.approx(2 / 3)
+    assert value(report, "read_on_true_corners") == pytest.approx(2 / 3)
+    assert value(report, "end_to_end_50_without_province") == 1
+    assert report.on_true_corners is not None and report.on_true_corners.cer == pytest.approx(1 / 21)
+
+
+def test_a_plate_found_loosely_is_read_end_to_end_at_50_not_at_70(scenes: list[Scene]) -> None:
+    def widen(found: list[Detection]) -> list[Detection]:
+        return [replace(d, corners=d.corners + np.array([[0, 0], [0, 0], [0, 20], [0, 20]])) for d in found[:1]]
+
+    report = evaluate(Parts(PatchDetector(widen), ColourRecogniser()), scenes[1:2])  # 30 of 50 px high: IoU 0.6
+    assert (value(report, "end_to_end_50"), value(report, "end_to_end_70")) == (1, 0)
+    assert report.plates[0].hull_iou == pytest.approx(0.6)
+    assert report.plates[0].corner_error == pytest.approx(10 / 30)
+
+
+def test_a_plate_that_is_hardly_touched_is_not_found_and_not_read(scenes: list[Scene]) -> None:
+    def shift(found: list[Detection]) -> list[Detection]:
+        return [replace(d, corners=d.corners + np.float32([36, 0])) for d in found]
+
+    report = evaluate(Parts(PatchDetector(shift), ColourRecogniser()), scenes[1:2])  # 44 of 116 px: IoU 0.38
+    assert report.plates[0].hull_iou == pytest.approx(44 / 116)
+    assert (value(report, "found_50"), value(report, "end_to_end_50")) == (0, 0)
+    assert report.on_predicted_corners is None and report.false_positives == {"one.png": 1}
+
+
+def test_a_plate_not_found_is_not_read(scenes: list[Scene]) -> None:
+    report = evaluate(Parts(PatchDetector(lambda found: found[:1]), ColourRecogniser()), scenes)
+    assert value(report, "found_50") == pytest.approx(2 / 3)
+    assert value(report, "end_to_end_50") == pytest.approx(2 / 3)
+    assert value(report, "read_on_predicted_corners") == 1
+    assert report.on_predicted_corners is not None and report.on_predicted_corners.plates == 2
+    assert value(report, "read_on_true_corners") == 1
+
+
+def test_false_positives_are_counted_by_image(tmp_path: Path) -> None:
+    truth = [Scene(draw(tmp_path / f"{i}.png", [(30, BOXES[0])] if i else []), ()) for i in range(3)]
+    report = evaluate(Parts(PatchDetector()), truth)
+    assert report.detection is not None
+    assert report.detection.false_positives_per_empty_image == pytest.approx(2 / 3)
+    assert report.false_positives == {"1.png": 1, "2.png": 1}
+    assert report.figures == () and report.detection.recall_hull_50 is None
+
+
+def test_a_predictor_that_finds_nothing(scenes: list[Scene]) -> None:
+    report = evaluate(Parts(PatchDetector(lambda found: []), ColourRecogniser()), scenes)
+    assert (value(report, "found_50"), value(report, "end_to_end_50")) == (0, 0)
+    assert value(report, "read_on_predicted_corners") is None
+    assert report.on_predicted_corners is None
+
+
+def test_plates_of_unknown_text_count_for_detection_only(tmp_path: Path) -> None:
+    image = draw(tmp_path / "a.png", [(50, BOXES[0]), (100, BOXES[1])])
+    truth = Scene(image, (plate(50, BOXES[0]), plate(100, BOXES[1], text=False)))
+    report = evaluate(Parts(PatchDetector(), ColourRecogniser()), [truth])
+    counts = {f.name: f.plates for f in report.figures}
+    assert (counts["found_50"], counts["end_to_end_50"], counts["read_on_true_corners"]) == (2, 1, 1)
+
+
+def test_plates_with_a_box_only_are_read_end_to_end_but_not_on_true_corners(tmp_path: Path) -> None:
+    image = draw(tmp_path / "a.png", [(50, BOXES[0])])
+    truth = Scene(image, (plate(50, BOXES[0], corners=False),))
+    report = evaluate(Parts(PatchDetector(), ColourRecogniser()), [truth])
+    assert value(report, "end_to_end_70") == 1
+    assert value(report, "read_on_true_corners") is None
+    assert report.plates[0].width_px == 60 and report.plates[0].tilt_deg is None
+
+
+def test_ready_made_crops_are_read_as_they_are(tmp_path: Path) -> None:
+    truth = [Scene(draw(tmp_path / f"{c}.png", [(c, [0, 0, 200, 140])]), (Plate(TEXTS[c]),)) for c in (50, 100)]
+    detector = PatchDetector()
+    report = evaluate(Parts(detector, ColourRecogniser(TEXTS | {100: "皖AD1234"})), truth)
+    assert value(report, "read_on_crops") == 0.5
+    assert report.detection is None and detector.batches == []
+    assert report.on_crops is not None and report.on_crops.cer == pytest.approx(1 / 15)
+    assert {f.name for f in report.figures} == {"read_on_crops", "read_on_crops_without_province"}
+
+
+def test_one_half_alone_gives_its_half_of_the_report(scenes: list[Scene]) -> None:
+    found = evaluate(Parts(detector=PatchDetector()), scenes)
+    assert [f.name for f in found.figures] == ["found_50", "found_70"]
+    read = evaluate(Parts(recogniser=ColourRecogniser()), scenes)
+    assert [f.name for f in read.figures] == ["read_on_true_corners", "read_on_true_corners_without_province"]
+    assert read.detection is None
+    with pytest.raises(ValueError, match="neither a detector nor a recogniser"):
+        evaluate(Parts(), scenes)
+
+
+def test_an_unreadable_image_is_listed_and_skipped(scenes: list[Scene], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no image")
+    report = evaluate(
+        Parts(PatchDetector(), ColourRecogniser()), [Scene(bad, (plate(50, BOXES[0]),)), *scenes], batch=2
+    )
+    assert [e.image for e in report.errors] == ["bad.jpg"] and str(bad) in report.errors[0].error
+    assert report.images == 3 and value(report, "end_to_end_50") == 1
+    with pytest.raises(ValueError, match=r"None of 1 images.*bad\.jpg"):
+        evaluate(Parts(PatchDetector()), [Scene(bad, ())])
+    with pytest.raises(ValueError, match="no scene"):
+        evaluate(Parts(PatchDetector()), [])
+
+
+def test_an_image_that_the_detector_refuses_costs_only_itself(scenes: list[Scene]) -> None:
+    class Fussy(PatchDetector):
+        def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
+            if any((image == 200).any() for image in images):
+                raise ValueError("too bright")
+            return super().detect(images)
+
+    report = evaluate(Parts(Fussy(), ColourRecogniser()), scenes)
+    assert report.images == 2 and value(report, "found_50") == 1
+    assert "one.png" in report.errors[0].error and "too bright" in report.errors[0].error
+
+
+def test_ctrl_c_leaves_a_partial_report(scenes: list[Scene]) -> None:
+    class Stopped(PatchDetector):
+        def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
+            if self.batches:
+                raise KeyboardInterrupt
+            return super().detect(images)
+
+    report = evaluate(Parts(Stopped(), ColourRecogniser()), scenes, batch=1)
+    assert not report.complete and report.images == 1 and len(report.plates) == 2
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_the_batch_changes_nothing(scenes: list[Scene], batch: int) -> None:
+    predictor = Parts(PatchDetector(lambda found: found[:1]), ColourRecogniser(TEXTS | {50: "苏A12345"}))
+    whole = evaluate(predictor, scenes, batch=3)
+    other = evaluate(predictor, scenes, batch=batch, workers=1)
+    assert replace(other, seconds=0) == replace(whole, seconds=0)
+
+
+def test_slices_by_hand(scenes: list[Scene]) -> None:
+    groups = {scenes[0].image: {"subset": "dark"}, scenes[1].image: {"subset": "light"}}
+    report = evaluate(Parts(PatchDetector(), ColourRecogniser(TEXTS | {50: "苏A12345"})), scenes, groups=groups)
+    by = {(s.by, s.value): (s.plates, s.figures["end_to_end_50"]) for s in report.slices}
+    assert by == {
+        ("split", "test"): (1, 1),
+        ("split", "val"): (2, 0.5),
+        ("folder", "blur"): (2, 0.5),
+        ("folder", "tilt"): (1, 1),
+        ("plate width", "40-80 px"): (1, 0),
+        ("plate width", "80-120 px"): (2, 1),
+        ("text length", "6 characters"): (1, 1),
+        ("text length", "7 characters"): (1, 0),
+        ("text length", "8 characters"): (1, 1),
+        ("subset", "dark"): (2, 0.5),
+        ("subset", "light"): (1, 1),
+    }
+
+
+def test_tilt_is_the_angle_of_the_text(tmp_path: Path) -> None:
+    corners = np.array([[20, 20], [80, 80], [70, 90], [10, 30]], np.float32)
+    truth = Scene(draw(tmp_path / "a.png", []), (Plate("A1", corners),))
+    turned = Scene(truth.image, (Plate("A1", corners[[2, 3, 0, 1]]),))
+    report = evaluate(Parts(recogniser=ColourRecogniser()), [truth, turned])
+    assert [p.tilt_deg for p in report.plates] == [pytest.approx(45), pytest.approx(135)]
+
+
+def test_the_interval_resamples_plates_not_photographs() -> None:
+    clusters = [f"plate {i // 20}" for i in range(400)]  # 20 photographs of each of 20 plates, all right or all wrong
+    values = [i // 20 < 10 for i in range(400)]
+    low, high = bootstrap(values, clusters)
+    narrow_low, narrow_high = bootstrap(values, [str(i) for i in range(400)])
+    assert (high - low) == pytest.approx(2 * 1.96 * (0.25 / 20) ** 0.5, rel=0.15)
+    assert (narrow_high - narrow_low) == pytest.approx(2 * 1.96 * (0.25 / 400) ** 0.5, rel=0.15)
+    assert bootstrap(values, clusters) == (low, high)
+
+
+def test_common_folder() -> None:
+    assert common_folder([Path("/a/b/c/1.jpg"), Path("/a/b/d/2.jpg"), Path("/a/b/3.jpg")]) == Path("/a/b")
+    assert common_folder([Path("/a/b/1.jpg")]) == Path("/a/b")
+
+
+def test_the_report_file_is_whole_or_absent(
+    scenes: list[Scene], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Parts(PatchDetector(), ColourRecogniser())
+    report = evaluate(predictor, scenes, model={"name": "fake"}, manifests={"labels.csv": "0" * 64})
+    path = tmp_path / "out" / "report.json"
+    write_report(report, path)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    assert data["model"] == {"name": "fake"} and data["manifests"] == {"labels.csv": "0" * 64}
+    assert data["plates"][0]["on_predicted_corners"]["text"] == "皖A12345"
+    assert data["plates"][0]["image"] == "blur/two.png" and str(tmp_path) not in path.read_text(encoding="utf-8")
+    before = path.read_bytes()
+
+    def full_disk(self: Path, *args: object, **kwargs: object) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_report(report, path)
+    assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == ["report.json"]
+
+
+def test_the_table_names_figures_and_errors(scenes: list[Scene], tmp_path: Path) -> None:
+    missing = Scene(tmp_path / "missing[1].png", ())
+    report = evaluate(Parts(PatchDetector(), ColourRecogniser(TEXTS | {50: "苏A12345"})), [*scenes, missing])
+    out = StringIO()
+    print_report(report, Console(file=out, width=200))
+    text = out.getvalue()
+    for expected in ("end to end at IoU 0.5", "66.67 %", "皖 as 苏 1", "recall hull 50", "40-80 px", "missing[1].png"):
+        assert expected in text
+
+
+def test_the_gallery_keeps_the_surest_errors_and_plates_not_found(scenes: list[Scene]) -> None:
+    gallery = Gallery()
+    predictor = Parts(PatchDetector(lambda found: found[:1]), ColourRecogniser(TEXTS | {50: "苏A12345"}))
+    evaluate(predictor, scenes, gallery=gallery)
+    assert [(m.true, m.read) for m in gallery.misses] == [("皖AD12345", None), ("皖A12345", "苏A12345")]
+    assert (gallery.misses[0].crop[24, 96] == 100).all()
+    small = Gallery(limit=2)
+    image = np.zeros((50, 100, 3), np.uint8)
+    for score in (0.1, 0.9, 0.5, 0.7):
+        small.add(image, Plate("A"), f"{score}", score, "a")
+    assert [m.read for m in small.misses] == ["0.9", "0.7"]
+
+
+@pytest.mark.parametrize("font", [True, False])
+def test_the_contact_sheet_shows_every_crop(font: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not font:
+        monkeypatch.setattr(gallery_module, "_font_file", lambda: None)
+    gallery = Gallery()
+    for i in range(6):
+        gallery.add(np.full((48, 192, 3), 10 * i, np.uint8), Plate("皖A1"), None if i < 3 else "皖A7", i / 10, "a")
+    sheet = contact_sheet(gallery.misses, columns=5)
+    assert sheet.shape[1] == 5 * 200 and [int(sheet[20, 100 + 200 * i, 0]) for i in range(5)] == [0, 10, 20, 50, 40]
+    assert (sheet[54:96, :200] < 100).any()  # something is written below the crop
+    write_gallery(gallery.misses, tmp_path / "worst.jpg")
+    assert cv2.imread(str(tmp_path / "worst.jpg")).shape == sheet.shape
+    with pytest.raises(ValueError, match="none is given"):
+        contact_sheet([])
+
+
+def test_real_scenes_with_a_predictor_that_knows_them(real_data: Path) -> None:
+    """The labels themselves as predictions: every labelled place is found and no true crop is refused."""
+    folder = real_data / "scenes" / "cn_street"
+    by_image: dict[str, list[Plate]] = {}
+    with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            numbers = [float(row[f"{c}_{a}"]) for c in ("tl", "tr", "br", "bl") for a in "xy"]
+            quad = np.array(numbers, np.float32).reshape(4, 2)
+            by_image.setdefault(row["image"], []).append(Plate(row["text"], quad, corner_box(quad), row["country"]))
+    scenes = [Scene(folder / image, tuple(plates), "val") for image, plates in by_image.items()]
+    known = {read_image(s.image).tobytes(): s.plates for s in scenes}
+
+    class Knowing(ColourRecogniser):
+        def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
+            return [[Detection(p.corners, p.box, 1.0) for p in known[image.tobytes()]] for image in images]
+
+        def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]:
+            texts = {p.corners.tobytes(): p.text for p in known[image.tobytes()]}
+            assert all(rectify(image, quad, (48, 192)).std() > 1 for quad in corners)
+            return [Reading(texts[quad.tobytes()], 1.0, ()) for quad in corners]
+
+    report = evaluate(Parts(Knowing(), Knowing()), scenes)
+    assert report.images == 44 and len(report.plates) == 57 and not report.errors
+    assert all(f.value == 1 for f in report.figures)
+    assert report.detection is not None and report.detection.ap_50_95 == pytest.approx(1)
+
+
+def test_evaluation_imports_no_torch(repository: Path) -> None:
+    code = "import sys, alpr.evaluation; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["data.manfest=x"], "Did you mean data.manifest?"),
+        (["+modl=x"], "Did you mean model?"),
+        ([], "data.manifest is missing"),
+        (["data.manifest=x", "batch=0"], "batch is 0; expected a whole number from 1"),
+        (["data.manifest=x", "only=both"], "only is 'both'"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(arguments: list[str], sentence: str, repository: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(repository / "evaluate.py"), *arguments, *([f"output={tmp_path}"] * bool(arguments))]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1 and sentence in ran.stderr and "Traceback" not in ran.stderr
