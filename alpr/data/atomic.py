@@ -1,0 +1,47 @@
+"""Files that are whole or not there: written under a temporary name in the same folder, then moved into place."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+class NotWritten(OSError):
+    """A file that could not be written; the sentence names it and says why. What stood there before still stands."""
+
+
+def write_atomically(path: Path, chunks: Iterable[bytes], *, sync: bool = True) -> None:
+    """Puts the chunks into a file; an error or a kill at any moment leaves the old file, or none, but never a part.
+
+    Args:
+        path: the file; its folder must exist.
+        sync: whether to wait until the bytes are on the disk; needless for files that can be made again.
+
+    Raises:
+        NotWritten: a full disk, a folder that is missing or may not be written to.
+    """
+    temporary = path.with_name(f".{path.name[-200:]}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    try:
+        try:
+            with temporary.open("wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise NotWritten(_sentence(path, error)) from error
+
+
+def _sentence(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{path} was not written: the disk is full. Nothing half-written was left; make room and run it again."
+    return f"{path} was not written: {error.strerror or error}."

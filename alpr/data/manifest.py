@@ -1,0 +1,370 @@
+"""The one table of labelled plates: a row is a plate, rows of one image make a scene.
+
+A row with neither box, corners nor text says that its image is known to hold no plate. `image` is relative to the
+folder of the CSV file, or absolute. Other columns than those of `COLUMNS` are kept as text in `extra`.
+The table is held by columns: an object per row would be too much for the 355,000 of CCPD.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from alpr.data.atomic import write_atomically
+from alpr.data.columns import (
+    BOX_COLUMNS,
+    COLUMNS,
+    CORNER_COLUMNS,
+    REJECTED_COLUMNS,
+    Booleans,
+    Floats,
+    ManifestError,
+    Rejection,
+    as_cells,
+    as_numbers,
+    geometry_faults,
+    number_cells,
+)
+from alpr.data.tables import RawTable, read_table
+from alpr.records import Plate, Scene
+
+__all__ = ["COLUMNS", "Manifest", "ManifestError", "Rejection", "fold_of", "join_manifests", "read_manifest"]
+
+Indices = npt.NDArray[np.int64]
+_CHUNK_ROWS = 16384
+
+
+def fold_of(text: str, folds: int = 10) -> int:
+    """The fold 0..folds-1 that a plate's text belongs to: the same on every machine and in every version."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % folds
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """Labelled plates by column; entry i of every column is row i. Build one with `Manifest.of` or `read_manifest`."""
+
+    folders: tuple[Path, ...]  # what relative images are relative to
+    folder_index: Indices  # (N,) into `folders`
+    image: list[str]
+    text: list[str]  # "" where unknown, like the other text columns
+    country: list[str]
+    box: Floats  # (N, 4) px, NaN where unknown
+    corners: Floats  # (N, 4, 2) px, NaN where unknown
+    split: list[str]
+    note: list[str]
+    extra: dict[str, list[str]] = field(default_factory=dict)
+    rejected: tuple[Rejection, ...] = ()
+    source_sha256: str = ""  # of the files that were read; a selection keeps it
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        image: Sequence[str],
+        *,
+        text: Iterable[str | None] | str | None = None,
+        country: Iterable[str | None] | str | None = None,
+        box: Any = None,
+        corners: Any = None,
+        split: Iterable[str | None] | str | None = None,
+        note: Iterable[str | None] | str | None = None,
+        extra: Mapping[str, Iterable[str | None] | str] | None = None,
+    ) -> Manifest:
+        """A manifest from columns; a text column may be one value for all rows.
+
+        Args:
+            folder: what `image` is relative to.
+            box: (N, 4) px, NaN where unknown.
+            corners: (N, 4, 2) px, NaN where unknown.
+
+        Raises:
+            ManifestError: columns of different lengths, or a box or corners that cannot be used.
+        """
+        n = len(image)
+        manifest = cls(
+            folders=(folder,),
+            folder_index=np.zeros(n, np.int64),
+            image=list(image),
+            text=as_cells(text, n, "text"),
+            country=as_cells(country, n, "country"),
+            box=as_numbers(box, n, (4,)),
+            corners=as_numbers(corners, n, (4, 2)),
+            split=as_cells(split, n, "split"),
+            note=as_cells(note, n, "note"),
+            extra={name: as_cells(values, n, name) for name, values in (extra or {}).items()},
+        )
+        for row, reason in sorted(geometry_faults(manifest.box, manifest.corners).items()):
+            raise ManifestError(f"Entry {row} ({manifest.image[row]}): {reason}.")
+        return manifest
+
+    @property
+    def rows(self) -> int:
+        return len(self.image)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the files that were read, or of the table as it would be written beside its images."""
+        if self.source_sha256:
+            return self.source_sha256
+        digest = hashlib.sha256()
+        for chunk in self._as_csv(self.folders[0] if self.folders else Path()):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def path(self, row: int) -> Path:
+        """The image of a row."""
+        folder: Path = self.folders[int(self.folder_index[row])]
+        return folder / self.image[row]
+
+    def plate(self, row: int) -> Plate | None:
+        """The plate of a row, or None where the row says that there is none."""
+        box, corners = self.box[row], self.corners[row]
+        has_box, has_corners, text = box[0] == box[0], corners[0, 0] == corners[0, 0], self.text[row]
+        if not (has_box or has_corners or text):
+            return None
+        return Plate(
+            text=text or None,
+            corners=corners.astype(np.float32) if has_corners else None,
+            box=box.astype(np.float32) if has_box else None,
+            country=self.country[row] or None,
+        )
+
+    def scenes(self) -> Scenes:
+        """The photographs with their plates, in the order of first mention; each is made when it is asked for."""
+        return Scenes(self)
+
+    def take(self, rows: npt.ArrayLike) -> Manifest:
+        """The manifest of these rows only: indices, or one truth value per row."""
+        chosen = np.asarray(rows)
+        index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        listed: list[int] = index.tolist()
+        texts: dict[str, Any] = {name: [getattr(self, name)[i] for i in listed] for name in _TEXT_FIELDS}
+        return replace(
+            self,
+            folder_index=self.folder_index[index],
+            box=self.box[index],
+            corners=self.corners[index],
+            extra={name: [cells[i] for i in listed] for name, cells in self.extra.items()},
+            **texts,
+        )
+
+    def select(
+        self, *, splits: Collection[str] | None = None, fold: int | None = None, inside: bool = True, folds: int = 10
+    ) -> Manifest:
+        """The rows of some splits, and of them the scenes inside (or outside) one fold of the plates.
+
+        A scene is inside when any of its plates is; a scene without text goes by the name of its image. So with
+        fold 0 of 10, `inside=False` trains and `inside=True` is held back, and no plate of CCPD is in both.
+
+        Raises:
+            ManifestError: one text instead of a collection of splits, or a fold that does not exist.
+        """
+        if isinstance(splits, str):
+            raise ManifestError(f"splits is the text {splits!r}; expected a collection, such as [{splits!r}].")
+        if fold is not None and not 0 <= fold < folds:
+            raise ManifestError(f"Fold {fold} does not exist; expected 0 to {folds - 1}.")
+        chosen = self if splits is None else self.take(np.array([s in splits for s in self.split], dtype=bool))
+        if fold is None:
+            return chosen
+        scene_of, starts = _scene_numbers(chosen)
+        held = np.zeros(len(starts), bool)
+        named = np.zeros(len(starts), bool)
+        for scene, text in zip(scene_of.tolist(), chosen.text, strict=True):
+            if text:
+                named[scene] = True
+                held[scene] |= fold_of(text, folds) == fold
+        for scene in np.flatnonzero(~named).tolist():
+            held[scene] = fold_of(Path(chosen.image[starts[scene]]).name, folds) == fold
+        mask: Booleans = held[scene_of] if inside else ~held[scene_of]
+        return chosen.take(mask)
+
+    def write(self, path: Path) -> None:
+        """Writes the table as CSV. Images below the file's folder are written relative to it, others absolute.
+
+        Raises:
+            NotWritten: a full disk or a folder that cannot be written to; a table that stood there still stands.
+        """
+        write_atomically(path, self._as_csv(path.parent))
+
+    def _as_csv(self, folder: Path) -> Iterator[bytes]:
+        names = (*COLUMNS, *self.extra)
+        numbers = np.concatenate([self.box, self.corners.reshape(-1, 8)], axis=1)
+        columns: dict[str, Sequence[str]] = {name: getattr(self, name) for name in _TEXT_FIELDS}
+        columns["image"] = self._images_from(folder)
+        columns.update({c: number_cells(numbers[:, i]) for i, c in enumerate((*BOX_COLUMNS, *CORNER_COLUMNS))})
+        columns.update(self.extra)
+        yield csv_bytes([names])
+        for start in range(0, self.rows, _CHUNK_ROWS):
+            yield csv_bytes(zip(*(columns[name][start : start + _CHUNK_ROWS] for name in names), strict=True))
+
+    def _images_from(self, folder: Path) -> list[str]:
+        prefixes = []
+        for base in self.folders:
+            if base.resolve() == folder.resolve():
+                prefixes.append("")
+            elif base.resolve().is_relative_to(folder.resolve()):
+                prefixes.append(base.resolve().relative_to(folder.resolve()).as_posix() + "/")
+            else:
+                prefixes.append(base.resolve().as_posix() + "/")
+        if prefixes == [""]:
+            return self.image
+        return [
+            image if image.startswith("/") or Path(image).is_absolute() else prefixes[base] + image
+            for base, image in zip(self.folder_index.tolist(), self.image, strict=True)
+        ]
+
+
+_TEXT_FIELDS = ("image", "text", "country", "split", "note")
+
+
+class Scenes(Sequence[Scene]):
+    """A manifest's photographs; a sequence that makes each Scene when it is asked for."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        scene_of, self._starts = _scene_numbers(manifest)
+        self._order = np.argsort(scene_of, kind="stable")
+        self._bounds = np.searchsorted(scene_of[self._order], np.arange(len(self._starts) + 1))
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> Scene: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Scene]: ...
+
+    def __getitem__(self, index: int | slice) -> Scene | list[Scene]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        rows = self.rows(index)
+        plates = [self.manifest.plate(row) for row in rows]
+        return Scene(
+            image=self.manifest.path(rows[0]),
+            plates=tuple(plate for plate in plates if plate is not None),
+            split=self.manifest.split[rows[0]] or None,
+        )
+
+    def rows(self, index: int) -> list[int]:
+        """The manifest's rows that make a scene."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"Scene {index} of {len(self)} does not exist.")
+        index %= len(self)
+        rows: list[int] = self._order[self._bounds[index] : self._bounds[index + 1]].tolist()
+        return rows
+
+
+def _scene_numbers(manifest: Manifest) -> tuple[Indices, list[int]]:
+    """Each row's scene, and each scene's first row; scenes count in the order of first mention."""
+    seen: dict[tuple[int, str], int] = {}
+    starts: list[int] = []
+    numbers = np.empty(manifest.rows, np.int64)
+    for row, key in enumerate(zip(manifest.folder_index.tolist(), manifest.image, strict=True)):
+        number = seen.setdefault(key, len(starts))
+        if number == len(starts):
+            starts.append(row)
+        numbers[row] = number
+    return numbers, starts
+
+
+def read_manifest(
+    path: Path | str | Sequence[Path | str], *, splits: Collection[str] | None = None, strict: bool = False
+) -> Manifest:
+    """The labelled plates of one or several CSV files, this project's own or the reference's `alpr_annotation.csv`.
+
+    A row that cannot be used is left out and listed in `rejected`, with the other rows of its image: a plate without
+    a label would be learnt as background.
+
+    Args:
+        splits: only rows of these splits.
+        strict: raise at the first row that cannot be used.
+
+    Raises:
+        ManifestError: a file without the columns, without one usable row, or without a row of the splits,
+            or a file that cannot be read.
+    """
+    paths = [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
+    if not paths:
+        raise ManifestError("No manifest was given; expected the path of at least one CSV file.")
+    resolved = [p.resolve() for p in paths]
+    twice = sorted({str(p) for p, r in zip(paths, resolved, strict=True) if resolved.count(r) > 1})
+    if twice:
+        raise ManifestError(f"The manifest {', '.join(twice)} is given twice; its plates would count double.")
+    manifest = join_manifests([_read_one(p, strict) for p in paths])
+    if splits is None:
+        return manifest
+    chosen = manifest.select(splits=splits)
+    if not chosen.rows:
+        found = ", ".join(repr(s) for s in sorted(set(manifest.split)))
+        raise ManifestError(
+            f"{', '.join(map(str, paths))}: no row of split {', '.join(map(repr, sorted(splits)))}; found {found}."
+        )
+    return chosen
+
+
+def _read_one(path: Path, strict: bool) -> Manifest:
+    raw: RawTable = read_table(path)
+    if strict and raw.rejected:
+        more = f" (and {len(raw.rejected) - 1} more)" if len(raw.rejected) > 1 else ""
+        raise ManifestError(f"{raw.rejected[0]}{more}.")
+    if not raw.texts["image"]:
+        why = f" All {len(raw.rejected)} were rejected; the first: {raw.rejected[0]}." if raw.rejected else ""
+        raise ManifestError(f"{path} holds no usable row.{why}")
+    extra = {name: cells for name, cells in raw.texts.items() if name not in _TEXT_FIELDS}
+    return Manifest(
+        folders=(path.parent,),
+        folder_index=np.zeros(len(raw.texts["image"]), np.int64),
+        box=raw.numbers[:, :4].copy(),
+        corners=raw.numbers[:, 4:].reshape(-1, 4, 2).copy(),
+        extra=extra,
+        rejected=tuple(raw.rejected),
+        source_sha256=raw.sha256,
+        **{name: raw.texts[name] for name in _TEXT_FIELDS},
+    )
+
+
+def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
+    """Several manifests as one; an extra column that one of them lacks is empty there."""
+    if len(manifests) == 1:
+        return manifests[0]
+    offsets = np.cumsum([0, *(len(m.folders) for m in manifests)])
+    names = list(dict.fromkeys(name for m in manifests for name in m.extra))
+    hashes = "".join(m.sha256 for m in manifests)
+    return Manifest(
+        folders=tuple(folder for m in manifests for folder in m.folders),
+        folder_index=np.concatenate([m.folder_index + o for m, o in zip(manifests, offsets, strict=False)]),
+        box=np.concatenate([m.box for m in manifests]),
+        corners=np.concatenate([m.corners for m in manifests]),
+        extra={name: [c for m in manifests for c in m.extra.get(name, [""] * m.rows)] for name in names},
+        rejected=tuple(r for m in manifests for r in m.rejected),
+        source_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+        **{name: [cell for m in manifests for cell in getattr(m, name)] for name in _TEXT_FIELDS},
+    )
+
+
+def write_rejected(rejected: Sequence[Rejection], path: Path) -> None:
+    """Lists what was left out as CSV (file, row, image, reason); without any, an older list is removed.
+
+    Raises:
+        NotWritten: a full disk or a folder that cannot be written to.
+    """
+    if rejected:
+        write_atomically(path, [csv_bytes([REJECTED_COLUMNS]), csv_bytes(rejected)])
+    else:
+        path.unlink(missing_ok=True)
+
+
+def csv_bytes(rows: Iterable[Iterable[Any]]) -> bytes:
+    """Rows as UTF-8 CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
