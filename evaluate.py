@@ -60,6 +60,8 @@ def run(config: DictConfig) -> bool:
     if manifest.rejected:
         console.print(f"{len(manifest.rejected)} rows cannot be used; the first: {manifest.rejected[0]}", markup=False)
     parts, identity = open_model(config)
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     gallery = Gallery(limit=config.worst) if config.worst else None
     report = evaluate(
         parts,
@@ -73,7 +75,6 @@ def run(config: DictConfig) -> bool:
         console=console,
     )
     print_report(report, console)
-    output = Path(config.output)
     write_report(report, output / "report.json")
     if gallery is not None and gallery.misses:
         write_gallery(gallery.misses, output / "worst.jpg")
