@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alpr.data.atomic import NotWritten
 from alpr.data.ccpd import SUBSETS
 from alpr.data.ccpd_folders import (
     SubsetReport,
@@ -63,7 +62,7 @@ def main() -> int:
                 except ManifestError as error:
                     failed = True
                     console.print(str(error), style="yellow", highlight=False, soft_wrap=True)
-    except (ManifestError, NotWritten, RuntimeError, ValueError) as error:
+    except (ManifestError, OSError, RuntimeError, ValueError) as error:
         failed = True
         console.print(str(error), style="red", highlight=False, soft_wrap=True)
     except KeyboardInterrupt:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alpr.data.atomic import NotWritten
 from alpr.data.ccpd import SUBSETS
 from alpr.data.ccpd_folders import subset_folders
 from alpr.data.columns import ManifestError
@@ -56,7 +55,7 @@ def main() -> int:
             if report.failed:
                 console.print("What failed, with reasons, is in alpr_dataset.rejected.csv there.")
         console.print(f"{time.perf_counter() - started:.1f} s")
-    except (ManifestError, NotWritten, RuntimeError, ValueError) as error:
+    except (ManifestError, OSError, RuntimeError, ValueError) as error:
         failed = True
         console.print(str(error), style="red")
     except KeyboardInterrupt:

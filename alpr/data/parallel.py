@@ -28,8 +28,10 @@ class RateColumn(ProgressColumn):
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {self.unit}/s", style="progress.data.speed")
+        # Over the whole run: results arrive in bursts, which make the momentary rate jump.
+        elapsed = task.finished_time if task.finished else task.elapsed
+        rate = f"{task.completed / elapsed:,.0f} {self.unit}/s" if elapsed and task.completed else ""
+        return Text(rate, style="progress.data.speed")
 
 
 def progress_bar(unit: str) -> Progress:
