@@ -53,15 +53,15 @@ class PixelAugment:
         self._compose = A.Compose(
             [
                 A.ColorJitter((0.6, 1.4), (0.6, 1.4), (0.5, 1.5), (-0.05, 0.05), p=s.colour),
-                A.RandomGamma((60, 220), p=s.gamma),
-                A.OneOf([A.GaussianBlur((3, odd)), A.MotionBlur((3, odd))], p=s.blur),
+                A.RandomGamma(gamma_limit=(60, 220), p=s.gamma),
+                A.OneOf([A.GaussianBlur(blur_limit=(3, odd)), A.MotionBlur(blur_limit=(3, odd))], p=s.blur),
                 A.Downscale(
                     (s.low_resolution_scale, 0.9),
                     interpolation_pair={"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR},
                     p=s.low_resolution,
                 ),
-                A.GaussNoise((0.01, 0.06), per_channel=True, noise_scale_factor=0.5, p=s.noise),
-                A.ImageCompression((30, 90), p=s.jpeg),
+                A.GaussNoise(std_range=(0.01, 0.06), per_channel=True, noise_scale_factor=0.5, p=s.noise),
+                A.ImageCompression(quality_range=(30, 90), p=s.jpeg),
                 A.ToGray(p=s.grey),
             ]
         )
