@@ -51,7 +51,9 @@ def main() -> int:
         console.print("Interrupted; the same command goes on from here.", style="yellow")
         return 130
     folders = ", ".join(f"{folder} {count:,}" for folder, count in report.images.items())
-    console.print(f"{report.written:,} scenes written, {report.kept:,} were there: {folders}.", highlight=False)
+    console.print(
+        f"{report.written:,} scenes written, {report.kept:,} were there: {folders}.", highlight=False, soft_wrap=True
+    )
     return 0
 
 

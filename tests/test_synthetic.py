@@ -92,14 +92,18 @@ def test_crops_are_seeded_and_of_the_size(china: CountryPack) -> None:
     assert np.mean(np.array(deviations) > 8) > 0.9  # few are washed out
 
 
-def test_a_missing_font_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_font_package_is_explained(monkeypatch: pytest.MonkeyPatch, china: CountryPack) -> None:
     def absent(name: str, *_: Any) -> Any:
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(glyphs, "import_module", absent)
     with pytest.raises(ModuleNotFoundError, match=r"alpr\[synthetic\]"):
         glyphs.package_font()
-    assert glyphs.stroke_mask("A", (20, 10), 10).any()  # letters need no font
+    blue = {**china.to_dict()["layouts"][0], "pattern": "LLLDDDD"}
+    latin = {**china.to_dict(), "alphabet": "ABC0123", "classes": {"L": "ABC", "D": "0123"}, "layouts": [blue]}
+    plates = PlateRenderer(CountryPack.from_dict({**latin, "confusable": []}))
+    for seed in range(40):  # letters and digits need no font
+        plates.crop(np.random.default_rng(seed))
     with pytest.raises(ValueError, match="stroke alphabet"):
         glyphs.stroke_mask("皖", (20, 10), 10)
 

@@ -162,11 +162,9 @@ def _read_journal(journal: Path, plan: SyntheticPlan, pack: CountryPack, output:
     if not journal.is_file() or journal.stat().st_size == 0:
         return
     header, *lines = journal.read_text(encoding="utf-8").splitlines()
-    if header != json.dumps(_settings(plan, pack)):
-        raise ValueError(
-            f"{output} holds scenes made with other settings ({header[:120]}...); expected the same seed, shares, "
-            f"quality and country pack, or an empty folder."
-        )
+    wanted = _settings(plan, pack)
+    if header != json.dumps(wanted):
+        raise ValueError(f"{output} holds scenes made with other settings: {_difference(header, wanted)}.")
     for line in lines:
         try:
             index, path = json.loads(line)
@@ -174,6 +172,16 @@ def _read_journal(journal: Path, plan: SyntheticPlan, pack: CountryPack, output:
             continue
         if (output / path).is_file():
             yield Written(index, path)
+
+
+def _difference(header: str, wanted: dict[str, object]) -> str:
+    try:
+        found = json.loads(header)
+    except ValueError:
+        return f"the first line of {JOURNAL} is damaged; expected an empty folder"
+    keys = [key for key in wanted if json.dumps(found.get(key)) != json.dumps(wanted[key])]
+    parts = (key if key == "pack" else f"{key} {found.get(key)}, now {wanted[key]}" for key in keys)
+    return f"{'; '.join(parts)}; expected the same ones, or an empty folder"
 
 
 def _write_lists(output: Path, jobs: list[SceneJob], paths: dict[int, str]) -> None:
