@@ -67,7 +67,7 @@ def _smooth(rng: np.random.Generator, cells: tuple[int, int], channels: int = 1)
 
 
 def _to_bytes(values: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
 
 
 def _noise(rng: np.random.Generator, grain: int) -> ImageArray:

@@ -168,6 +168,22 @@ def _load_font(path: Path, px: int) -> FreeTypeFont:
         raise ValueError(f"The font {path} cannot be read: {error}") from error
 
 
+@lru_cache(maxsize=512)  # one character is asked for at many sizes
+def _font_ink(character: str, path: Path, embolden: float, px: int) -> Mask:
+    """The ink of a character at `px` per em, cut out without a margin."""
+    font = _load_font(path, px)
+    from PIL import Image, ImageDraw
+
+    image = Image.new("L", (px * 2, px * 2), 0)
+    draw: Any = ImageDraw.Draw(image)
+    draw.text((px // 2, px // 4), character, fill=255, font=font, stroke_width=round(embolden * px / 90))
+    ink: Mask = np.asarray(image, dtype=np.uint8)
+    rows, columns = (np.flatnonzero((ink > 64).any(axis=axis)) for axis in (1, 0))
+    if len(rows) == 0:
+        raise ValueError(f"The font {path} has no ink for {character!r}.")
+    return np.ascontiguousarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+
+
 def font_mask(character: str, size: tuple[int, int], path: Path, embolden: float = 0.0) -> Mask:
     """A character of a font file as a mask (h, w), its ink stretched to fill the cell.
 
@@ -178,22 +194,11 @@ def font_mask(character: str, size: tuple[int, int], path: Path, embolden: float
     Raises:
         ValueError: a font that cannot be read or has no ink for the character.
     """
-    from PIL import Image, ImageDraw
-
-    px = max(96, size[0] * 3)
-    font = _load_font(path, px)
-    image = Image.new("L", (px * 2, px * 2), 0)
-    draw: Any = ImageDraw.Draw(image)
-    draw.text((px // 2, px // 4), character, fill=255, font=font, stroke_width=round(embolden * px / 90))
-    ink: Mask = np.asarray(image, dtype=np.uint8)
-    ys, xs = np.nonzero(ink > 64)
-    if len(ys) == 0:
-        raise ValueError(f"The font {path} has no ink for {character!r}.")
-    ink = ink[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    ink = _font_ink(character, path, embolden, 192 if size[0] <= 80 else 384)
     width = size[1]
     if ink.shape[1] < 0.45 * ink.shape[0]:  # I and 1 are not stretched to the full cell
         width = max(1, min(size[1], round(size[0] * ink.shape[1] / ink.shape[0] * 0.9)))
-    scaled = cv2.resize(np.ascontiguousarray(ink), (width, size[0]), interpolation=cv2.INTER_AREA)
+    scaled = cv2.resize(ink, (width, size[0]), interpolation=cv2.INTER_AREA)
     mask = np.zeros(size, np.uint8)
     left = (size[1] - width) // 2
     mask[:, left : left + width] = scaled

@@ -72,6 +72,8 @@ class PlateRenderer:
         self._shares = np.cumsum([layout.share for layout in pack.layouts])
         if not self._shares[-1] > 0:
             raise ValueError(f"The layouts of {pack.name} have no share above 0; no plate can be drawn.")
+        # A pack of letters and digits alone needs no font package, and then does not ask for it.
+        self._font_share = 1.0 if font is not None else 0.0 if set(pack.alphabet) <= STROKE_CHARACTERS else FONT_SHARE
         self._glyphs: dict[tuple[object, ...], Mask] = {}
         self._blanks: dict[tuple[str, float], Mask] = {}
 
@@ -115,8 +117,8 @@ class PlateRenderer:
         return _cut_out(photo, quad, size, margin, rng), text
 
     def _style(self, layout: Layout, rng: np.random.Generator) -> PlateStyle:
-        u = rng.random(10).tolist()
-        n = rng.standard_normal(12)
+        u = rng.random(12).tolist()  # what a glyph depends on takes few values, so that the cache fills soon
+        n = rng.standard_normal(7)
         shift = 12 * n[:3] + 14 * n[3]
 
         def stops(colours: tuple[str, ...]) -> FloatArray:
@@ -125,11 +127,11 @@ class PlateRenderer:
         ink = np.clip(np.array(_bgr(layout.foreground)) + 8 * n[4:7] + (20 * u[0] - 10), 0, 255)
         metal = 60 + 150 * u[1]
         return PlateStyle(
-            from_font=self.font is not None or u[2] < FONT_SHARE,
+            from_font=u[2] < self._font_share,
             variant=layout.variant if u[3] < 0.9 else 1 - layout.variant,
             stroke=(0.8, 0.9, 1.0, 1.12, 1.28)[int(u[4] * 5)],
             embolden=(0.0, 0.7, 1.4, 2.2)[int(u[5] * 4)],
-            size_factor=(1 + 0.015 * float(n[7]), 1 + 0.03 * float(n[8])),
+            size_factor=((0.97, 1.0, 1.03)[int(u[10] * 3)], (0.94, 1.0, 1.06)[int(u[11] * 3)]),
             background=stops(layout.background),
             left_background=stops(layout.left_background) if layout.left_background else None,
             foreground=(float(ink[0]), float(ink[1]), float(ink[2])),
@@ -142,12 +144,13 @@ class PlateRenderer:
     def _glyph(self, character: str, size: tuple[int, int], layout: Layout, style: PlateStyle) -> Mask:
         strokes = not style.from_font and character in STROKE_CHARACTERS
         weight = style.stroke if strokes else style.embolden
-        key = (character, size, strokes, weight, style.variant, layout.stroke_mm, layout.character_mm[0])
+        variant = style.variant if strokes else 0
+        key = (character, size, strokes, weight, variant, layout.stroke_mm, layout.character_mm[0])
         mask = self._glyphs.get(key)
         if mask is None:
             if strokes:
                 width = layout.stroke_mm * 90 / layout.character_mm[0] * weight
-                mask = stroke_mask(character, size, width, style.variant)
+                mask = stroke_mask(character, size, width, variant)
             else:
                 mask = font_mask(character, size, self.font or package_font(), weight)
             self._glyphs[key] = mask
