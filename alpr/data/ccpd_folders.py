@@ -98,7 +98,7 @@ def official_splits(root: Path) -> dict[str, str]:
     """The split of each base image by the official lists `train.txt` and `val.txt`: {"ccpd_base/NAME.jpg": "val"}."""
     splits: dict[str, str] = {}
     for folder in _LIST_FOLDERS:
-        for split in ("train", "val"):
+        for split in ("train", "val", "test"):
             path = root / folder / f"{split}.txt"
             if path.is_file():
                 splits.update(dict.fromkeys(read_list(path), split))
