@@ -42,6 +42,7 @@ class RecogniserModule(TaskModule):
     """
 
     network: MaskOcr
+    what = "recogniser"
     monitor = "val/confident_accuracy"
 
     def __init__(
