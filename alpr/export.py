@@ -34,7 +34,15 @@ OPSET = 18
 DETECTOR_FILE = "detector.onnx"
 RECOGNISER_FILE = "recogniser.onnx"
 
-__all__ = ["ParityError", "export_bundle", "export_detector", "export_recogniser", "torch_detector", "torch_recogniser"]
+__all__ = [
+    "ParityError",
+    "ParityReport",
+    "export_bundle",
+    "export_detector",
+    "export_recogniser",
+    "torch_detector",
+    "torch_recogniser",
+]
 
 
 class _DetectorOutputs(nn.Module):
