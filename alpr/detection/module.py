@@ -87,7 +87,7 @@ class DetectorModule(TaskModule):
     def on_validation_epoch_end(self) -> None:
         merged = DetectionMetrics()
         for part in self.gathered(self.metrics):
-            merged.merge(part)
+            merged = merged.merge(part)
         scores = merged.compute()
         for name, value in asdict(scores).items():
             if isinstance(value, float):

@@ -127,7 +127,7 @@ class RecogniserModule(TaskModule):
     def on_validation_epoch_end(self) -> None:
         merged, confident = RecognitionMetrics(), 0.0
         for metrics, sure in self.gathered((self.metrics, self.confident)):
-            merged.merge(metrics)
+            merged = merged.merge(metrics)
             confident += sure
         scores = merged.compute()
         for name in ("accuracy", "accuracy_without_first", "character_accuracy", "cer"):
