@@ -16,8 +16,10 @@ from tiny_bundle import ALPHABET, SLOTS, pack, scene, write_bundle
 
 from alpr import Reader, predictor
 from alpr.card import CardError, DetectorSettings, ModelCard, RecogniserSettings, WeightFile
+from alpr.detection.detect import Detector
 from alpr.imaging import UnreadableImage
-from alpr.predictor import CROPS_AT_ONCE, Detector, Recogniser, default_bundle
+from alpr.predictor import default_bundle
+from alpr.recognition.read import CROPS_AT_ONCE, Recogniser
 from alpr.records import ImageArray
 from alpr.sessions import OnnxDetector, SessionError, open_session
 
