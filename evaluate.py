@@ -17,9 +17,9 @@ import hydra
 import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
 
 if TYPE_CHECKING:
-    from alpr.data.manifest import Manifest
     from omegaconf import DictConfig
 
+    from alpr.data.manifest import Manifest
     from alpr.evaluation import Parts
 
 SETTINGS = (
@@ -47,9 +47,9 @@ def run(config: DictConfig) -> bool:
         OSError: a file that cannot be read or written.
     """
     check(config)
-    from alpr.data.manifest import read_manifest
     from rich.console import Console
 
+    from alpr.data.manifest import read_manifest
     from alpr.evaluation import evaluate
     from alpr.gallery import Gallery, write_gallery
     from alpr.report import print_report, write_report

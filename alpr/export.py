@@ -25,16 +25,27 @@ from alpr.card import (
     WeightFile,
 )
 from alpr.country import CountryPack
+from alpr.detection.detect import Detector
+from alpr.detection.module import torch_detector
 from alpr.parity import ParityError, ParityReport, check_detector, check_recogniser, generated_scenes
-from alpr.predictor import Detector, DetectorNetwork, ImageBatch, Recogniser, RecogniserNetwork
-from alpr.records import FloatArray, ImageArray
+from alpr.recognition.module import torch_recogniser
+from alpr.recognition.read import Recogniser
+from alpr.records import ImageArray
 from alpr.sessions import OnnxDetector, OnnxRecogniser
 
 OPSET = 18
 DETECTOR_FILE = "detector.onnx"
 RECOGNISER_FILE = "recogniser.onnx"
 
-__all__ = ["ParityError", "export_bundle", "export_detector", "export_recogniser", "torch_detector", "torch_recogniser"]
+__all__ = [
+    "ParityError",
+    "ParityReport",
+    "export_bundle",
+    "export_detector",
+    "export_recogniser",
+    "torch_detector",
+    "torch_recogniser",
+]
 
 
 class _DetectorOutputs(nn.Module):
@@ -113,33 +124,6 @@ def _export(
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def torch_detector(network: nn.Module) -> DetectorNetwork:
-    """A detector as the callable that `alpr.predictor.Detector` takes, on the device where its weights are."""
-
-    @torch.inference_mode()
-    def detect(batch: ImageBatch) -> tuple[FloatArray, FloatArray, FloatArray]:
-        scores, boxes, corners = network(torch.from_numpy(batch).to(_device(network)))
-        return scores.float().cpu().numpy(), boxes.float().cpu().numpy(), corners.float().cpu().numpy()
-
-    return detect
-
-
-def torch_recogniser(network: nn.Module) -> RecogniserNetwork:
-    """A recogniser as the callable that `alpr.predictor.Recogniser` takes, on the device where its weights are."""
-
-    @torch.inference_mode()
-    def read(batch: ImageBatch) -> FloatArray:
-        logits: FloatArray = network(torch.from_numpy(batch).to(_device(network))).float().cpu().numpy()
-        return logits
-
-    return read
-
-
-def _device(network: nn.Module) -> torch.device:
-    parameter = next(network.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
 
 
 def export_bundle(

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from alpr.detection.detect import Detector
 from alpr.imaging import letterbox
-from alpr.predictor import Detector, Recogniser
+from alpr.recognition.read import Recogniser
 from alpr.records import Detection, FloatArray, ImageArray
 
 RAW_TOLERANCE = 1e-4

@@ -21,6 +21,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating[Any]]
 ImageArray = npt.NDArray[np.uint8]
 """An image as OpenCV holds it: (H, W, 3) uint8, BGR."""
+ImageBatch = npt.NDArray[np.uint8]
+"""Network inputs: (B, H, W, 3) uint8, BGR."""
 
 
 @dataclass(frozen=True, slots=True)

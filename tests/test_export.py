@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from alpr import Reader, export
 from alpr.card import DataSource, DetectorSettings, ModelCard, RecogniserSettings, TrainingRun
+from alpr.detection.detect import Detector
 from alpr.imaging import letterbox
 from alpr.parity import ParityError, check_detector, check_recogniser, generated_scenes
-from alpr.predictor import Detector, Recogniser
+from alpr.recognition.read import Recogniser
 from alpr.sessions import OnnxDetector, OnnxRecogniser
 
 DETECTOR = DetectorSettings(input_px=160, score_threshold=0.5, max_plates=10)

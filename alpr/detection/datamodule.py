@@ -105,8 +105,8 @@ class DetectionData(L.LightningDataModule):
         )
         data = TrainingScenes(self.train_scenes, self.canvas, self.geometry, self.pixels, self.seed, self.strict)
         return DataLoader(
-            data,  # type: ignore[arg-type]
-            batch_sampler=sampler,  # type: ignore[arg-type]
+            data,
+            batch_sampler=sampler,
             collate_fn=collate,
             num_workers=self.workers,
             worker_init_fn=single_thread,

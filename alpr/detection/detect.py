@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from alpr.card import DetectorSettings
 from alpr.detection.decode import decode_detections
 from alpr.geometry import Letterbox
 from alpr.imaging import letterbox
-from alpr.records import Detection, FloatArray, ImageArray
+from alpr.records import Detection, FloatArray, ImageArray, ImageBatch
 
-DetectorNetwork: TypeAlias = Callable[[npt.NDArray[np.uint8]], "tuple[FloatArray, FloatArray, FloatArray]"]
+DetectorNetwork: TypeAlias = Callable[[ImageBatch], "tuple[FloatArray, FloatArray, FloatArray]"]
 
 IMAGES_AT_ONCE = 8
 """The largest batch of the detector."""

@@ -178,13 +178,14 @@ def make_anchors(sizes: Sequence[tuple[int, int]], device: torch.device) -> Anch
     """Anchors for feature maps of (h, w), one per stride; a cell's centre is at (j + 0.5, i + 0.5) strides."""
     centres, sides, strides, counts = [], [], [], []
     for (h, w), stride, anchor_sides in zip(sizes, STRIDES, ANCHOR_SIDES, strict=True):
+        k = len(anchor_sides)
         ys = (torch.arange(h, device=device) + 0.5) * stride
         xs = (torch.arange(w, device=device) + 0.5) * stride
-        grid = torch.stack([xs.repeat(h), ys.repeat_interleave(w)], dim=-1)  # (h * w, 2)
-        k = len(anchor_sides)
-        centres.append(grid.repeat_interleave(k, dim=0))
-        sides.append(torch.tensor(anchor_sides, dtype=torch.float32, device=device).repeat(h * w))
-        strides.append(torch.full((h * w * k,), float(stride), device=device))
+        cells = torch.stack([xs[None, :].expand(h, w), ys[:, None].expand(h, w)], dim=-1)  # (h, w, 2)
+        centres.append(cells[:, :, None, :].expand(h, w, k, 2).reshape(-1, 2))
+        cell_sides = torch.tensor(anchor_sides, dtype=torch.float32, device=device)
+        sides.append(cell_sides.expand(h, w, k).reshape(-1))
+        strides.append(torch.full_like(sides[-1], float(stride)))
         counts.append(h * w * k)
     return Anchors(torch.cat(centres), torch.cat(sides), torch.cat(strides), tuple(counts))
 

@@ -6,20 +6,31 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alpr.card import DetectorSettings
-from alpr.detection.detect import Detector
+from alpr.detection.detect import Detector, DetectorNetwork
 from alpr.detection.losses import DetectionLosses, DetectionLossSettings, detection_losses
 from alpr.detection.metrics import DetectionMetrics
 from alpr.detection.model import Scrfd, ScrfdSettings
 from alpr.detection.targets import DetectionBatch
 from alpr.optim import OptimSettings
-from alpr.records import FloatArray, ImageArray, Scene
+from alpr.records import FloatArray, ImageArray, ImageBatch, Scene
 from alpr.training import TaskModule
+
+
+def torch_detector(network: nn.Module) -> DetectorNetwork:
+    """A network as the callable that `Detector` takes, in full precision on the device where its weights are."""
+
+    @torch.no_grad()
+    def detect(images: ImageBatch) -> tuple[FloatArray, FloatArray, FloatArray]:
+        device = next(network.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            scores, boxes, corners = network(torch.from_numpy(images).to(device))
+        return scores.cpu().numpy(), boxes.cpu().numpy(), corners.cpu().numpy()
+
+    return detect
 
 
 class DetectorModule(TaskModule):
@@ -68,13 +79,7 @@ class DetectorModule(TaskModule):
 
     def detector(self) -> Detector:
         """The network behind the predictor's own code, as it stands now."""
-        return Detector(self._numpy_network, self.predictor)
-
-    @torch.no_grad()
-    def _numpy_network(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, FloatArray]:
-        with torch.autocast(self.device.type, enabled=False):
-            found = self.network(torch.from_numpy(images).to(self.device))
-        return found.scores.cpu().numpy(), found.boxes.cpu().numpy(), found.corners.cpu().numpy()
+        return Detector(torch_detector(self.network), self.predictor)
 
     def on_validation_epoch_start(self) -> None:
         self.metrics = DetectionMetrics()
@@ -88,7 +93,7 @@ class DetectorModule(TaskModule):
     def on_validation_epoch_end(self) -> None:
         merged = DetectionMetrics()
         for part in self.gathered(self.metrics):
-            merged.merge(part)
+            merged = merged.merge(part)
         scores = merged.compute()
         for name, value in asdict(scores).items():
             if isinstance(value, float):

@@ -144,8 +144,8 @@ class RecognitionData(L.LightningDataModule):
             world=trainer.world_size,
         )
         return DataLoader(
-            TrainingCrops(sources, self.seed, self.strict),  # type: ignore[arg-type]
-            batch_sampler=sampler,  # type: ignore[arg-type]
+            TrainingCrops(sources, self.seed, self.strict),
+            batch_sampler=sampler,
             collate_fn=CropCollate(self.pack.charset, self.pack.slots),
             num_workers=self.workers,
             worker_init_fn=single_thread,

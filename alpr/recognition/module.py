@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alpr.card import RecogniserSettings
 from alpr.country import CountryPack
@@ -17,12 +15,25 @@ from alpr.recognition.data import ValidationPlate
 from alpr.recognition.losses import RecognitionLosses, RecognitionLossSettings, recognition_losses
 from alpr.recognition.metrics import RecognitionMetrics
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
-from alpr.recognition.read import NOTHING_READ, Recogniser
+from alpr.recognition.read import NOTHING_READ, Recogniser, RecogniserNetwork
 from alpr.recognition.targets import RecognitionBatch
-from alpr.records import FloatArray
+from alpr.records import FloatArray, ImageBatch
 from alpr.training import TaskModule
 
 PATIENCE_CROPS = 20_000
+
+
+def torch_recogniser(network: nn.Module) -> RecogniserNetwork:
+    """A network as the callable that `Recogniser` takes, in full precision on the device where its weights are."""
+
+    @torch.no_grad()
+    def read(crops: ImageBatch) -> FloatArray:
+        device = next(network.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            logits: Tensor = network(torch.from_numpy(crops).to(device))
+        return logits.cpu().numpy()
+
+    return read
 
 
 class RecogniserModule(TaskModule):
@@ -101,13 +112,7 @@ class RecogniserModule(TaskModule):
 
     def recogniser(self) -> Recogniser:
         """The network behind the predictor's own code, as it stands now."""
-        return Recogniser(self._numpy_network, self.predictor, self.charset)
-
-    @torch.no_grad()
-    def _numpy_network(self, crops: npt.NDArray[np.uint8]) -> FloatArray:
-        with torch.autocast(self.device.type, enabled=False):
-            logits: Tensor = self.network(torch.from_numpy(crops).to(self.device))
-        return logits.cpu().numpy()
+        return Recogniser(torch_recogniser(self.network), self.predictor, self.charset)
 
     def on_validation_epoch_start(self) -> None:
         self.metrics, self.confident = RecognitionMetrics(), 0.0
@@ -128,7 +133,7 @@ class RecogniserModule(TaskModule):
     def on_validation_epoch_end(self) -> None:
         merged, confident = RecognitionMetrics(), 0.0
         for metrics, sure in self.gathered((self.metrics, self.confident)):
-            merged.merge(metrics)
+            merged = merged.merge(metrics)
             confident += sure
         scores = merged.compute()
         for name in ("accuracy", "accuracy_without_first", "character_accuracy", "cer"):

@@ -7,15 +7,14 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from alpr.card import RecogniserSettings
 from alpr.charset import Charset
 from alpr.imaging import rectify, resize_crop
 from alpr.recognition.decode import decode_logits
-from alpr.records import FloatArray, ImageArray, Reading
+from alpr.records import FloatArray, ImageArray, ImageBatch, Reading
 
-RecogniserNetwork: TypeAlias = Callable[[npt.NDArray[np.uint8]], FloatArray]
+RecogniserNetwork: TypeAlias = Callable[[ImageBatch], FloatArray]
 
 CROPS_AT_ONCE = 32
 """The largest batch of the recogniser."""

@@ -1,0 +1,69 @@
+# The two commands of a newcomer are `make demo` and `make test`; each sets itself up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+RUN := $(BIN)/python
+
+.PHONY: help setup demo test check format lint types clean-demo
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(READY) ## install everything into .venv
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: demo/table.txt ## synthetic CCPD -> tables -> training -> evaluation -> ONNX -> readings, in 15 minutes on 2 cores
+	@cat demo/table.txt
+
+demo/ccpd/done: $(READY)
+	$(RUN) scripts/synthesize_ccpd.py --output demo/ccpd --scenes 900 --num_workers 2
+	$(RUN) scripts/create_dataset.py --dataset_path demo/ccpd --categories ccpd_base ccpd_green
+	@touch $@
+
+demo/detector/done: demo/ccpd/done
+	$(RUN) train.py experiment=demo_detector
+	@touch $@
+
+demo/recogniser/done: demo/ccpd/done
+	$(RUN) train.py experiment=demo_recogniser
+	@touch $@
+
+demo/bundle/card.json: demo/detector/done demo/recogniser/done
+	$(RUN) scripts/export_onnx.py detector=demo/detector recogniser=demo/recogniser output=demo/bundle
+
+demo/evaluation/report.json: demo/bundle/card.json
+	$(RUN) evaluate.py model=demo/bundle data.manifest='[demo/ccpd/ccpd_base/alpr_dataset.csv,demo/ccpd/ccpd_green/alpr_dataset.csv]' data.split=test output=demo/evaluation
+
+demo/readings.jsonl: demo/evaluation/report.json
+	$(BIN)/alpr predict demo/ccpd/ccpd_green/test --model demo/bundle --threads 1 --annotate demo/annotated --output $@
+
+demo/table.txt: demo/readings.jsonl
+	$(RUN) scripts/demo_table.py --report demo/evaluation/report.json --readings demo/readings.jsonl --output $@
+
+test: $(READY) ## the whole fast test suite
+	$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile
+
+check: format-check lint types test ## what CI runs: format, lint, types, tests
+
+format: $(READY) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: format-check
+format-check: $(READY)
+	$(BIN)/ruff format --check .
+
+lint: $(READY) ## look for mistakes without running anything
+	$(BIN)/ruff check .
+
+types: $(READY) ## check the types of alpr/
+	$(BIN)/mypy
+
+clean-demo: ## forget the demo
+	rm -rf demo

@@ -1,0 +1,85 @@
+"""From two runs to a bundle: the networks, and the card that says what made them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from alpr.card import DataSource, TrainingRun
+from alpr.export import export_bundle
+from alpr.imaging import IMAGE_SUFFIXES, read_image
+from alpr.records import ImageArray
+from alpr.runs import RunError, RunRecord, load_detector, load_recogniser, source_commit
+
+PARITY_SCENES = 16
+
+
+def bundle_runs(config: DictConfig) -> None:
+    """Exports `config.detector` and `config.recogniser` to `config.output`; see `configs/export.yaml`.
+
+    Raises:
+        RunError: a run that cannot be loaded, or a report without figures.
+        ParityError: an exported network that gives other results; no file is left then.
+        OSError: a file that cannot be read or written.
+    """
+    detector, recogniser = load_detector(config.detector), load_recogniser(config.recogniser)
+    records = {path: RunRecord.read(Path(path)) for path in (config.detector, config.recogniser)}
+    training = tuple(training_run(path, record) for path, record in records.items())
+    made_from = [record.manifests for record in records.values() if record is not None]
+    sources = {name: digest for manifests in made_from for name, digest in manifests.items()}
+    output = Path(config.output)
+    report = export_bundle(
+        detector.network,
+        detector.predictor,
+        recogniser.network,
+        recogniser.predictor,
+        recogniser.pack,
+        output,
+        images=parity_scenes(config.images),
+        commit=source_commit(),
+        data=[DataSource(name, digest, config.licence) for name, digest in sources.items()],
+        metrics={} if config.report is None else reported_figures(Path(config.report)),
+        training=training,
+    )
+    sizes = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.1f} MB" for file in sorted(output.iterdir()))
+    print(f"Parity holds: {report}")
+    print(f"{output}: {sizes}")
+
+
+def training_run(path: str, record: RunRecord | None) -> TrainingRun:
+    """What the card says of a run; of a lone checkpoint only its name."""
+    if record is None:
+        return TrainingRun(Path(path).name)
+    kept = {key: value for key, value in record.config.items() if key not in ("output_dir", "country", "logger")}
+    return TrainingRun(record.name, record.seed, kept)
+
+
+def parity_scenes(folder: str | None) -> list[ImageArray]:
+    """Up to 16 photographs of a folder.
+
+    Raises:
+        RunError: a folder without images.
+    """
+    if folder is None:
+        return []
+    files = sorted(f for f in Path(folder).rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise RunError(f"images={folder} holds no image.")
+    step = max(1, len(files) // PARITY_SCENES)
+    return [read_image(file) for file in files[::step][:PARITY_SCENES]]
+
+
+def reported_figures(path: Path) -> dict[str, Any]:
+    """The headline figures of a `report.json`.
+
+    Raises:
+        RunError: a file without them.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return {"manifests": report["manifests"], "figures": report["figures"]}
+    except (KeyError, ValueError) as error:
+        raise RunError(f"{path} is no report of evaluate.py: {error!r}") from error

@@ -1,0 +1,60 @@
+"""The benchmark: it measures every stage, and refuses to say nothing of the machine or the commit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+from tiny_bundle import scene, write_bundle
+
+from alpr import benchmark
+from alpr.benchmark import BenchmarkError, run_benchmark, source_commit
+
+COMMIT = "a" * 40
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_bundle(tmp_path / "tiny")
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), scene("A1"))
+    (tmp_path / "bad.jpg").write_text("x")
+    return tmp_path
+
+
+def test_a_report_has_every_figure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "source_commit", lambda repository: (COMMIT, False))
+    done: list[None] = []
+    images = [*sorted(folder.glob("*.png")), folder / "bad.jpg"]
+    report = run_benchmark(folder / "tiny", images, repeats=2, advance=lambda: done.append(None))
+    assert len(done) == 6 and report.images == 3 and report.unreadable == (str(folder / "bad.jpg"),)
+    assert report.plates_per_image == 1.0 and report.threads == 1 and report.providers == ("CPUExecutionProvider",)
+    stages = report.stages
+    assert list(stages) == ["decode", "detect", "read", "whole"]
+    assert all(0 < s.p50_ms <= s.p95_ms for s in stages.values())
+    parts = sum(stages[name].mean_ms for name in ("decode", "detect", "read"))
+    assert parts == pytest.approx(stages["whole"].mean_ms, rel=0.2)
+    assert report.images_per_s == pytest.approx(1000 / stages["whole"].mean_ms, rel=0.01)
+    assert report.peak_memory_mb > 20
+    report.write(folder / "out" / "report.json")
+    written = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
+    assert written["environment"]["commit"] == COMMIT and all(written["environment"][k] for k in ("cpu", "cores"))
+    assert [p.name for p in (folder / "out").iterdir()] == ["report.json"]
+
+
+def test_without_a_commit_or_an_image_nothing_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BenchmarkError, match=r"The commit of .* is not known"):
+        source_commit(folder)
+    monkeypatch.setattr(benchmark, "source_commit", lambda repository: (COMMIT, False))
+    with pytest.raises(BenchmarkError, match="None of 1 images can be read"):
+        run_benchmark(folder / "tiny", [folder / "bad.jpg"])
+
+
+def test_the_script_explains_itself(repository: Path) -> None:
+    script = repository / "scripts" / "benchmark.py"
+    done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, cwd=repository)
+    assert done.returncode == 0 and "--images" in done.stdout, done.stderr

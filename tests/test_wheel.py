@@ -1,0 +1,48 @@
+"""The wheel in an empty environment outside the repository: the command reads a plate, and torch is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+from tiny_bundle import scene, write_bundle
+
+
+def _run(*command: object, cwd: Path) -> str:
+    # neither the repository nor this environment may help
+    clean = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=cwd, env=clean)
+    assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def test_the_wheel_reads_a_plate_without_torch(repository: Path, tmp_path: Path) -> None:
+    _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, repository, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "alpr/model_bin/default" in names and "alpr/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests/", "configs/", "scripts/"))]
+    environment = tmp_path / "environment"
+    _run(sys.executable, "-m", "venv", environment, cwd=tmp_path)
+    scripts = environment / ("Scripts" if os.name == "nt" else "bin")
+    _run(scripts / "python", "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)
+    write_bundle(tmp_path / "tiny")
+    cv2.imwrite(str(tmp_path / "car.png"), scene("皖A12"))
+    line = _run(scripts / "alpr", "predict", "--model", "tiny", "car.png", "--annotate", "drawn", cwd=tmp_path)
+    record = json.loads(line)
+    assert record["image"] == "car.png" and record["plates"][0]["text"] == "皖A12"
+    assert (tmp_path / "drawn" / "car.png").is_file()
+    code = (
+        "import importlib.util as u, alpr, alpr.predictor as p; print(alpr.__file__)\n"
+        "print([m for m in ('torch', 'lightning', 'hydra', 'onnx', 'PIL') if u.find_spec(m)])\n"
+        "try: print(p.default_bundle())\n"
+        "except ValueError as e: print(e)"
+    )
+    place, absent, default = _run(scripts / "python", "-c", code, cwd=tmp_path).splitlines()
+    assert Path(place).is_relative_to(environment) and absent == "[]"
+    assert str(Path(place).parent / "model_bin") in default
