@@ -74,6 +74,7 @@ class BestCheckpoint(ModelCheckpoint):
             state |= {"best_model_path": self.path, "kth_best_model_path": self.path}
             state["best_k_models"] = {self.path: state["best_model_score"]}
         super().load_state_dict(state)
+        self.current_score = state["current_score"]
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -240,7 +241,7 @@ def _training_seconds(
         batch = scratch.transfer_batch_to_device(batch, device, 0)
         with trainer.precision_plugin.forward_context():
             loss = scratch.losses(batch)[0]
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
         if device.type == "cuda":

@@ -75,7 +75,8 @@ def _key(override: str) -> str:
 
 
 def _unknown_key(override: str, config: DictConfig) -> str | None:
-    node, walked = config, []
+    node: Any = config
+    walked: list[str] = []
     for part in _key(override).split("."):
         if not isinstance(node, DictConfig) or part not in node:
             known = sorted(map(str, node)) if isinstance(node, DictConfig) else []

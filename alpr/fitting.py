@@ -21,16 +21,24 @@ from omegaconf.errors import MissingMandatoryValue
 from alpr.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
 from alpr.metrics_csv import forget_from
 from alpr.recognition.module import RecogniserModule
-from alpr.runs import RunError, RunRecord, device_name, differences, read_checkpoint, source_commit, versions, warm_start
+from alpr.runs import (
+    RunError,
+    RunRecord,
+    device_name,
+    differences,
+    read_checkpoint,
+    source_commit,
+    versions,
+    warm_start,
+)
 from alpr.training import TaskModule
 
-FREE_KEYS = frozenset(
-    f"trainer.{key}"
-    for key in (
-        "accelerator", "devices", "strategy", "num_nodes", "max_epochs", "log_every_n_steps", "enable_model_summary",
-    )
-) | {"output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.checkpoint_steps"}  # fmt: skip
-"""What a resumed run may change: nothing of it changes a step, save `max_epochs`, which is said."""
+FREE_KEYS = frozenset((
+    "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.checkpoint_steps",
+    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes", "trainer.max_epochs",
+    "trainer.log_every_n_steps", "trainer.enable_model_summary",
+))  # fmt: skip
+"""What a resumed run may change. None of it changes what a step learns, save `max_epochs`, of which it is told."""
 
 
 def fit(config: DictConfig) -> float:
@@ -96,6 +104,7 @@ class _Fitting:
             _convert_="all",
         )
         step = 0 if self.checkpoint is None else int(read_checkpoint(self.checkpoint)["global_step"])
+        data.start_step = step
         if self.trainer.is_global_zero:
             self.announce(step)
             forget_from(self.folder, step)
@@ -121,9 +130,9 @@ class _Fitting:
         if (self.folder / "run.json").is_file():
             record.resumed += 1
             print(f"{self.folder} was {record.status}; it goes on from step {step}.")
-            epochs = record.config["trainer"].get("max_epochs"), self.plain["trainer"].get("max_epochs")
-            if epochs[0] != epochs[1]:
-                print(f"trainer.max_epochs was {epochs[0]} and is {epochs[1]} now: the learning rate's schedule changes.")
+            before, now = (c["trainer"].get("max_epochs") for c in (record.config, self.plain))
+            if before != now:
+                print(f"trainer.max_epochs was {before} and is {now} now: the learning rate's schedule changes.")
             record.config = self.plain
             for what, before, now in (
                 ("source", record.commit, source_commit()),
@@ -185,7 +194,9 @@ def resumption(folder: Path, resume: str, config: dict[str, Any]) -> tuple[RunRe
     record = RunRecord.read(folder)
     last = folder / "checkpoints" / "last.ckpt"
     found = last if last.is_file() else None
-    if rank_zero_only.rank:  # the first process has looked at the folder, and may have written to it since
+    if getattr(
+        rank_zero_only, "rank", 0
+    ):  # the first process has looked at the folder, and may have written to it since
         return record, found
     if record is None:
         if found is not None:
