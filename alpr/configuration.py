@@ -103,7 +103,8 @@ def _wrong_type(override: str, config: DictConfig, final: DictConfig) -> str | N
     elif isinstance(before, float):
         expected, kinds = "a number", (int, float)
     elif isinstance(before, ListConfig):
-        expected, kinds = "a list", (ListConfig,)
+        texts = all(isinstance(entry, str) for entry in before)  # of files, say; one is as good as a list of one
+        expected, kinds = "a list", (ListConfig, str) if texts else (ListConfig,)
     elif isinstance(before, DictConfig):
         expected, kinds = "keys and values", (DictConfig,)
     else:

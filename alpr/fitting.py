@@ -106,10 +106,11 @@ class _Fitting:
         step = 0 if self.checkpoint is None else int(read_checkpoint(self.checkpoint)["global_step"])
         data.start_step = step
         if self.trainer.is_global_zero:
-            self.announce(step)
-            forget_from(self.folder, step)
+            self.folder.mkdir(parents=True, exist_ok=True)
             for logger in loggers:
                 connect(logger)
+            self.announce(step)
+            forget_from(self.folder, step)
             print(f"{config.name}: {data.describe()}")
             seconds = estimated_seconds(self.trainer, module, data, step)
             print(f"About {minutes(seconds)} to train; everything in {self.folder}", flush=True)
@@ -253,5 +254,6 @@ def quiet() -> None:
         ".*`lr_scheduler.step..` before `optimizer.step.*",
         ".*on the `dataloader`. to resume.*",
         ".*sync_dist=True.*",
+        "Grad strides do not match bucket view strides.*",
     ):
         warnings.filterwarnings("ignore", text)

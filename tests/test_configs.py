@@ -1,0 +1,81 @@
+"""Every file of configs composes, every experiment takes a step, and an unknown key is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from tiny_runs import DETECTOR, RECOGNISER, REPOSITORY, Scripts, overrides
+
+from alpr.configuration import complaint_about, composed
+
+CONFIGS = REPOSITORY / "configs"
+GROUPS = sorted(
+    f"{path.parent.name}={path.stem}" for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "experiment"
+)
+EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+TASKS = {"alpr.detection.module.DetectorModule": DETECTOR, "alpr.recognition.module.RecogniserModule": RECOGNISER}
+
+
+def task_of(experiment: str) -> tuple[str, ...]:
+    return TASKS[composed("train", [f"experiment={experiment}"]).model._target_]
+
+
+def test_there_are_experiments_and_groups() -> None:
+    assert {"ccpd_green_detector", "ccpd_green_recogniser"} <= set(EXPERIMENTS)
+    assert {path.name for path in CONFIGS.iterdir() if path.is_dir()} == {g.split("=")[0] for g in GROUPS} | {
+        "experiment"
+    }
+
+
+@pytest.mark.parametrize("choice", GROUPS)
+def test_every_choice_composes(choice: str) -> None:
+    recognition = choice in ("model=maskocr_fast", "data=plates", "augment=plates")
+    together = ["model=maskocr_fast", "data=plates", "augment=plates"] if recognition else []
+    config = composed("train", [*together, choice, "name=a", "data.manifest=b.csv"])
+    assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+def test_the_roots_compose() -> None:
+    roots = {path.stem for path in CONFIGS.glob("*.yaml")}
+    assert {"train", "evaluate"} <= roots
+    for root in roots:
+        assert composed(root)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_is_short_says_its_command_and_takes_a_step(
+    experiment: str, scripts: Scripts, tiny_data: Path, tmp_path: Path
+) -> None:
+    text = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
+    assert f"python train.py experiment={experiment}" in text and len(text.splitlines()) < 40
+    # The networks, optimiser and precision are the experiment's own; only the amount of data is small.
+    small = [s for s in task_of(experiment) if s.startswith(("data.manifest", "data.workers", "trainer.accelerator"))]
+    batch = (
+        ["data.batch_size=2", "data.canvas=[128,96]"]
+        if task_of(experiment) is DETECTOR
+        else ["data.real=2", "data.synthetic=2"]
+    )
+    limits = ["trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "trainer.max_epochs=1"]
+    arguments = overrides([f"experiment={experiment}", *small], tiny_data, tmp_path, *batch, *limits)
+    done = scripts.run("train.py", arguments)
+    assert done.code == 0, done.text
+    record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert (record["status"], record["steps"], record["name"]) == ("finished", 1, experiment)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("key", ["model.network.dpeth", "data.wrokers", "optim.momentum", "trainer.epochs", "nmae"])
+def test_an_unknown_key_is_named(experiment: str, key: str) -> None:
+    complaint = complaint_about([f"experiment={experiment}", f"{key}=1"], "train")
+    assert complaint is not None and repr(key.split(".")[-1]) in complaint
+
+
+def test_values_that_stand_twice_are_the_same() -> None:
+    """What the data and the network must agree on is written once."""
+    config = composed("train", ["experiment=ccpd_green_recogniser", "model.predictor.size=[32,128]", "seed=7"])
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert plain["data"]["size"] == [32, 128] and plain["model"]["seed"] == plain["data"]["seed"] == 7
+    assert plain["model"]["country"] == plain["data"]["country"] == plain["country"]

@@ -1,0 +1,116 @@
+"""The ranks of the files hold, nothing imports in a circle, and the predictor loads without torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_runs import ENVIRONMENT, REPOSITORY
+
+PACKAGE = REPOSITORY / "alpr"
+FILES = sorted(PACKAGE.rglob("*.py"))
+RANK_0 = {"records", "geometry", "charset", "country", "imaging", "card", "torchvision_hook"}
+RANK_1 = {"layers", "optim", "training"}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {name_of(path) for path in FILES}
+
+
+def rank_of(module: str) -> int:
+    """Of a module of the package, by its first name below it."""
+    parts = module.split(".")
+    if len(parts) == 1 or parts[1] in RANK_0:
+        return 0
+    if parts[1] in RANK_1 | {"data"}:
+        return 1
+    return 2 if parts[1] in ("detection", "recognition") else 3
+
+
+def imported(path: Path, *, at_import: bool = False) -> set[str]:
+    """The package's modules that a file imports; with `at_import` only those that its own import brings."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if at_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return
+        if at_import and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in NAMES else str(node.module))
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")))
+    return {name for name in found if name.split(".")[0] == "alpr"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_imports_only_from_below_or_from_its_own_folder(path: Path) -> None:
+    module = name_of(path)
+    if module == "alpr":
+        return  # it gives Reader lazily
+    for other in imported(path) - {"alpr"}:
+        assert other in NAMES, f"{module} imports {other}, which is not there"
+        same_folder = len(module.split(".")) > 2 and module.split(".")[1] == other.split(".")[1]
+        same_level = rank_of(module) == rank_of(other) in (0, 1, 3)
+        below = rank_of(other) < rank_of(module)
+        assert below or same_folder or same_level, f"{module} (rank {rank_of(module)}) imports {other}"
+
+
+def test_the_tasks_never_import_each_other() -> None:
+    for path in FILES:
+        module = name_of(path)
+        for one, another in (("alpr.detection", "alpr.recognition"), ("alpr.recognition", "alpr.detection")):
+            if module.startswith(one):
+                assert not [m for m in imported(path) if m.startswith(another)], module
+
+
+def test_no_circle_of_imports() -> None:
+    graph = {name_of(path): imported(path, at_import=True) & NAMES for path in FILES}
+    done: set[str] = set()
+
+    def follow(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join((*trail, module))
+        if module not in done:
+            for other in graph[module] - {"alpr"}:
+                follow(other, (*trail, module))
+            done.add(module)
+
+    for module in graph:
+        follow(module, ())
+    assert done == NAMES
+
+
+def test_no_file_named_after_nothing() -> None:
+    empty = {"utils", "util", "common", "core", "helpers", "helper", "misc", "base"}
+    assert not [str(path) for path in FILES if path.stem in empty or empty & set(path.parts)]
+
+
+def test_the_ranks_would_notice() -> None:
+    assert [rank_of(m) for m in ("alpr.geometry", "alpr.data.manifest", "alpr.detection.model", "alpr.runs")] == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert "alpr.training" in imported(PACKAGE / "detection" / "module.py")
+
+
+@pytest.mark.parametrize("module", ["alpr", "alpr.predictor", "alpr.cli", "alpr.evaluation"])
+def test_torch_stays_unloaded(module: str) -> None:
+    heavy = "{m for m in ('torch', 'lightning', 'timm', 'albumentations', 'hydra') if m in sys.modules}"
+    code = f"import sys, {module}; found = {heavy}; assert not found, found"
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
