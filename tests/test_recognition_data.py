@@ -142,6 +142,8 @@ def test_corners_err_as_told() -> None:
     assert grow[..., 1].std() == pytest.approx(0.1 * 25, rel=0.05)
     assert np.abs(grow.mean(1)).max() < 1e-3  # about the centre
     assert deviations(CropGeometry(0, 0.05, 0, 1.0)).std() == pytest.approx(2 * 0.05 * 50, rel=0.05)
+    assert deviations(CropGeometry(0.04, 0, 0, 1.0)).std() == pytest.approx(2 * 0.04 * 50, rel=0.05)
+    assert deviations(CropGeometry(0, 0, 0.1, 1.0))[..., 0].std() == pytest.approx(2 * 0.1 * 100, rel=0.05)
     assert deviations(CropGeometry(0, 0.05, 0, 0), 3.0).std() == pytest.approx(3 * 0.05 * 50, rel=0.05)
     assert np.mean([is_convex_clockwise(jittered(quad, CropGeometry(), rng)) for _ in range(300)]) > 0.99
 
