@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
     WeightAveraging,
 )
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.console import Console
 from torch import Tensor
 
@@ -37,6 +40,92 @@ class WarmingEma(WeightAveraging):
             return averaged + (1 - min(decay, (1 + n) / (10 + n))) * (current - averaged)
 
         super().__init__(avg_fn=average)
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.world_size > 1 and self._average_model is not None:
+            # Every process averages the batch statistics of its own data; the first one's are what is saved.
+            for buffer in self._average_model.buffers():
+                torch.distributed.broadcast(buffer, 0)
+        super().on_validation_epoch_start(trainer, pl_module)
+
+
+class Patience(EarlyStopping):
+    """Stops after so many validations without a better figure; a run killed as it stopped stops at once when resumed."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """`best.ckpt`: the weights of the best validation so far."""
+
+    def __init__(self, folder: Path, monitor: str) -> None:
+        super().__init__(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
+
+    @property
+    def path(self) -> str:
+        return f"{self.dirpath}/best.ckpt"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # The folder of a run may have been moved or renamed since; Lightning would forget the best figure then.
+        state = {**state_dict, "dirpath": self.dirpath}
+        if state["best_model_path"]:
+            state |= {"best_model_path": self.path, "kth_best_model_path": self.path}
+            state["best_k_models"] = {self.path: state["best_model_score"]}
+        super().load_state_dict(state)
+        self.current_score = state["current_score"]
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """`last.ckpt`, from which a killed run goes on: every so many steps, and at the end of every epoch.
+
+    An epoch's last step is left to the epoch's end: Lightning skips the validation of an epoch that it resumes from
+    between the last step and the validation.
+
+    Args:
+        before_save: is called before every file, so that nothing written besides is behind the checkpoint.
+    """
+
+    def __init__(self, folder: Path, steps: int, before_save: Callable[[], None]) -> None:
+        super().__init__(folder, "last", every_n_train_steps=steps, enable_version_counter=False)
+        self.before_save = before_save
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        within = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
+        if not trainer.is_last_batch and not within:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, {})
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Nothing: the epoch's end follows."""
+
+    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        self.before_save()
+        super()._save_checkpoint(trainer, filepath)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints beside their place and renames them; Lightning may copy them there from another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 class EpochLine(Callback):
@@ -68,23 +157,39 @@ class EpochLine(Callback):
 
 
 def training_callbacks(
-    folder: Path, monitor: str, *, patience: int, checkpoint_steps: int, ema_decay: float
+    folder: Path,
+    monitor: str,
+    before_save: Callable[[], None],
+    *,
+    patience: int,
+    checkpoint_steps: int,
+    ema_decay: float,
 ) -> list[Callback]:
-    """The callbacks of every run.
+    """The callbacks of every run, the best checkpoint's and the last one's at the end, in this order.
 
     Args:
         monitor: the figure to choose by; higher is better.
+        before_save: is called before every `last.ckpt`.
         patience: validations without a better figure before the run stops.
         checkpoint_steps: steps between two `last.ckpt`, from which a killed run goes on.
+        ema_decay: of the averaged weights.
+
+    Raises:
+        ValueError: a setting out of its range.
     """
+    if patience < 1 or checkpoint_steps < 1 or not 0 <= ema_decay < 1:
+        raise ValueError(
+            f"watch.patience is {patience}, watch.checkpoint_steps {checkpoint_steps}, watch.ema_decay {ema_decay}; "
+            "expected at least 1, at least 1, and 0 <= ema_decay < 1."
+        )
     checkpoints = folder / "checkpoints"
     return [
         WarmingEma(ema_decay),
-        EarlyStopping(monitor, mode="max", patience=patience, check_finite=False),
+        Patience(monitor, mode="max", patience=patience, check_finite=False),
         LearningRateMonitor("step"),
-        RichProgressBar(leave=False) if CONSOLE.is_terminal else EpochLine(monitor),
-        ModelCheckpoint(checkpoints, "best", monitor=monitor, mode="max", enable_version_counter=False),
-        ModelCheckpoint(checkpoints, "last", every_n_train_steps=checkpoint_steps, enable_version_counter=False),
+        RichProgressBar(leave=True) if CONSOLE.is_terminal else EpochLine(monitor),
+        BestCheckpoint(checkpoints, monitor),
+        LastCheckpoint(checkpoints, checkpoint_steps, before_save),
     ]
 
 
@@ -95,30 +200,54 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def estimated_seconds(trainer: L.Trainer, module: TaskModule, data: Any, steps: int = 5) -> float:
-    """How long the whole training will take: a few real batches through a copy of the module, nothing is changed.
+def estimated_seconds(trainer: L.Trainer, module: TaskModule, data: Any, done: int = 0, steps: int = 5) -> float:
+    """How long the rest of the training will take with its validations: a few real batches through a copy.
 
-    Validation is not counted.
+    Args:
+        done: steps that were taken before.
+        steps: batches to time; the first one starts workers and kernels and does not count.
     """
     data.trainer = trainer
-    loader = iter(data.train_dataloader())
     device = trainer.strategy.root_device
-    scratch = copy.deepcopy(module).to(device).train()
+    scratch = copy.deepcopy(module).to(device)
+    with torch.random.fork_rng():
+        per_batch, batches = _training_seconds(trainer, scratch.train(), data, device, steps)
+        start = time.monotonic()
+        validation = data.val_dataloader()
+        scratch.eval().on_validation_epoch_start()
+        scratch.validation_step(next(iter(validation)), 0)
+        per_validation = (time.monotonic() - start) * len(validation)
+    per_step = per_batch * trainer.accumulate_grad_batches
+    steps_per_epoch = max(1, -(-batches // trainer.accumulate_grad_batches))
+    epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else float("inf")
+    total = min(epochs * steps_per_epoch, trainer.max_steps if trainer.max_steps > 0 else float("inf"))
+    left = max(0.0, total - done)
+    return left * per_step + left / steps_per_epoch * per_validation
+
+
+def _training_seconds(
+    trainer: L.Trainer, scratch: TaskModule, data: Any, device: torch.device, steps: int
+) -> tuple[float, int]:
+    """Seconds per batch, and batches per epoch."""
+    loader = data.train_dataloader()
+    batches = iter(loader)
     optimizer = torch.optim.SGD(scratch.parameters(), lr=0.0)
     spent = []
-    with torch.random.fork_rng():
-        for _ in range(steps):
-            start = time.monotonic()
-            batch = scratch.transfer_batch_to_device(next(loader), device, 0)
-            with trainer.precision_plugin.forward_context():
-                loss = scratch.losses(batch)[0]
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            spent.append(time.monotonic() - start)
-    del loader
-    per_step = sorted(spent[1:])[len(spent[1:]) // 2]  # the first step starts workers and kernels
-    total = trainer.max_epochs * len(data.train_dataloader().batch_sampler) if trainer.max_epochs else trainer.max_steps
-    return per_step * max(0, total - trainer.global_step)
+    for _ in range(min(steps, max(2, len(loader)))):
+        start = time.monotonic()
+        batch = next(batches, None)
+        if batch is None:
+            break
+        batch = scratch.transfer_batch_to_device(batch, device, 0)
+        with trainer.precision_plugin.forward_context():
+            loss = scratch.losses(batch)[0]
+        torch.autograd.backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        spent.append(time.monotonic() - start)
+    later = sorted(spent[1:] or spent)
+    limit = trainer.limit_train_batches
+    count = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
+    return later[len(later) // 2], count

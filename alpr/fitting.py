@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,33 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
-from alpr.callbacks import estimated_seconds, minutes, training_callbacks
+from alpr.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
+from alpr.metrics_csv import forget_from
 from alpr.recognition.module import RecogniserModule
-from alpr.runs import RunError, RunRecord, Stopwatch, warm_start
+from alpr.runs import (
+    RunError,
+    RunRecord,
+    device_name,
+    differences,
+    read_checkpoint,
+    source_commit,
+    versions,
+    warm_start,
+)
 from alpr.training import TaskModule
+
+FREE_KEYS = frozenset((
+    "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.checkpoint_steps",
+    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes", "trainer.max_epochs",
+    "trainer.log_every_n_steps", "trainer.enable_model_summary",
+))  # fmt: skip
+"""What a resumed run may change. None of it changes what a step learns, save `max_epochs`, of which it is told."""
 
 
 def fit(config: DictConfig) -> float:
@@ -26,57 +50,134 @@ def fit(config: DictConfig) -> float:
         TrainingFailed: a loss that is not finite.
     """
     quiet()
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise RunError(f"A value is missing: {error}") from error
+    if plain["trainer"].get("limit_val_batches", 1.0) == 0:
+        raise RunError("trainer.limit_val_batches is 0, but validation chooses the checkpoint; expected more.")
     folder = Path(config.output_dir)
-    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     record, checkpoint = resumption(folder, config.resume, plain)
     if record is not None and record.status == "finished":
         print(f"{folder} is finished: {record.result}. Give another name to train again.")
-        return record.result.get("best", float("nan"))
+        return _figure(record)
 
     L.seed_everything(config.seed, verbose=False)
     torch.set_float32_matmul_precision("high")
     data = instantiate(config.data, _convert_="all")
+    manifests = {data.manifest_name: data.manifest.sha256}
+    if record is None:
+        record = RunRecord(
+            config.name, plain, config.seed, manifests, plain["data"].get("split"), plain["data"].get("holdout_fold")
+        )
+    elif record.manifests != manifests:
+        raise RunError(f"{folder} was trained on {record.manifests}; now the data are {manifests}. Give another name.")
     module: TaskModule = instantiate(config.model, _convert_="all")
     if isinstance(module, RecogniserModule):
         module.label_entropy = data.label_entropy()
     if config.warm_start is not None and checkpoint is None:
         warm_start(module, config.warm_start)
-    callbacks = training_callbacks(folder, module.monitor, **plain["watch"])
-    loggers = [instantiate(entry, _convert_="all") for entry in config.logger.values()]
-    trainer: L.Trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers, _convert_="all")
-    if record is None:
-        record = RunRecord(config.name, plain, config.seed, {data.manifest_name: data.manifest.sha256})
-    else:
-        record.resumed += 1
-    if trainer.is_global_zero:
+    return _Fitting(folder, plain, record, checkpoint).run(config, module, data)
+
+
+class _Fitting:
+    """A training about to run, and its record, which is kept up to date on the disk.
+
+    Args:
+        checkpoint: to go on from, or None.
+    """
+
+    def __init__(self, folder: Path, plain: dict[str, Any], record: RunRecord, checkpoint: Path | None) -> None:
+        self.folder, self.plain, self.record, self.checkpoint = folder, plain, record, checkpoint
+        self._before, self._start = record.seconds, time.monotonic()
+
+    def run(self, config: DictConfig, module: TaskModule, data: Any) -> float:
+        callbacks = training_callbacks(self.folder, module.monitor, self.note, **self.plain["watch"])
+        self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
+        loggers = self.loggers(config)
+        self.trainer: L.Trainer = instantiate(
+            config.trainer,
+            callbacks=callbacks,
+            logger=loggers or False,
+            plugins=[WholeFiles()],
+            enable_progress_bar=CONSOLE.is_terminal,
+            _convert_="all",
+        )
+        step = 0 if self.checkpoint is None else int(read_checkpoint(self.checkpoint)["global_step"])
+        data.start_step = step
+        if self.trainer.is_global_zero:
+            self.announce(step)
+            forget_from(self.folder, step)
+            for logger in loggers:
+                connect(logger)
+            print(f"{config.name}: {data.describe()}")
+            seconds = estimated_seconds(self.trainer, module, data, step)
+            print(f"About {minutes(seconds)} to train; everything in {self.folder}", flush=True)
+        return self.fitted(module, data)
+
+    def loggers(self, config: DictConfig) -> list[Any]:
+        """The loggers; a resumed run goes on under its own name in W&B."""
+        made = []
+        for entry in (config.logger or {}).values():
+            wandb = str(entry.get("_target_")).endswith("WandbLogger")
+            more = {"id": self.record.run_id, "resume": "allow"} if wandb else {}
+            made.append(instantiate(entry, **more, _convert_="all"))
+        return made
+
+    def announce(self, step: int) -> None:
+        """Says from where a run goes on, and what has changed since it began; writes the record."""
+        record = self.record
+        if (self.folder / "run.json").is_file():
+            record.resumed += 1
+            print(f"{self.folder} was {record.status}; it goes on from step {step}.")
+            before, now = (c["trainer"].get("max_epochs") for c in (record.config, self.plain))
+            if before != now:
+                print(f"trainer.max_epochs was {before} and is {now} now: the learning rate's schedule changes.")
+            record.config = self.plain
+            for what, before, now in (
+                ("source", record.commit, source_commit()),
+                ("versions", record.versions, versions()),
+                ("device", record.device, device_name()),
+            ):
+                if before != now:
+                    print(f"The {what} changed: it began with {before}, now it is {now}. It may not end the same.")
         record.status = "running"
-        record.write(folder)
-        print(f"{config.name}: {data.describe()}")
-        print(f"About {minutes(estimated_seconds(trainer, module, data))} without validation; everything in {folder}")
-    return _fitted(trainer, module, data, record, folder, checkpoint)
+        record.write(self.folder)
+
+    @rank_zero_only
+    def note(self) -> None:
+        """Brings the record on the disk up to date."""
+        record, score = self.record, self.best.best_model_score
+        record.seconds = round(self._before + time.monotonic() - self._start, 1)
+        record.steps = self.trainer.global_step
+        figures = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
+        if figures:
+            figures["best"] = float("nan") if score is None else float(score)
+            record.result = {k: round(v, 5) if math.isfinite(v) else None for k, v in figures.items()}
+        record.write(self.folder)
+
+    def fitted(self, module: TaskModule, data: Any) -> float:
+        record = self.record
+        try:
+            self.trainer.fit(module, datamodule=data, ckpt_path=self.checkpoint, weights_only=True)
+            record.status = "finished"
+        except (SystemExit, KeyboardInterrupt, SIGTERMException):
+            record.status = "stopped"
+            raise SystemExit(130) from None
+        except BaseException:
+            record.status = "failed"
+            raise
+        finally:
+            self.note()
+            if self.trainer.is_global_zero:
+                again = "" if record.status == "finished" else "; the same command goes on from its last checkpoint"
+                print(f"{record.status} after {minutes(record.seconds)}, {record.steps} steps{again}: {record.result}")
+        return _figure(record)
 
 
-def _fitted(
-    trainer: L.Trainer, module: TaskModule, data: Any, record: RunRecord, folder: Path, checkpoint: Path | None
-) -> float:
-    watch, before = Stopwatch(), record.seconds
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        record.status = "stopped" if trainer.interrupted else "finished"
-    except BaseException:
-        record.status = "failed"
-        raise
-    finally:
-        record.seconds = round(before + watch.seconds, 1)
-        record.steps = trainer.global_step
-        best = trainer.checkpoint_callbacks[0]
-        score = getattr(best, "best_model_score", None)
-        figures = {k: round(float(v), 5) for k, v in trainer.callback_metrics.items()}
-        record.result = {**figures, "best": float("nan") if score is None else round(float(score), 5)}
-        if trainer.is_global_zero:
-            record.write(folder)
-            print(f"{record.status} after {minutes(record.seconds)}, {record.steps} steps: {record.result}")
-    return record.result["best"]
+def _figure(record: RunRecord) -> float:
+    best = record.result.get("best")
+    return float("nan") if best is None else best
 
 
 def resumption(folder: Path, resume: str, config: dict[str, Any]) -> tuple[RunRecord | None, Path | None]:
@@ -92,24 +193,65 @@ def resumption(folder: Path, resume: str, config: dict[str, Any]) -> tuple[RunRe
         raise RunError(f"resume is {resume!r}; expected 'auto' or 'never'.")
     record = RunRecord.read(folder)
     last = folder / "checkpoints" / "last.ckpt"
+    found = last if last.is_file() else None
+    if getattr(
+        rank_zero_only, "rank", 0
+    ):  # the first process has looked at the folder, and may have written to it since
+        return record, found
     if record is None:
+        if found is not None:
+            raise RunError(f"{folder} holds checkpoints but no run.json; it cannot be resumed. Give another name.")
         return None, None
     if resume == "never":
         raise RunError(f"{folder} holds a run ({record.status}); give resume=auto to go on, or another name.")
-    for group in ("model", "data", "country", "seed"):
-        if record.config.get(group) != config.get(group):
-            raise RunError(
-                f"{folder} holds a run of another '{group}': {record.config.get(group)}; "
-                f"now it is {config.get(group)}. Give another name."
-            )
-    return record, last if last.is_file() else None
+    changed = differences(record.config, config, FREE_KEYS)
+    if changed:
+        more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
+        raise RunError(
+            f"{folder} holds a run of another configuration ({'; '.join(changed[:6])}{more}). Give another name."
+        )
+    return record, found
+
+
+def connect(logger: Any) -> None:
+    """Opens a logger before the work, and says so where it takes long.
+
+    Raises:
+        RunError: a service that cannot be reached.
+    """
+    if not isinstance(logger, WandbLogger):
+        return
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode == "online":
+        print(
+            "Connecting to W&B; without a network it gives up after about 100 s. "
+            "WANDB_MODE=offline keeps its files here, logger=csv does without.",
+            flush=True,
+        )
+    try:
+        _ = logger.experiment
+    except Exception as error:  # wandb raises half a dozen kinds
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"W&B cannot be used: {first} Set WANDB_MODE=offline, or give logger=csv.") from error
 
 
 def quiet() -> None:
     """Silences warnings of libraries about choices made on purpose."""
     import logging
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for text in (".*does not have many workers.*", ".*not resumable.*", ".*isinstance.treespec, LeafSpec.*",
-                 ".*Checkpoint directory .* exists.*", ".*Trying to infer the `batch_size`.*"):  # fmt: skip
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for text in (
+        ".*does not have many workers.*",
+        ".*not resumable.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*Checkpoint directory .* exists.*",
+        ".*Trying to infer the `batch_size`.*",
+        ".*is smaller than the logging interval.*",
+        ".*transfer_batch_to_device.*",
+        ".*`lr_scheduler.step..` before `optimizer.step.*",
+        ".*on the `dataloader`. to resume.*",
+        ".*sync_dist=True.*",
+    ):
         warnings.filterwarnings("ignore", text)

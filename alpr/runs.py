@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 import torch
 
 from alpr import __version__
+from alpr.data.atomic import write_atomically
 from alpr.detection.module import DetectorModule
+from alpr.evaluation import Parts
 from alpr.recognition.module import RecogniserModule
 from alpr.training import TaskModule
 
@@ -61,8 +63,26 @@ def load_recogniser(path: str | os.PathLike[str]) -> RecogniserModule:
     return _load(path, RecogniserModule)
 
 
+def load_reader(
+    *, detector: str | os.PathLike[str] | None = None, recogniser: str | os.PathLike[str] | None = None
+) -> Parts:
+    """The predictor's own code over the networks of runs or checkpoints, on a GPU where there is one.
+
+    Raises:
+        RunError: nothing there, another kind of model, or weights that do not fit.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Parts(
+        detector=None if detector is None else load_detector(detector).to(device).detector(),
+        recogniser=None if recogniser is None else load_recogniser(recogniser).to(device).recogniser(),
+    )
+
+
 def _load(path: str | os.PathLike[str], kind: type[M]) -> M:
     checkpoint = read_checkpoint(best_checkpoint(path))
+    held = RecogniserModule if "country" in checkpoint["hyper_parameters"] else DetectorModule
+    if held is not kind:
+        raise RunError(f"{path} holds the weights of a {held.what}; expected those of a {kind.what}.")
     try:
         module = kind(**checkpoint["hyper_parameters"])
         module.load_state_dict(checkpoint["state_dict"], strict=True)
@@ -111,22 +131,24 @@ class RunRecord:
     config: Mapping[str, Any]
     seed: int
     manifests: Mapping[str, str]  # file -> SHA-256
+    split: str | None = None  # of the manifests' rows; None for all
+    fold: int | None = None  # the tenth of the plates that was held back to choose the checkpoint
     status: str = "running"  # running, finished, stopped or failed
     started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     seconds: float = 0.0  # over all resumptions
     resumed: int = 0
     steps: int = 0
-    result: Mapping[str, float] = field(default_factory=dict)
+    result: Mapping[str, float | None] = field(default_factory=dict)  # of the last validation, and the best figure
     commit: str | None = field(default_factory=lambda: source_commit())
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
     device: str = field(default_factory=lambda: device_name())
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])  # a resumed run goes on under it in W&B
 
     def write(self, folder: Path) -> None:
         """Writes `run.json`, whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{RUN_FILE}.tmp"
-        temporary.write_text(json.dumps(vars(self), indent=1, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(folder / RUN_FILE)
+        text = json.dumps(vars(self), indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomically(folder / RUN_FILE, [text.encode(), b"\n"])
 
     @classmethod
     def read(cls, folder: Path) -> RunRecord | None:
@@ -176,12 +198,20 @@ def device_name() -> str:
     return f"{model}, {torch.get_num_threads()} threads"
 
 
-class Stopwatch:
-    """Seconds since it was made."""
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], spared: frozenset[str], at: str = "") -> list[str]:
+    """What another configuration changes, one `key: before -> now` each.
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
+    Args:
+        spared: keys that may differ, in full.
+    """
+    found: list[str] = []
+    for key in sorted(before.keys() | now.keys()):
+        where = f"{at}{key}"
+        old, new = before.get(key), now.get(key)
+        if where in spared or old == new:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, spared, f"{where}.")
+        else:
+            found.append(f"{where}: {old} -> {new}")
+    return found

@@ -28,6 +28,8 @@ class TaskModule(L.LightningModule):
     """
 
     network: torch.nn.Module
+    what: str
+    """The kind of model, as people say it."""
     monitor: str
     """The figure that chooses among checkpoints; higher is better."""
 
@@ -52,7 +54,9 @@ class TaskModule(L.LightningModule):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 64 + self.global_rank)
+        accumulated = self.trainer.accumulate_grad_batches
+        batch = self.global_step * accumulated + batch_idx % accumulated
+        torch.manual_seed((self.seed * 1_000_003 + batch) * 64 + self.global_rank)
 
     def report_unreadable(self, reasons: Sequence[str]) -> None:
         """Counts images that were skipped, and says each reason once."""

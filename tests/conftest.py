@@ -5,9 +5,11 @@ from __future__ import annotations
 import alpr  # isort: skip  # noqa: F401
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tiny_runs import Scripts, make_data
 
 from alpr.country import CountryPack
 
@@ -33,3 +35,17 @@ def real_data() -> Path:
 def china() -> CountryPack:
     """The Chinese country pack."""
     return CountryPack.read(REPOSITORY / "configs" / "country" / "cn.yaml")
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-four synthetic scenes with their table."""
+    return make_data(tmp_path_factory.mktemp("tiny_data"))
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripts]:
+    """Runs train.py and evaluate.py without the seconds of their imports."""
+    server = Scripts(tmp_path_factory.mktemp("logs"))
+    yield server
+    server.close()

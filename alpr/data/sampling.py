@@ -62,9 +62,10 @@ class StepSampler(Sampler[list[SampleKey]]):
         return self.steps_per_epoch
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
+        # A resumed epoch takes fewer; the loop that counts them stops. Counting here would go wrong where an epoch is
+        # shortened (trainer.limit_train_batches) or gradients are accumulated over batches that do not divide it.
         first = self.first_step()
-        last = (first // self.steps_per_epoch + 1) * self.steps_per_epoch
-        for step in range(first, last):
+        for step in range(first, first + self.steps_per_epoch):
             yield self.batch(step)
 
     def batch(self, step: int) -> list[SampleKey]:

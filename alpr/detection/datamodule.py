@@ -66,6 +66,7 @@ class DetectionData(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.batch_size, self.workers, self.seed, self.strict = batch_size, workers, seed, strict
         self.canvas = (canvas[0], canvas[1])
         self.epoch_samples = epoch_samples
@@ -99,7 +100,7 @@ class DetectionData(L.LightningDataModule):
             [self.batch_size],
             max(1, samples // (self.batch_size * trainer.world_size)),
             self.seed,
-            first_step=lambda: trainer.global_step * trainer.accumulate_grad_batches,
+            first_step=lambda: max(trainer.global_step, self.start_step) * trainer.accumulate_grad_batches,
             rank=trainer.global_rank,
             world=trainer.world_size,
         )

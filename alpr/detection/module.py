@@ -48,6 +48,7 @@ class DetectorModule(TaskModule):
     """
 
     network: Scrfd
+    what = "detector"
     monitor = "val/mean_iou"
 
     def __init__(

@@ -72,6 +72,7 @@ class RecognitionData(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.pack = CountryPack.from_dict(country)
         self.size, self.margin = (size[0], size[1]), margin
         self.epoch_samples, self.workers, self.strict, self.seed = epoch_samples, workers, strict, seed
@@ -139,7 +140,7 @@ class RecognitionData(L.LightningDataModule):
             [self.synthetic, self.real],
             max(1, self.epoch_samples // ((self.synthetic + self.real) * trainer.world_size)),
             self.seed,
-            first_step=lambda: trainer.global_step * trainer.accumulate_grad_batches,
+            first_step=lambda: max(trainer.global_step, self.start_step) * trainer.accumulate_grad_batches,
             rank=trainer.global_rank,
             world=trainer.world_size,
         )

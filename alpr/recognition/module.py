@@ -53,6 +53,7 @@ class RecogniserModule(TaskModule):
     """
 
     network: MaskOcr
+    what = "recogniser"
     monitor = "val/confident_accuracy"
 
     def __init__(
