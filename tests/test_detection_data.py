@@ -144,11 +144,15 @@ def test_an_unreadable_image_is_counted_and_teaches_nothing(tmp_path: Path) -> N
     bad.write_text("no image")
     scene = Scene(bad, (Plate("A", quad(90, 70, 80, 30)),))
     sample = scenes_with(scene, SceneGeometry())[SampleKey(0, 0, 0)]
-    batch, reasons = collate([sample])
+    good = scenes_with(scene_of(tmp_path, np.zeros((*CANVAS, 3), np.uint8)), SceneGeometry())[SampleKey(0, 0, 0)]
+    batch, reasons = collate([sample, good])
     assert len(reasons) == 1 and "bad.jpg" in reasons[0]
     anchors = make_anchors([(CANVAS[0] // s, CANVAS[1] // s) for s in (8, 16, 32)], torch.device("cpu"))
     found = assign(anchors, batch.boxes, batch.kinds)
-    assert bool((found.plate < 0).all()) and not bool(found.counted.any())
+    assert bool((found.plate < 0).all())
+    assert not bool(found.counted[0].any()) and bool(found.counted[1].all())
+    with pytest.raises(ValueError, match=r"whole batch of 2 .*bad\.jpg"):
+        collate([sample, sample])
     with pytest.raises(UnreadableImage, match=r"bad\.jpg"):
         scenes_with(scene, SceneGeometry(), strict=True)[SampleKey(0, 0, 0)]
 

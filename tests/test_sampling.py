@@ -54,11 +54,12 @@ def test_a_run_goes_on_where_it_stood() -> None:
         taken = stopped
         sampler = StepSampler([11, None], [3, 1], 4, seed=5, first_step=lambda: taken)  # noqa: B023
         resumed = []
-        while taken < 12:  # epoch after epoch; the first is what is left of a begun one
+        while taken < 12:  # epoch after epoch; of a begun one the training loop takes what is left
             epoch = list(sampler)
-            assert len(epoch) == 4 - taken % 4
-            resumed += epoch
-            taken += len(epoch)
+            assert len(epoch) == 4
+            left = 4 - taken % 4
+            resumed += epoch[:left]
+            taken += left
         assert resumed == whole[stopped:]
     assert len(sampler) == 4
 
