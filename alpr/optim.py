@@ -41,13 +41,14 @@ class OptimSettings:
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Two groups: kernels and matrices with decay; biases, norms and embeddings (`no_decay` names) without."""
+    """Two groups: kernels and matrices with decay; biases, norms and the network's `no_decay` names without."""
     spared: set[str] = getattr(module, "no_decay", set())
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            (free if parameter.ndim < 2 or name in spared else decayed).append(parameter)
+            kept = parameter.ndim < 2 or name.rpartition(".")[2] in spared
+            (free if kept else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 

@@ -129,7 +129,14 @@ def _antialiased_warp(image: ImageArray, matrix: FloatArray, size: tuple[int, in
 
 
 def collate(samples: Sequence[DetectionSample]) -> tuple[DetectionBatch, list[str]]:
-    """B samples as one batch, padded to the most plates, and the reasons of those that could not be read."""
+    """B samples as one batch, padded to the most plates, and the reasons of those that could not be read.
+
+    Raises:
+        ValueError: not one image of the batch could be read.
+    """
+    reasons = [s.unreadable for s in samples if s.unreadable]
+    if len(reasons) == len(samples):
+        raise ValueError(f"No image of a whole batch of {len(samples)} could be read. The first: {reasons[0]}")
     b, n = len(samples), max(1, *(len(s.boxes) for s in samples))
     boxes, corners = np.zeros((b, n, 4), np.float32), np.zeros((b, n, 4, 2), np.float32)
     has_corners, kinds = np.zeros((b, n), bool), np.full((b, n), ABSENT, np.int64)
@@ -138,5 +145,4 @@ def collate(samples: Sequence[DetectionSample]) -> tuple[DetectionBatch, list[st
         boxes[i, :k], corners[i, :k], has_corners[i, :k], kinds[i, :k] = s.boxes, s.corners, s.has_corners, s.kinds
     images = np.stack([s.image for s in samples])
     arrays = (images, boxes, corners, has_corners, kinds)
-    reasons = [s.unreadable for s in samples if s.unreadable]
     return DetectionBatch(*(torch.from_numpy(a) for a in arrays)), reasons

@@ -62,7 +62,8 @@ def labelled_crops(scenes: Sequence[Scene]) -> list[LabelledCrop]:
     crops = []
     for scene in scenes:
         for plate in scene.plates:
-            if plate.text and (plate.corners is not None or plate.box is None):
+            ready_made = plate.corners is None and plate.box is None and len(scene.plates) == 1
+            if plate.text and (plate.corners is not None or ready_made):
                 crops.append(LabelledCrop(scene.image, plate.corners, plate.text))
     return crops
 
@@ -142,7 +143,8 @@ class PhotographedCrops:
             room = float(plate_height(corners))
             x1, y1, x2, y2 = corner_box(corners)
             left, top = max(0, int(x1 - room)), max(0, int(y1 - room))
-            image = image[top : int(y2 + room) + 1, left : int(x2 + room) + 1].copy()
+            bottom, right = max(0, int(y2 + room) + 1), max(0, int(x2 + room) + 1)  # below 0 a slice would wrap
+            image = image[top:bottom, left:right].copy()
             if image.size == 0:
                 raise UnreadableImage(f"{source.image}: the plate {source.text!r} lies outside the image.")
             corners = (corners - np.array([left, top], np.float32)).astype(np.float32)

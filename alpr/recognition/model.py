@@ -131,7 +131,7 @@ def slot_centre_bias(slots: int, tokens: int) -> Tensor:
 class MaskOcr(nn.Module):
     """The recogniser: uint8 crops (B, H, W, 3) BGR -> slot logits (B, L, K+1); class 0 is the padding."""
 
-    no_decay = frozenset({"positions", "queries"})
+    no_decay = frozenset({"positions", "queries", "slot_bias"})
 
     def __init__(self, settings: MaskOcrSettings) -> None:
         super().__init__()

@@ -1,0 +1,71 @@
+"""Slow, plain versions of what the package computes at once, written from the papers."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from itertools import product
+
+Box = Sequence[float]
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def atss_positives(levels: Sequence[Sequence[Box]], plate: Box, later_first: Sequence[bool]) -> list[dict[int, float]]:
+    """The anchors that one plate would have on its own, with their overlaps: every answer that ties allow.
+
+    Args:
+        levels: anchor boxes level by level; anchors are numbered through.
+        later_first: per level, which of two equally near anchors comes first. The paper does not say, and the two
+            anchors of a cell are always equally near.
+    """
+    centre = ((plate[0] + plate[2]) / 2, (plate[1] + plate[3]) / 2)
+    candidates: list[tuple[int, Box]] = []
+    first = 0
+    for level, reverse in zip(levels, later_first, strict=True):
+        ranked = []
+        for i, box in enumerate(level):
+            dx, dy = (box[0] + box[2]) / 2 - centre[0], (box[1] + box[3]) / 2 - centre[1]
+            ranked.append((dx * dx + dy * dy, -i if reverse else i, first + i, box))
+        candidates += [(number, box) for _, _, number, box in sorted(ranked)[:9]]
+        first += len(level)
+    overlaps = {number: overlap(plate, box) for number, box in candidates}
+    threshold = statistics.mean(overlaps.values()) + statistics.stdev(overlaps.values())
+    reach = 0.001 * ((plate[2] - plate[0]) * (plate[3] - plate[1])) ** 0.5
+    positives = {}
+    for number, box in candidates:
+        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        inside = min(x - plate[0], y - plate[1], plate[2] - x, plate[3] - y) > reach
+        if inside and overlaps[number] >= threshold:
+            positives[number] = overlaps[number]
+    if not positives:  # our own rule: a plate flatter than a stride gets its best anchor
+        best = max(overlaps.values())  # anchors around a whole small plate overlap it equally
+        return [{number: iou} for number, iou in overlaps.items() if iou > best * (1 - 1e-5)]
+    return [positives]
+
+
+def atss(levels: Sequence[Sequence[Box]], plates: Sequence[Box]) -> list[dict[int, int]]:
+    """Every assignment, anchor to plate, that the paper allows; they differ in how equally near anchors are ordered."""
+    options = []
+    for plate in plates:
+        distinct: list[dict[int, float]] = []
+        for order in product((False, True), repeat=len(levels)):
+            distinct += [p for p in atss_positives(levels, plate, order) if p not in distinct]
+        options.append(distinct)
+    assignments = []
+    for choice in product(*options):
+        owner: dict[int, int] = {}
+        for plate_number, positives in enumerate(choice):
+            for anchor, iou in positives.items():
+                if anchor not in owner or iou > choice[owner[anchor]][anchor]:
+                    owner[anchor] = plate_number
+        assignments.append(owner)
+    return assignments

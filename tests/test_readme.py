@@ -1,0 +1,70 @@
+"""The README's commands name what exists: scripts, configuration keys, options, files and links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alpr.cli import app
+from alpr.configuration import complaint_about
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DOCUMENTS = [
+    REPOSITORY / "README.md",
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+    *(REPOSITORY / "datasets").glob("*.md"),
+]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.S | re.M)
+ROOTS = {"train.py": "train", "evaluate.py": "evaluate", "scripts/export_onnx.py": "export"}
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Every command line of the documents' code blocks, without its comment."""
+    found = []
+    for document in DOCUMENTS:
+        for language, block in FENCE.findall(document.read_text(encoding="utf-8")):
+            if language not in ("", "bash", "sh"):
+                continue
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words:
+                    found.append((document.name, words))
+    return found
+
+
+def test_the_readme_has_commands() -> None:
+    assert sum(document == "README.md" for document, _ in commands()) >= 8
+
+
+@pytest.mark.parametrize(("document", "words"), commands())
+def test_a_command_names_what_exists(document: str, words: list[str]) -> None:
+    program, arguments = words[0], words[1:]
+    if program == "make":
+        targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.M))
+        assert set(arguments) <= targets
+    elif program in ("python", "python3") and arguments[0] != "-m":
+        script = arguments[0]
+        assert (REPOSITORY / script).is_file()
+        if script in ROOTS:
+            assert complaint_about([a for a in arguments[1:] if "=" in a], ROOTS[script]) is None
+        else:
+            source = (REPOSITORY / script).read_text(encoding="utf-8")
+            options = [a for a in arguments[1:] if a.startswith("--")]
+            assert [o for o in options if f'"{o}"' not in source] == []
+    elif program == "alpr":
+        shown = CliRunner().invoke(app, [arguments[0], "--help"], terminal_width=200)
+        assert shown.exit_code == 0
+        assert [a for a in arguments if a.startswith("--") and a not in shown.output] == []
+    else:
+        assert program in ("pip", "uv", ".", "unzip", "tar", "cd", "mkdir"), f"{document}: what is {program}?"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_a_link_leads_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    targets = [t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t]
+    assert [t for t in targets if not (document.parent / t).exists()] == []
