@@ -50,7 +50,7 @@ class WarmingEma(WeightAveraging):
 
 
 class Patience(EarlyStopping):
-    """Stops after so many validations without a better figure; a run killed as it stopped stops at once when resumed."""
+    """Stops after so many validations without a better figure; at once if the run was killed as it stopped."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.wait_count >= self.patience:

@@ -78,7 +78,7 @@ def _unknown_key(override: str, config: DictConfig) -> str | None:
     node: Any = config
     walked: list[str] = []
     for part in _key(override).split("."):
-        if not isinstance(node, DictConfig) or part not in node:
+        if not isinstance(node, DictConfig) or part not in node.keys():  # noqa: SIM118 - without keys() a value that is ??? is not in it
             known = sorted(map(str, node)) if isinstance(node, DictConfig) else []
             place = ".".join(walked) or "the configuration"
             near = difflib.get_close_matches(part, known, n=1)

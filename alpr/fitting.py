@@ -26,6 +26,7 @@ from alpr.runs import (
     RunRecord,
     device_name,
     differences,
+    precision_of,
     read_checkpoint,
     source_commit,
     versions,
@@ -95,12 +96,15 @@ class _Fitting:
         callbacks = training_callbacks(self.folder, module.monitor, self.note, **self.plain["watch"])
         self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
         loggers = self.loggers(config)
+        asked = self.plain["trainer"]
+        precision = precision_of(asked.get("precision", "32-true"), str(asked.get("accelerator", "auto")))
         self.trainer: L.Trainer = instantiate(
             config.trainer,
             callbacks=callbacks,
             logger=loggers or False,
             plugins=[WholeFiles()],
             enable_progress_bar=CONSOLE.is_terminal,
+            precision=precision,
             _convert_="all",
         )
         step = 0 if self.checkpoint is None else int(read_checkpoint(self.checkpoint)["global_step"])
@@ -109,11 +113,12 @@ class _Fitting:
             self.folder.mkdir(parents=True, exist_ok=True)
             for logger in loggers:
                 connect(logger)
+            print(f"{config.name}: {data.describe()}")
+            seconds = estimated_seconds(self.trainer, module, data, step)  # before the record: it may raise
+            self.record.precision = str(precision)
             self.announce(step)
             forget_from(self.folder, step)
-            print(f"{config.name}: {data.describe()}")
-            seconds = estimated_seconds(self.trainer, module, data, step)
-            print(f"About {minutes(seconds)} to train; everything in {self.folder}", flush=True)
+            print(f"About {minutes(seconds)} to train in {precision}; everything in {self.folder}", flush=True)
         return self.fitted(module, data)
 
     def loggers(self, config: DictConfig) -> list[Any]:

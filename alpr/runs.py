@@ -100,7 +100,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds for damaged files
-        raise RunError(f"{path} cannot be loaded as a checkpoint: {str(error).splitlines()[0]}") from error
+        raise RunError(
+            f"{path} cannot be loaded as a checkpoint: {(str(error) or 'it is empty').splitlines()[0]}"
+        ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= set(checkpoint):
         raise RunError(f"{path} holds no 'state_dict' and 'hyper_parameters'; it is no checkpoint of this project.")
     return checkpoint
@@ -142,6 +144,7 @@ class RunRecord:
     commit: str | None = field(default_factory=lambda: source_commit())
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
     device: str = field(default_factory=lambda: device_name())
+    precision: str = ""  # what trainer.precision came to
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])  # a resumed run goes on under it in W&B
 
     def write(self, folder: Path) -> None:
@@ -215,3 +218,18 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], spared: froze
         else:
             found.append(f"{where}: {old} -> {new}")
     return found
+
+
+def precision_of(setting: str | int, accelerator: str) -> str | int:
+    """The trainer's precision; "auto" is bf16-mixed where the device computes in bfloat16, and 32-true elsewhere.
+
+    Args:
+        accelerator: the trainer's; "cpu" leaves a GPU alone.
+    """
+    if setting != "auto":
+        return setting
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
+    return "bf16-mixed" if flags & {"avx512_bf16", "amx_bf16"} else "32-true"

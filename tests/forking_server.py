@@ -13,11 +13,11 @@ import sys
 import traceback
 from pathlib import Path
 
-import alpr  # isort: skip  # noqa: F401
+import alpr  # isort: skip
 
 import torch
 
-import alpr.fitting  # noqa: F401
+import alpr.fitting
 import alpr.gallery  # noqa: F401
 
 

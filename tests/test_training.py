@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ import alpr
 from alpr.configuration import complaint_about
 from alpr.data.manifest import read_manifest
 from alpr.metrics_csv import MetricsCsv, forget_from, read_rows
-from alpr.runs import RunError, load_detector, load_reader, load_recogniser, warm_start
+from alpr.runs import RunError, load_detector, load_reader, load_recogniser, precision_of, warm_start
 from alpr.training import TaskModule
 
 
@@ -49,7 +50,7 @@ def test_run_json_says_what_made_the_run_and_what_came_of_it(runs: Path, tiny_da
         assert (record["status"], record["steps"], record["resumed"]) == ("finished", 24, 0)
         assert record["config"]["optim"]["weight_decay"] == 0.05 and "${" not in json.dumps(record["config"])
         assert record["versions"]["alpr"] == alpr.__version__ and record["versions"]["torch"] == torch.__version__
-        assert record["seconds"] > 0 and "threads" in record["device"]
+        assert record["precision"] == "32-true" and record["seconds"] > 0 and "threads" in record["device"]
         assert record["commit"] is None or len(record["commit"].removesuffix("+changes")) == 40
         assert math.isfinite(record["result"]["best"]) and len(record["result"]) > 4
         assert sorted(p.name for p in (runs / name).iterdir()) == ["checkpoints", "metrics.csv", "run.json"]
@@ -224,7 +225,7 @@ GREEN = "experiment=ccpd_green_detector"
     ("arguments", "sentence"),
     [
         ([], "Nothing gives data.manifest, name. Give experiment=NAME (one of ccpd_green_detector"),
-        (["experiment=nope"], "Could not find 'experiment/nope' Available options in 'experiment': ccpd_green_detector"),
+        (["experiment=nope"], "Could not find 'experiment/nope' Available options in 'experiment': ccpd_green_"),
         ([GREEN, "model.bakbone=1"], "Unknown key 'bakbone' in 'model.bakbone=1': model has _target_, loss, network"),
         ([GREEN, "trainer.max_epoch=3"], "Did you mean trainer.max_epochs?"),
         ([GREEN, "trainer=defualt"], "Could not find 'trainer/defualt'"),
@@ -296,21 +297,25 @@ def test_the_table_of_figures_goes_on(tmp_path: Path) -> None:
 
 
 def test_dropout_differs_between_steps_batches_and_processes() -> None:
-    class Bare(TaskModule):
+    class Drawing(TaskModule):
+        global_step = global_rank = 0
+        trainer = SimpleNamespace(accumulate_grad_batches=2)
+
         def __init__(self) -> None:
             torch.nn.Module.__init__(self)
             self.seed = 3
 
-    class At:
-        def __init__(self, step: int, rank: int) -> None:
-            self.global_step, self.global_rank, self.accumulate_grad_batches = step, rank, 2
-
     drawn = []
     for step, batch, rank in ((0, 0, 0), (0, 1, 0), (1, 2, 0), (1, 3, 0), (0, 0, 1)):
-        module = Bare()
-        module.__class__ = type(
-            "At", (Bare,), {k: v for k, v in vars(At(step, rank)).items()} | {"trainer": At(step, rank)}
-        )
-        module.on_train_batch_start(None, batch)
+        Drawing.global_step, Drawing.global_rank = step, rank
+        Drawing().on_train_batch_start(None, batch)
         drawn.append(float(torch.rand(())))
     assert len(set(drawn)) == len(drawn)
+
+
+def test_precision_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert precision_of("auto", "auto") == "bf16-mixed" and precision_of("32-true", "auto") == "32-true"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    assert precision_of("auto", "gpu") == "32-true" and precision_of("auto", "cpu") in ("32-true", "bf16-mixed")
