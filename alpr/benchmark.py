@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ import numpy as np
 from alpr import __version__
 from alpr.imaging import UnreadableImage
 from alpr.predictor import Reader, default_bundle
+from alpr.provenance import UnknownProvenance, cpu_model, source_commit
 
 STAGES = ("decode", "detect", "read", "whole")
 """File to pixels; letterbox, network, NMS; rectification, network, text; all three."""
@@ -94,15 +94,15 @@ def environment(repository: Path | None = None) -> Environment:
         repository: the working copy whose commit counts; by default the one this package lies in.
 
     Raises:
-        BenchmarkError: a part that cannot be found out; the sentence names it.
+        UnknownProvenance: a part that cannot be found out; the sentence names it.
     """
     commit, changed = source_commit(repository)
     try:
         runtime = version("onnxruntime")
     except PackageNotFoundError as error:
-        raise BenchmarkError("The version of onnxruntime is not known: its package data are missing.") from error
+        raise UnknownProvenance("The version of onnxruntime is not known: its package data are missing.") from error
     return Environment(
-        cpu=_cpu_model(),
+        cpu=cpu_model(),
         cores=os.cpu_count() or 0,
         system=platform.platform(),
         memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -114,38 +114,6 @@ def environment(repository: Path | None = None) -> Environment:
         commit=commit,
         uncommitted_changes=changed,
     )
-
-
-def source_commit(repository: Path | None = None) -> tuple[str, bool]:
-    """The commit of a working copy, and whether tracked files differ from it.
-
-    Raises:
-        BenchmarkError: no working copy there, or no git.
-    """
-    folder = Path(__file__).resolve().parent.parent if repository is None else repository
-    answers = []
-    for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
-        try:
-            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            reason = getattr(error, "stderr", None) or error
-            raise BenchmarkError(f"The commit of {folder} is not known: {str(reason).strip()}.") from error
-        answers.append(done.stdout.strip())
-    return answers[0], bool(answers[1])
-
-
-def _cpu_model() -> str:
-    if sys.platform == "darwin":
-        return subprocess.run(
-            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    model = named or platform.processor()
-    if not model:
-        raise BenchmarkError("The model of this machine's CPU is not known (no 'model name' in /proc/cpuinfo).")
-    return model
 
 
 def peak_memory_mb() -> float:

@@ -11,8 +11,9 @@ from omegaconf import DictConfig
 from alpr.card import DataSource, TrainingRun
 from alpr.export import export_bundle
 from alpr.imaging import IMAGE_SUFFIXES, read_image
+from alpr.provenance import commit_label
 from alpr.records import ImageArray
-from alpr.runs import RunError, RunRecord, load_detector, load_recogniser, source_commit
+from alpr.runs import RunError, RunRecord, load_detector, load_recogniser
 
 PARITY_SCENES = 16
 
@@ -39,7 +40,7 @@ def bundle_runs(config: DictConfig) -> None:
         recogniser.pack,
         output,
         images=parity_scenes(config.images),
-        commit=source_commit(),
+        commit=commit_label(),
         data=[DataSource(name, digest, config.licence) for name, digest in sources.items()],
         metrics={} if config.report is None else reported_figures(Path(config.report)),
         training=training,

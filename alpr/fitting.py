@@ -20,6 +20,7 @@ from omegaconf.errors import MissingMandatoryValue
 
 from alpr.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
 from alpr.metrics_csv import forget_from
+from alpr.provenance import commit_label
 from alpr.recognition.module import RecogniserModule
 from alpr.runs import (
     RunError,
@@ -28,7 +29,6 @@ from alpr.runs import (
     differences,
     precision_of,
     read_checkpoint,
-    source_commit,
     versions,
     warm_start,
 )
@@ -141,7 +141,7 @@ class _Fitting:
                 print(f"trainer.max_epochs was {before} and is {now} now: the learning rate's schedule changes.")
             record.config = self.plain
             for what, before, now in (
-                ("source", record.commit, source_commit()),
+                ("source", record.commit, commit_label()),
                 ("versions", record.versions, versions()),
                 ("device", record.device, device_name()),
             ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from alpr import __version__
 from alpr.data.atomic import write_atomically
 from alpr.detection.module import DetectorModule
 from alpr.evaluation import Parts
+from alpr.provenance import UnknownProvenance, commit_label, cpu_model
 from alpr.recognition.module import RecogniserModule
 from alpr.training import TaskModule
 
@@ -141,7 +141,7 @@ class RunRecord:
     resumed: int = 0
     steps: int = 0
     result: Mapping[str, float | None] = field(default_factory=dict)  # of the last validation, and the best figure
-    commit: str | None = field(default_factory=lambda: source_commit())
+    commit: str | None = field(default_factory=commit_label)
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
     device: str = field(default_factory=lambda: device_name())
     precision: str = ""  # what trainer.precision came to
@@ -169,21 +169,6 @@ class RunRecord:
             raise RunError(f"{path} is no run record: {error}") from error
 
 
-def source_commit() -> str | None:
-    """The commit of the source checkout, with '+changes' where files differ from it; None outside one."""
-    root = Path(__file__).resolve().parent.parent
-    try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return commit + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 def versions() -> dict[str, str]:
     """The versions that a result may depend on."""
     return {"alpr": __version__, "python": platform.python_version(), **{p: metadata.version(p) for p in VERSIONED}}
@@ -193,11 +178,10 @@ def device_name() -> str:
     """The accelerator, or the processor with the threads in use."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(0)
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0].split(":", 1)[1].strip() if lines else model
+    try:
+        model = cpu_model()
+    except UnknownProvenance:
+        model = platform.machine()
     return f"{model}, {torch.get_num_threads()} threads"
 
 

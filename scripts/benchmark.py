@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alpr.batch import collect_images, progress
-from alpr.benchmark import BenchmarkError, BenchmarkReport, run_benchmark
+from alpr.benchmark import BenchmarkReport, run_benchmark
 
 
 def main(
@@ -27,7 +27,7 @@ def main(
             report = run_benchmark(model, paths, repeats=repeat, threads=threads, advance=advance)
         if output is not None:
             report.write(output)
-    except (BenchmarkError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     show(report)

@@ -12,7 +12,8 @@ import pytest
 from tiny_bundle import scene, write_bundle
 
 from alpr import benchmark
-from alpr.benchmark import BenchmarkError, run_benchmark, source_commit
+from alpr.benchmark import BenchmarkError, run_benchmark
+from alpr.provenance import UnknownProvenance, source_commit
 
 COMMIT = "a" * 40
 
@@ -47,7 +48,7 @@ def test_a_report_has_every_figure(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_a_commit_or_an_image_nothing_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BenchmarkError, match=r"The commit of .* is not known"):
+    with pytest.raises(UnknownProvenance, match=r"The commit of .* is not known"):
         source_commit(folder)
     monkeypatch.setattr(benchmark, "source_commit", lambda repository: (COMMIT, False))
     with pytest.raises(BenchmarkError, match="None of 1 images can be read"):

@@ -84,7 +84,8 @@ def _nearest(anchors: Anchors, centres: Tensor) -> Tensor:
     chosen, first = [], 0
     for count in anchors.counts:
         level = distances[..., first : first + count]
-        chosen.append(level.topk(min(CANDIDATES, count), largest=False).indices + first)
+        # Both anchors of a cell are equally near: a stable sort settles it alike on every device, `topk` does not.
+        chosen.append(level.sort(dim=-1, stable=True).indices[..., :CANDIDATES] + first)
         first += count
     return torch.cat(chosen, -1)
 

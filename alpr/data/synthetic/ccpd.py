@@ -189,7 +189,8 @@ def _write_lists(output: Path, jobs: list[SceneJob], paths: dict[int, str]) -> N
     (output / "split").mkdir(exist_ok=True)
     for split in SPLITS:
         mine = [paths[job.number] for job in jobs if job.split == split and paths[job.number].startswith("ccpd_base/")]
-        write_atomically(output / "split" / f"{split}.txt", ["".join(f"{path}\n" for path in mine).encode()])
+        if mine:
+            write_atomically(output / "split" / f"{split}.txt", ["".join(f"{path}\n" for path in mine).encode()])
 
 
 @lru_cache(maxsize=1)

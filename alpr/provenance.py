@@ -1,0 +1,61 @@
+"""What made a result: the commit of the source, and the processor."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+
+class UnknownProvenance(RuntimeError):
+    """Something about the source or the machine that cannot be found out; the sentence names it."""
+
+
+def source_commit(repository: Path | None = None) -> tuple[str, bool]:
+    """The commit of a working copy, and whether tracked files differ from it.
+
+    Args:
+        repository: the working copy; by default the one this package lies in.
+
+    Raises:
+        UnknownProvenance: no working copy there, or no git.
+    """
+    folder = Path(__file__).resolve().parent.parent if repository is None else repository
+    answers = []
+    for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
+        try:
+            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            reason = getattr(error, "stderr", None) or error
+            raise UnknownProvenance(f"The commit of {folder} is not known: {str(reason).strip()}.") from error
+        answers.append(done.stdout.strip())
+    return answers[0], bool(answers[1])
+
+
+def commit_label() -> str | None:
+    """The commit of the source, with '+changes' where files differ from it; None outside a working copy."""
+    try:
+        commit, changed = source_commit()
+    except UnknownProvenance:
+        return None
+    return f"{commit}+changes" if changed else commit
+
+
+def cpu_model() -> str:
+    """The processor's name.
+
+    Raises:
+        UnknownProvenance: nothing on this machine says it.
+    """
+    if sys.platform == "darwin":
+        return subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    model = named or platform.processor()
+    if not model:
+        raise UnknownProvenance("The model of this machine's CPU is not known (no 'model name' in /proc/cpuinfo).")
+    return model
