@@ -6,15 +6,14 @@ python evaluate.py detector=runs/detector recogniser=runs/recogniser data.manife
 
 from __future__ import annotations
 
-import difflib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
 
 import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
+from alpr.configuration import complaint_about
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,13 +21,8 @@ if TYPE_CHECKING:
     from alpr.data.manifest import Manifest
     from alpr.evaluation import Parts
 
-SETTINGS = (
-    "model", "detector", "recogniser", "only", "data.manifest", "data.split",
-    "output", "batch", "workers", "threads", "worst",
-)  # fmt: skip
 
-
-@hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
+@hydra.main(version_base="1.3", config_path="configs/evaluate", config_name="config")
 def main(config: DictConfig) -> None:
     """Runs one evaluation; leaves with 1 after a complaint, with 130 after Ctrl-C, whose report is partial."""
     try:
@@ -93,27 +87,14 @@ def groups_of(manifest: Manifest) -> dict[Path, dict[str, str]]:
     return groups
 
 
-def unknown_setting(arguments: Sequence[str]) -> str | None:
-    """A sentence about the first `key=value` whose key is no setting, or None; Hydra's own does not say what is."""
-    for argument in arguments:
-        key = argument.split("=")[0].lstrip("+~")
-        if "=" in argument and not argument.startswith("-") and key not in SETTINGS and not key.startswith("hydra"):
-            near = difflib.get_close_matches(key, SETTINGS, n=1)
-            guess = f" Did you mean {near[0]}?" if near else ""
-            return f"Unknown setting {key!r} in {argument!r}; expected one of {', '.join(SETTINGS)}.{guess}"
-    return None
-
-
 def check(config: DictConfig) -> None:
     """Refuses a missing manifest and wrong values.
 
     Raises:
         ValueError: the sentence names the key, what is expected and what was given.
     """
-    from omegaconf import OmegaConf
-
-    if OmegaConf.is_missing(config.data, "manifest") or not config.data.manifest:
-        raise ValueError("data.manifest is missing; expected the path of a CSV table of labelled plates.")
+    if not config.data.manifest:
+        raise ValueError("data.manifest is empty; expected the path of a CSV table of labelled plates.")
     for key, least in (("batch", 1), ("workers", 1), ("worst", 0)):
         if type(config[key]) is not int or config[key] < least:
             raise ValueError(f"{key} is {config[key]!r}; expected a whole number from {least}.")
@@ -179,7 +160,7 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
 
 
 if __name__ == "__main__":
-    complaint = unknown_setting(sys.argv[1:])
+    complaint = complaint_about(sys.argv[1:], "evaluate")
     if complaint is not None:
         sys.exit(f"evaluate.py: {complaint}")
     main()

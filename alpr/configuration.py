@@ -18,11 +18,21 @@ HELP = ("--help", "-h", "--cfg", "-c", "--hydra-help", "--info", "-i", "--versio
 SWEEP = ("-m", "--multirun")
 
 
+def root_of(name: str) -> tuple[Path, str]:
+    """The folder and the name of a root: `configs/NAME.yaml`, or `configs/NAME/config.yaml`.
+
+    A folder of its own is for a root with a key that is also a group: `model=...` of an evaluation names a bundle.
+    """
+    own = CONFIGS / name
+    return (own, "config") if own.is_dir() else (CONFIGS, name)
+
+
 def composed(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """A configuration of `configs/` with overrides, outside a Hydra application."""
+    folder, root = root_of(name)
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose(name, overrides=list(overrides))
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        return compose(root, overrides=list(overrides))
 
 
 def complaint_about(arguments: Sequence[str], name: str) -> str | None:
@@ -41,12 +51,18 @@ def complaint_about(arguments: Sequence[str], name: str) -> str | None:
     if bare is not None:
         return f"{bare!r} is no setting; expected key=value."
     overrides = [a for a in given if not a.startswith(("hydra", "+", "~"))]
-    groups = [o for o in overrides if (CONFIGS / _key(o)).is_dir()]
+    folder, _ = root_of(name)
+    groups = [o for o in overrides if (folder / _key(o)).is_dir()]
     sweep = any(a in SWEEP for a in arguments)
     try:
         config = composed(name, [f"{_key(o)}={o.split('=', 1)[1].split(',')[0]}" for o in groups] if sweep else groups)
         for override in overrides:
             complaint = _unknown_key(override, config) if override not in groups else None
+            if complaint is not None:
+                return complaint
+        for added in (a for a in given if a.startswith("+")):  # below what is there; a new root key nothing would read
+            root = _key(added).lstrip("+").split(".")[0]
+            complaint = _unknown_key(f"{root}=", config) if not root.startswith("hydra") else None
             if complaint is not None:
                 return complaint
         if sweep:
@@ -55,7 +71,7 @@ def complaint_about(arguments: Sequence[str], name: str) -> str | None:
     except (HydraException, OmegaConfBaseException) as error:
         return _flat(error)
     complaints = (_wrong_type(o, config, final) for o in overrides if o not in groups)
-    return next((c for c in complaints if c is not None), None) or _missing(final)
+    return next((c for c in complaints if c is not None), None) or _missing(final, folder / "experiment")
 
 
 def plain_sentence(error: BaseException) -> str:
@@ -122,12 +138,14 @@ def _value(config: DictConfig, key: str) -> Any:
         return None
 
 
-def _missing(config: DictConfig) -> str | None:
+def _missing(config: DictConfig, experiments: Path) -> str | None:
     missing = sorted(_unset(OmegaConf.to_container(config, resolve=False)))
     if not missing:
         return None
-    experiments = ", ".join(sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml")))
-    return f"Nothing gives {', '.join(missing)}. Give experiment=NAME (one of {experiments}), or key=value for each."
+    if "trainer" not in config:
+        return f"Nothing gives {', '.join(missing)}. Give key=value for each."
+    names = ", ".join(sorted(path.stem for path in experiments.glob("*.yaml")))
+    return f"Nothing gives {', '.join(missing)}. Give experiment=NAME (one of {names}), or key=value for each."
 
 
 def _unset(node: Any, at: str = "") -> list[str]:

@@ -13,7 +13,9 @@ from alpr.configuration import complaint_about, composed
 
 CONFIGS = REPOSITORY / "configs"
 GROUPS = sorted(
-    f"{path.parent.name}={path.stem}" for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "experiment"
+    f"{path.parent.name}={path.stem}"
+    for path in CONFIGS.glob("*/*.yaml")
+    if path.parent.name not in ("experiment", "evaluate")
 )
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 TASKS = {"alpr.detection.module.DetectorModule": DETECTOR, "alpr.recognition.module.RecogniserModule": RECOGNISER}
@@ -26,7 +28,8 @@ def task_of(experiment: str) -> tuple[str, ...]:
 def test_there_are_experiments_and_groups() -> None:
     assert {"ccpd_green_detector", "ccpd_green_recogniser"} <= set(EXPERIMENTS)
     assert {path.name for path in CONFIGS.iterdir() if path.is_dir()} == {g.split("=")[0] for g in GROUPS} | {
-        "experiment"
+        "experiment",
+        "evaluate",
     }
 
 
@@ -39,8 +42,8 @@ def test_every_choice_composes(choice: str) -> None:
 
 
 def test_the_roots_compose() -> None:
-    roots = {path.stem for path in CONFIGS.glob("*.yaml")}
-    assert {"train", "evaluate"} <= roots
+    roots = {path.stem for path in CONFIGS.glob("*.yaml")} | {p.parent.name for p in CONFIGS.glob("*/config.yaml")}
+    assert roots == {"train", "evaluate", "export"}
     for root in roots:
         assert composed(root)
 
@@ -79,3 +82,11 @@ def test_values_that_stand_twice_are_the_same() -> None:
     plain = OmegaConf.to_container(config, resolve=True)
     assert plain["data"]["size"] == [32, 128] and plain["model"]["seed"] == plain["data"]["seed"] == 7
     assert plain["model"]["country"] == plain["data"]["country"] == plain["country"]
+
+
+def test_a_bundle_is_no_choice_of_the_group_of_models(tmp_path: Path) -> None:
+    """`model=` chooses a network in training and names a bundle in evaluation."""
+    arguments = [f"model={tmp_path}", "data.manifest=a.csv"]
+    assert complaint_about(arguments, "evaluate") is None
+    assert composed("evaluate", arguments).model == str(tmp_path)
+    assert "Did you mean data.manifest?" in str(complaint_about(["data.manifst=a.csv"], "evaluate"))

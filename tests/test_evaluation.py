@@ -400,7 +400,7 @@ def test_evaluation_imports_no_torch(repository: Path) -> None:
     [
         (["data.manfest=x"], "Did you mean data.manifest?"),
         (["+modl=x"], "Did you mean model?"),
-        ([], "data.manifest is missing"),
+        ([], "Nothing gives data.manifest"),
         (["data.manifest=x", "batch=0"], "batch is 0; expected a whole number from 1"),
         (["data.manifest=x", "only=both"], "only is 'both'"),
     ],
