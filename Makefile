@@ -14,6 +14,7 @@ help: ## this list
 setup: $(READY) ## install everything into .venv
 
 $(READY): pyproject.toml
+	@echo "Installing into $(VENV): about 2 GB, one or two minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@
@@ -47,7 +48,7 @@ demo/table.txt: demo/readings.jsonl
 	$(RUN) scripts/demo_table.py --report demo/evaluation/report.json --readings demo/readings.jsonl --output $@
 
 test: $(READY) ## the whole fast test suite
-	$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses 2 --dist loadfile
 
 check: format-check lint types test ## what CI runs: format, lint, types, tests
 

@@ -31,7 +31,9 @@ def bundle_runs(config: DictConfig) -> None:
     training = tuple(training_run(path, record) for path, record in records.items())
     made_from = [record.manifests for record in records.values() if record is not None]
     sources = {name: digest for manifests in made_from for name, digest in manifests.items()}
-    output = Path(config.output)
+    output, scenes = Path(config.output), parity_scenes(config.images)
+    compared = f"{len(scenes)} scenes of {config.images}" if scenes else "generated scenes"
+    print(f"Exporting to {output}; parity is checked on {compared}, which takes about half a minute.", flush=True)
     report = export_bundle(
         detector.network,
         detector.predictor,
@@ -39,7 +41,7 @@ def bundle_runs(config: DictConfig) -> None:
         recogniser.predictor,
         recogniser.pack,
         output,
-        images=parity_scenes(config.images),
+        images=scenes,
         commit=commit_label(),
         data=[DataSource(name, digest, config.licence) for name, digest in sources.items()],
         metrics={} if config.report is None else reported_figures(Path(config.report)),
