@@ -35,6 +35,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="LIST",
         help="read official name lists instead of folders; writes alpr_names.csv into --dataset_path",
     )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write DIR/<subset>/... instead of into the data")
     return parser.parse_args()
 
 
@@ -57,7 +58,13 @@ def main() -> int:
             for folder in folders:
                 try:
                     reports.append(
-                        create_table(folder, official=official, verify=arguments.verify, workers=arguments.num_workers)
+                        create_table(
+                            folder,
+                            official=official,
+                            verify=arguments.verify,
+                            workers=arguments.num_workers,
+                            output=arguments.output,
+                        )
                     )
                 except ManifestError as error:
                     failed = True

@@ -27,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--size", nargs=2, type=int, default=(48, 192), metavar=("HEIGHT", "WIDTH"), help="(48 192)")
     parser.add_argument("--margin", type=float, default=0.0, help="left around the plate, of the crop's sides (0)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="make the folders of crops in DIR, not in the data")
     return parser.parse_args()
 
 
@@ -45,7 +46,7 @@ def main() -> int:
             console.print(f"Not there: {', '.join(missing)}. The rest goes on.", style="yellow")
         for folder in folders:
             try:
-                report = extract_subset(folder, settings, arguments.num_workers)
+                report = extract_subset(folder, settings, arguments.num_workers, arguments.output)
             except ManifestError as error:
                 failed = True
                 console.print(str(error), style="yellow")
@@ -59,7 +60,7 @@ def main() -> int:
         failed = True
         console.print(str(error), style="red")
     except KeyboardInterrupt:
-        crops = crop_folder(folder, settings)
+        crops = crop_folder(folder, settings, arguments.output)
         console.print(f"Interrupted: {crops} holds {count_crops(crops):,} crops. Run the same command to go on.")
         return 130
     return int(failed)

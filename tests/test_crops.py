@@ -238,3 +238,24 @@ def test_real_scenes(real_data: Path, tmp_path: Path) -> None:
     # Rectified green plates are greener than red or blue, nearly all of them.
     crops = np.stack([read_image(manifest.path(i)) for i in range(20)]).mean(axis=(1, 2))
     assert np.sum((crops[:, 1] > crops[:, 0]) & (crops[:, 1] > crops[:, 2])) >= 17
+
+
+def test_nothing_is_written_beside_photographs_when_an_output_is_given(tmp_path: Path, repository: Path) -> None:
+    name = "0359-5_21-151&285_417&398-417&398_179&377_151&285_389&306-0_0_4_33_32_25_12-59-4.jpg"
+    subset = tmp_path / "data" / "ccpd_tilt"
+    subset.mkdir(parents=True)
+    cv2.imwrite(str(subset / name), np.full((1160, 720, 3), 90, np.uint8))
+    out = tmp_path / "out"
+    for script, options in (
+        ("create_dataset.py", ["--dataset_path", str(tmp_path / "data")]),
+        ("extract_plates_mp.py", ["--ccpd_dir", str(tmp_path / "data"), "--categories", "ccpd_tilt"]),
+    ):
+        command = [sys.executable, str(repository / "scripts" / script), *options, "--output", str(out)]
+        environment = {**os.environ, "PYTHONPATH": str(repository)}
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert [p.name for p in subset.iterdir()] == [name]
+    assert [p.name for p in (tmp_path / "data").iterdir()] == ["ccpd_tilt"]
+    manifest = read_manifest(out / "ccpd_tilt" / "alpr_dataset.csv")
+    assert manifest.path(0) == subset / name
+    assert len(list((out / "plates_ccpd_tilt_48").rglob("*.jpg"))) == 1

@@ -184,9 +184,17 @@ def subset_manifest(folder: Path, official: Mapping[str, str] | None = None) -> 
 
 
 def create_table(
-    folder: Path, *, official: Mapping[str, str] | None = None, verify: bool = False, workers: int = 1
+    folder: Path,
+    *,
+    official: Mapping[str, str] | None = None,
+    verify: bool = False,
+    workers: int = 1,
+    output: Path | None = None,
 ) -> SubsetReport:
     """Writes `alpr_dataset.csv` (and the list of rejected names) into one subset folder.
+
+    Args:
+        output: write into `output/<subset>` instead, for photographs that lie where nothing may be written.
 
     Raises:
         ManifestError: a folder without an image.
@@ -197,12 +205,16 @@ def create_table(
     note = ""
     if verify and manifest.rows:
         manifest, note = verified(manifest, workers)
-    manifest.write(folder / TABLE)
-    write_rejected(manifest.rejected, folder / REJECTED_TABLE)
+    place = folder
+    if output is not None:
+        place = output / folder.absolute().name
+        place.mkdir(parents=True, exist_ok=True)
+    manifest.write(place / TABLE)
+    write_rejected(manifest.rejected, place / REJECTED_TABLE)
     unlisted = sum(not split for split in manifest.split)
     if unlisted:
         note = f"{unlisted} in no official list. {note}".strip()
-    return _report(folder.absolute().name, manifest, time.perf_counter() - started, folder / TABLE, note)
+    return _report(folder.absolute().name, manifest, time.perf_counter() - started, place / TABLE, note)
 
 
 def _report(subset: str, manifest: Manifest, seconds: float, table: Path, note: str) -> SubsetReport:

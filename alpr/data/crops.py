@@ -85,13 +85,16 @@ class _Job(NamedTuple):
     settings: CropSettings
 
 
-def crop_folder(subset: Path, settings: CropSettings) -> Path:
-    """Where the crops of a CCPD subset folder go: `plates_<subset>_48` beside it for crops of 48 px height."""
-    return subset.with_name(f"plates_{subset.name}_{settings.size[0]}")
+def crop_folder(subset: Path, settings: CropSettings, output: Path | None = None) -> Path:
+    """Where the crops of a CCPD subset folder go: `plates_<subset>_48` (of 48 px height) beside it, or in `output`."""
+    return (output or subset.parent) / f"plates_{subset.name}_{settings.size[0]}"
 
 
-def extract_subset(folder: Path, settings: CropSettings, workers: int) -> CropReport:
+def extract_subset(folder: Path, settings: CropSettings, workers: int, output: Path | None = None) -> CropReport:
     """Cuts out the plates of a CCPD subset folder, by its `alpr_dataset.csv` or, without one, by its file names.
+
+    Args:
+        output: where the folder of crops is made; by default beside the subset.
 
     Raises:
         ManifestError: an empty folder, no plate to cut, or crops of other settings where these should go.
@@ -101,7 +104,7 @@ def extract_subset(folder: Path, settings: CropSettings, workers: int) -> CropRe
     folder = folder.absolute()
     table = folder / TABLE
     manifest = read_manifest(table) if table.is_file() else subset_manifest(folder, official_splits(folder.parent))
-    return extract(manifest, crop_folder(folder, settings), settings, workers, label=f"Cutting {folder.name}")
+    return extract(manifest, crop_folder(folder, settings, output), settings, workers, label=f"Cutting {folder.name}")
 
 
 def extract(
