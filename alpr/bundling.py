@@ -14,12 +14,15 @@ from alpr.imaging import IMAGE_SUFFIXES, read_image
 from alpr.provenance import commit_label
 from alpr.records import ImageArray
 from alpr.runs import RunError, RunRecord, load_detector, load_recogniser
+from alpr.weights import SUFFIX, write_weights
 
 PARITY_SCENES = 16
 
 
 def bundle_runs(config: DictConfig) -> None:
     """Exports `config.detector` and `config.recogniser` to `config.output`; see `configs/export.yaml`.
+
+    Beside the bundle lie the weights as safetensors, for `warm_start` of another training.
 
     Raises:
         RunError: a run that cannot be loaded, or a report without figures.
@@ -47,6 +50,8 @@ def bundle_runs(config: DictConfig) -> None:
         metrics={} if config.report is None else reported_figures(Path(config.report)),
         training=training,
     )
+    for module in (detector, recogniser):
+        write_weights(module, output / f"{module.what}{SUFFIX}")
     sizes = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.1f} MB" for file in sorted(output.iterdir()))
     print(f"Parity holds: {report}")
     print(f"{output}: {sizes}")

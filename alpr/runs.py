@@ -22,6 +22,7 @@ from alpr.evaluation import Parts
 from alpr.provenance import UnknownProvenance, commit_label, cpu_model
 from alpr.recognition.module import RecogniserModule
 from alpr.training import TaskModule
+from alpr.weights import SUFFIX, read_weights
 
 RUN_FILE = "run.json"
 VERSIONED = ("torch", "lightning", "numpy", "opencv-python-headless", "albumentations", "hydra-core")
@@ -92,11 +93,16 @@ def _load(path: str | os.PathLike[str], kind: type[M]) -> M:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's tensors and plain values; nothing in it is executed.
+    """A checkpoint's, or a safetensors file's, tensors and plain values; nothing in it is executed.
 
     Raises:
-        RunError: a file that is no checkpoint.
+        RunError: a file that is neither.
     """
+    if path.suffix == SUFFIX:
+        try:
+            return read_weights(path)
+        except ValueError as error:
+            raise RunError(str(error)) from error
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds for damaged files
