@@ -36,7 +36,7 @@ demo/recogniser/done: demo/ccpd/done
 	@touch $@
 
 demo/bundle/card.json: demo/detector/done demo/recogniser/done
-	$(RUN) scripts/export_onnx.py detector=demo/detector recogniser=demo/recogniser output=demo/bundle
+	$(RUN) scripts/export_onnx.py detector=demo/detector recogniser=demo/recogniser output=demo/bundle images=demo/ccpd/ccpd_green/test
 
 demo/evaluation/report.json: demo/bundle/card.json
 	$(RUN) evaluate.py model=demo/bundle data.manifest='[demo/ccpd/ccpd_base/alpr_dataset.csv,demo/ccpd/ccpd_green/alpr_dataset.csv]' data.split=test output=demo/evaluation

@@ -123,7 +123,8 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
         raise ValueError(f"Expected either model=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
     if config.model is not None:
         return open_bundle(Path(config.model), config)
-    from alpr.runs import load_reader
+    from alpr.card import file_sha256
+    from alpr.runs import best_checkpoint, load_reader
 
     for key, path in runs.items():
         if not path.exists():
@@ -132,7 +133,8 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
         raise ValueError(f"only={config.only}, but no {config.only}=RUN is given.")
     reader = load_reader(detector=runs.get("detector"), recogniser=runs.get("recogniser"))
     chosen = [key for key in runs if config.only in (None, key)]
-    return Parts(**{key: getattr(reader, key) for key in chosen}), {key: runs[key].name for key in chosen}
+    identity = {key: f"{runs[key].name} {file_sha256(best_checkpoint(runs[key]))}" for key in chosen}
+    return Parts(**{key: getattr(reader, key) for key in chosen}), identity
 
 
 def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]]:

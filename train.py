@@ -28,13 +28,14 @@ def main(config: DictConfig) -> float:
 
     from alpr.configuration import plain_sentence
     from alpr.fitting import fit
+    from alpr.training import TrainingFailed
 
     job = HydraConfig.get()
     if job.mode == RunMode.MULTIRUN:
         config.output_dir = str(Path(job.sweep.dir) / job.sweep.subdir)
     try:
         return fit(config)
-    except (ValueError, OSError, RuntimeError, HydraException) as error:
+    except (ValueError, OSError, TrainingFailed, HydraException, ModuleNotFoundError) as error:
         print(f"train.py: {plain_sentence(error)}", file=sys.stderr)
         sys.exit(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ def bundle_runs(config: DictConfig) -> None:
     training = tuple(training_run(path, record) for path, record in records.items())
     made_from = [record.manifests for record in records.values() if record is not None]
     sources = {name: digest for manifests in made_from for name, digest in manifests.items()}
+
+    def write_both(folder: Path) -> None:
+        for module in (detector, recogniser):
+            write_weights(module, folder / f"{module.what}{SUFFIX}")
+
     output, scenes = Path(config.output), parity_scenes(config.images)
     compared = f"{len(scenes)} scenes of {config.images}" if scenes else "generated scenes"
     print(f"Exporting to {output}; parity is checked on {compared}, which takes about half a minute.", flush=True)
@@ -49,9 +55,8 @@ def bundle_runs(config: DictConfig) -> None:
         data=[DataSource(name, digest, config.licence) for name, digest in sources.items()],
         metrics={} if config.report is None else reported_figures(Path(config.report)),
         training=training,
+        beside=write_both,
     )
-    for module in (detector, recogniser):
-        write_weights(module, output / f"{module.what}{SUFFIX}")
     sizes = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.1f} MB" for file in sorted(output.iterdir()))
     print(f"Parity holds: {report}")
     print(f"{output}: {sizes}")
@@ -61,8 +66,13 @@ def training_run(path: str, record: RunRecord | None) -> TrainingRun:
     """What the card says of a run; of a lone checkpoint only its name."""
     if record is None:
         return TrainingRun(Path(path).name)
-    kept = {key: value for key, value in record.config.items() if key not in ("output_dir", "country", "logger")}
-    return TrainingRun(record.name, record.seed, kept)
+    return TrainingRun(record.name, record.seed, _portable(record.config))
+
+
+def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's configuration without the paths of the machine, and without the pack, which the card holds anyway."""
+    dropped = ("output_dir", "root", "country", "logger", "warm_start", "_target_")
+    return {k: _portable(v) if isinstance(v, Mapping) else v for k, v in config.items() if k not in dropped}
 
 
 def parity_scenes(folder: str | None) -> list[ImageArray]:

@@ -116,7 +116,7 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             with temporary.open("wb") as file:
                 torch.save(checkpoint, file)
@@ -129,7 +129,7 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class EpochLine(Callback):
-    """One line per validation: figures, speed and time left; what a log file shows instead of a progress bar."""
+    """One line per validation: figures, speed and the whole run's time left, above the bar or in a log file."""
 
     def __init__(self, monitor: str) -> None:
         self.monitor = monitor
@@ -187,7 +187,8 @@ def training_callbacks(
         WarmingEma(ema_decay),
         Patience(monitor, mode="max", patience=patience, check_finite=False),
         LearningRateMonitor("step"),
-        RichProgressBar(leave=True) if CONSOLE.is_terminal else EpochLine(monitor),
+        *([RichProgressBar()] if CONSOLE.is_terminal else []),
+        EpochLine(monitor),
         BestCheckpoint(checkpoints, monitor),
         LastCheckpoint(checkpoints, checkpoint_steps, before_save),
     ]

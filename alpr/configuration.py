@@ -68,14 +68,17 @@ def complaint_about(arguments: Sequence[str], name: str) -> str | None:
         if sweep:
             return None
         final = composed(name, [a for a in given if not a.lstrip("+~").startswith("hydra")])
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
         return _flat(error)
     complaints = (_wrong_type(o, config, final) for o in overrides if o not in groups)
     return next((c for c in complaints if c is not None), None) or _missing(final, folder / "experiment")
 
 
 def plain_sentence(error: BaseException) -> str:
-    """What an error says; Hydra wraps those of the classes that it makes."""
+    """What an error says; Hydra wraps those of the classes that it makes, torch those of loader processes."""
+    if str(error).startswith("Caught ") and "DataLoader worker" in str(error):
+        last = str(error).strip().splitlines()[-1]  # after the traceback: "ValueError: the sentence"
+        return last.partition(": ")[2] or last
     if not isinstance(error, InstantiationException):
         return str(error)
     where = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -139,6 +139,7 @@ def export_bundle(
     data: Sequence[DataSource] = (),
     metrics: Mapping[str, Any] | None = None,
     training: Sequence[TrainingRun] = (),
+    beside: Callable[[Path], object] | None = None,
 ) -> ParityReport:
     """Writes a bundle, `detector.onnx`, `recogniser.onnx` and `card.json`, and gives what parity measured.
 
@@ -148,6 +149,7 @@ def export_bundle(
     Args:
         output: the bundle's folder; its name is the bundle's name.
         images: scenes for parity, best real ones; generated ones are used where none is given.
+        beside: writes more files into the folder that it is given, before the bundle takes its place.
         commit, data, metrics, training: for the card. The figures of parity join the metrics as "parity".
 
     Raises:
@@ -180,6 +182,8 @@ def export_bundle(
             metrics={**(metrics or {}), "parity": asdict(report)},
             training=tuple(training),
         )
+        if beside is not None:
+            beside(part)
         card.write(part)
         card.verify(part)
         _put_in_place(part, output)

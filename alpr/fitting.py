@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import lightning as L
 import torch
@@ -36,10 +36,12 @@ from alpr.training import TaskModule
 
 FREE_KEYS = frozenset((
     "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.checkpoint_steps",
-    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes", "trainer.max_epochs",
+    "trainer.accelerator", "trainer.max_epochs",
     "trainer.log_every_n_steps", "trainer.enable_model_summary",
 ))  # fmt: skip
 """What a resumed run may change. None of it changes what a step learns, save `max_epochs`, of which it is told."""
+
+_HELD: list[TextIO] = []
 
 
 def fit(config: DictConfig) -> float:
@@ -51,6 +53,8 @@ def fit(config: DictConfig) -> float:
         TrainingFailed: a loss that is not finite.
     """
     quiet()
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        hold(Path(config.output_dir))
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -59,7 +63,7 @@ def fit(config: DictConfig) -> float:
         raise RunError("trainer.limit_val_batches is 0, but validation chooses the checkpoint; expected more.")
     folder = Path(config.output_dir)
     record, checkpoint = resumption(folder, config.resume, plain)
-    if record is not None and record.status == "finished":
+    if record is not None and record.status == "finished" and not wants_more(record, plain):
         print(f"{folder} is finished: {record.result}. Give another name to train again.")
         return _figure(record)
 
@@ -181,6 +185,12 @@ class _Fitting:
         return _figure(record)
 
 
+def wants_more(record: RunRecord, plain: dict[str, Any]) -> bool:
+    """Whether a finished run is asked for more epochs than it had."""
+    before, now = (c["trainer"].get("max_epochs") for c in (record.config, plain))
+    return isinstance(before, int) and isinstance(now, int) and now > before
+
+
 def _figure(record: RunRecord) -> float:
     best = record.result.get("best")
     return float("nan") if best is None else best
@@ -217,6 +227,26 @@ def resumption(folder: Path, resume: str, config: dict[str, Any]) -> tuple[RunRe
             f"{folder} holds a run of another configuration ({'; '.join(changed[:6])}{more}). Give another name."
         )
     return record, found
+
+
+def hold(folder: Path) -> None:
+    """Keeps a run folder for this process until it ends, so that no second one writes the same checkpoints.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / ".lock").open("a")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock, which loader processes would inherit
+    except OSError as error:
+        file.close()
+        raise RunError(f"{folder}: another process is training here. Wait for it, or give another name.") from error
+    _HELD.append(file)  # closing it, as the garbage collector would, gives the folder back
 
 
 def connect(logger: Any) -> None:

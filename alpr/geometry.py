@@ -13,6 +13,10 @@ MIRRORED_CORNERS = (1, 0, 3, 2)
 """After a mirror image the top left corner stands where the top right one did."""
 
 
+class FlatQuad(ValueError):
+    """Four points from which no homography can be made."""
+
+
 def corner_box(corners: FloatArray) -> FloatArray:
     """The upright hull of corners: (..., 4, 2) -> (..., 4) as x1, y1, x2, y2."""
     return np.concatenate([corners.min(axis=-2), corners.max(axis=-2)], axis=-1)
@@ -100,7 +104,7 @@ def homography(source: FloatArray, target: FloatArray) -> FloatArray:
     """The 3x3 matrix that takes four source points to four target points, both (4, 2), in continuous pixels.
 
     Raises:
-        ValueError: three of the four points lie on a line, so that no homography exists.
+        FlatQuad: three of the four points lie on a line, so that no homography exists.
     """
     try:
         matrix = cv2.getPerspectiveTransform(np.asarray(source, np.float32), np.asarray(target, np.float32))
@@ -109,7 +113,7 @@ def homography(source: FloatArray, target: FloatArray) -> FloatArray:
             f"No homography takes {np.asarray(source).tolist()} to {np.asarray(target).tolist()}."
         ) from error
     if not np.all(np.isfinite(matrix)) or abs(np.linalg.det(matrix)) < 1e-12:
-        raise ValueError(f"No homography takes {np.asarray(source).tolist()} to {np.asarray(target).tolist()}.")
+        raise FlatQuad(f"No homography takes {np.asarray(source).tolist()} to {np.asarray(target).tolist()}.")
     return np.asarray(matrix)
 
 

@@ -22,8 +22,11 @@ def source_commit(repository: Path | None = None) -> tuple[str, bool]:
         UnknownProvenance: no working copy there, or no git.
     """
     folder = Path(__file__).resolve().parent.parent if repository is None else repository
+    questions = [["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]]
+    if repository is None:  # an installed package may lie inside somebody else's working copy
+        questions.append(["ls-files", "--error-unmatch", "alpr/__init__.py"])
     answers = []
-    for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
+    for arguments in questions:
         try:
             done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
         except (OSError, subprocess.CalledProcessError) as error:

@@ -17,11 +17,12 @@ _SETTINGS = "hyper_parameters"
 
 
 def write_weights(module: TaskModule, path: Path) -> None:
-    """Writes a module's weights as float16 and its settings as the file's metadata, whole or not at all."""
-    state = {
-        name: value.to(torch.float16) if value.is_floating_point() else value
-        for name, value in module.state_dict().items()
-    }
+    """Writes a module's weights as float16 and its settings as the file's metadata, whole or not at all.
+
+    Buffers keep their precision: a variance of batch normalisation may exceed what float16 holds.
+    """
+    state = module.state_dict()
+    state |= {name: value.detach().to(torch.float16) for name, value in module.named_parameters()}
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         save_file(state, temporary, metadata={_SETTINGS: json.dumps(dict(module.hparams), ensure_ascii=False)})

@@ -75,6 +75,10 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("Interrupted; the tables written so far are whole.", style="yellow")
         return 130
+    for report in reports:
+        if report.plates + report.empty == 0:
+            failed = True
+            console.print(f"{report.subset}: not one name could be used.", style="yellow", highlight=False)
     if reports:
         console.print(report_table(reports, "list" if arguments.names else "subset"))
         for table in dict.fromkeys(report.table for report in reports):

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 def main(config: DictConfig) -> None:
     """Exports one bundle. Leaves with 1 after a complaint."""
     from alpr.bundling import bundle_runs
+    from alpr.parity import ParityError
 
     try:
         bundle_runs(config)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, ParityError) as error:
         print(f"export_onnx.py: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -26,7 +26,12 @@ def parse_arguments() -> argparse.Namespace:
         "--rectify", choices=("corners", "box"), default="corners", help="cut by the four corners, or by the box"
     )
     parser.add_argument("--size", nargs=2, type=int, default=(48, 192), metavar=("HEIGHT", "WIDTH"), help="(48 192)")
-    parser.add_argument("--margin", type=float, default=0.0, help="left around the plate, of the crop's sides (0)")
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.0,
+        help="left around the plate, of the crop's sides (0; the predictor leaves 0.04)",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="make the folders of crops in DIR, not in the data")
     return parser.parse_args()
 

@@ -95,8 +95,8 @@ def test_hull_and_box_are_measured_apart() -> None:
     result = scores(([detection([0, 0, 10, 10], own_box=[0, 0, 16, 10])], truth)).compute()
     assert result.recall_hull_90 == 1
     assert (result.recall_box_70, result.recall_box_90) == (1, 0)
-    assert result.ap_50 == pytest.approx(1)
-    assert result.ap_50_95 == pytest.approx(0.7)  # IoU 0.8 passes seven of ten thresholds
+    assert result.ap_box_50 == pytest.approx(1)
+    assert result.ap_box_50_95 == pytest.approx(0.7)  # IoU 0.8 passes seven of ten thresholds
 
 
 def test_a_plate_without_corners_is_found_by_its_box_and_has_no_corner_error() -> None:
@@ -107,7 +107,7 @@ def test_a_plate_without_corners_is_found_by_its_box_and_has_no_corner_error() -
 
 def test_a_plate_without_a_box_counts_for_the_hull_only() -> None:
     result = scores(([detection([0, 0, 10, 10])], scene(plate([0, 0, 10, 10], with_box=False)))).compute()
-    assert (result.recall_hull_50, result.recall_box_50, result.ap_50) == (1, None, pytest.approx(1))
+    assert (result.recall_hull_50, result.recall_box_50, result.ap_box_50) == (1, None, pytest.approx(1))
 
 
 def test_corner_error_is_a_fraction_of_the_labelled_height() -> None:
@@ -155,8 +155,8 @@ def test_ap_equals_faster_coco_eval(seed: int) -> None:
     evaluation.accumulate()
     evaluation.summarize()
     assert 0.1 < evaluation.stats[0] < 0.9  # the case is not a trivial one
-    assert result.ap_50_95 == pytest.approx(evaluation.stats[0], abs=1e-9)
-    assert result.ap_50 == pytest.approx(evaluation.stats[1], abs=1e-9)
+    assert result.ap_box_50_95 == pytest.approx(evaluation.stats[0], abs=1e-9)
+    assert result.ap_box_50 == pytest.approx(evaluation.stats[1], abs=1e-9)
 
 
 def test_ap_by_hand() -> None:
@@ -170,11 +170,11 @@ def test_empty_cases() -> None:
     nothing = DetectionMetrics().compute()
     assert all(v is None or v == 0 for v in asdict(nothing).values())
     missed = scores(([], scene(plate([0, 0, 10, 10])))).compute()
-    assert (missed.recall_hull_50, missed.recall_box_50, missed.ap_50, missed.ap_50_95) == (0, 0, 0, 0)
+    assert (missed.recall_hull_50, missed.recall_box_50, missed.ap_box_50, missed.ap_box_50_95) == (0, 0, 0, 0)
     assert missed.corner_error_median is None and missed.false_positives_per_empty_image is None
     false = scores(([detection([0, 0, 10, 10]), detection([50, 50, 60, 60])], scene())).compute()
     assert (false.false_positives_per_image, false.false_positives_per_empty_image) == (2, 2)
-    assert false.recall_hull_50 is None and false.ap_50 is None
+    assert false.recall_hull_50 is None and false.ap_box_50 is None
     both = scores(([], scene())).compute()
     assert (both.images, both.empty_images, both.false_positives_per_empty_image) == (1, 1, 0)
 

@@ -387,7 +387,7 @@ def test_real_scenes_with_a_predictor_that_knows_them(real_data: Path) -> None:
     report = evaluate(Parts(Knowing(), Knowing()), scenes)
     assert report.images == 44 and len(report.plates) == 57 and not report.errors
     assert all(f.value == 1 for f in report.figures)
-    assert report.detection is not None and report.detection.ap_50_95 == pytest.approx(1)
+    assert report.detection is not None and report.detection.ap_box_50_95 == pytest.approx(1)
 
 
 def test_evaluation_imports_no_torch(repository: Path) -> None:

@@ -63,11 +63,11 @@ def test_the_detector_learns_four_scenes(china: CountryPack, tmp_path_factory: p
         return metrics
 
     module.eval()
-    assert scores().compute().ap_50 == 0
+    assert scores().compute().ap_box_50 == 0
     history = learn(module, collate(samples), 160)
     result = scores().compute()
     assert history[-1] < 0.2 * history[0]
-    assert result.ap_50 == pytest.approx(1.0)
+    assert result.ap_box_50 == pytest.approx(1.0)
     assert result.recall_hull_70 == 1.0
     assert result.polygon_iou is not None and result.polygon_iou > 0.85
 

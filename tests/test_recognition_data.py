@@ -117,7 +117,7 @@ def test_which_plates_make_crops(tmp_path: Path) -> None:
 
     assert found(Plate("A1", QUAD, box)) == [("A1", True)]
     assert found(Plate("A1")) == [("A1", False)]  # the image is the crop
-    assert found(Plate("A1", None, box)) == []  # a box leaves too much around a tilted plate
+    assert found(Plate("A1", None, box)) == [("A1", True)]  # cut by the box
     assert found(Plate(None, QUAD)) == [] and found() == []
     assert found(Plate("A1", QUAD), Plate("B2")) == [("A1", True)]  # the scene is no crop of B2
     assert found(Plate("A1"), Plate("B2")) == []

@@ -306,7 +306,8 @@ def read_manifest(
     if not chosen.rows:
         found = ", ".join(repr(s) for s in sorted(set(manifest.split)))
         raise ManifestError(
-            f"{', '.join(map(str, paths))}: no row of split {', '.join(map(repr, sorted(splits)))}; found {found}."
+            f"{', '.join(map(str, paths))}: no row of split {', '.join(map(repr, sorted(splits)))}; found {found}. "
+            "For all rows give no split (data.split=null)."
         )
     return chosen
 

@@ -78,6 +78,7 @@ class DetectionData(L.LightningDataModule):
             [Path(root) / name for name in names], splits=None if split is None else [split], strict=strict
         )
         self.manifest: Manifest = rows
+        self.unlocated = len(rows.scenes()) - len(_located(rows.scenes()))
         self.train_scenes = _located(rows.select(fold=holdout_fold, inside=False).scenes())
         self.val_scenes = _located(rows.select(fold=holdout_fold, inside=True).scenes())
         for scenes, what in ((self.train_scenes, "trains"), (self.val_scenes, "is held back")):
@@ -88,7 +89,8 @@ class DetectionData(L.LightningDataModule):
         """One sentence for the start of a run."""
         return (
             f"{len(self.train_scenes)} scenes train, {len(self.val_scenes)} held-back scenes choose the checkpoint; "
-            f"{len(self.manifest.rejected)} rows were rejected."
+            f"{len(self.manifest.rejected)} rows were rejected, {self.unlocated} scenes left out because "
+            "a plate in them has neither corners nor box."
         )
 
     def train_dataloader(self) -> DataLoader[DetectionSample]:

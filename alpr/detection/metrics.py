@@ -140,9 +140,10 @@ class DetectionScores:
         plates: labelled plates with corners or a box.
         recall_hull_50: the share of plates with hull IoU > 0.5 (0.7, 0.9).
         recall_box_50: the share of plates with a labelled box whose IoU with a detection's box is > 0.5 (0.7, 0.9).
-        ap_50: COCO's AP of the detections' boxes at IoU 0.5, against the labelled box, else the hull. The detections
-            are those above the detector's score threshold, so the curve ends there.
-        ap_50_95: the mean of AP over IoU 0.5, 0.55 ... 0.95.
+        ap_box_50: COCO's AP of the detections' boxes at IoU 0.5, against the labelled box, else the hull. The
+            detections are those above the detector's score threshold, so the curve ends there.
+        ap_box_50_95: the mean of AP over IoU 0.5, 0.55 ... 0.95.
+        ap_hull_50, ap_hull_50_95: the same of the hulls of the detections' corners, against the hull.
         polygon_iou: the mean over found plates with labelled corners.
         corner_error_median: mean distance of the four corners / plate height, over found plates with labelled corners.
         corner_error_p95: its 95th percentile.
@@ -160,8 +161,10 @@ class DetectionScores:
     recall_box_50: float | None
     recall_box_70: float | None
     recall_box_90: float | None
-    ap_50: float | None
-    ap_50_95: float | None
+    ap_box_50: float | None
+    ap_box_50_95: float | None
+    ap_hull_50: float | None
+    ap_hull_50_95: float | None
     polygon_iou: float | None
     corner_error_median: float | None
     corner_error_p95: float | None
@@ -185,7 +188,8 @@ class DetectionMetrics:
     polygon_ious: list[float] = field(default_factory=list)
     corner_errors: list[float] = field(default_factory=list)
     scores: list[FloatArray] = field(default_factory=list)  # per image (N,)
-    hits: list[npt.NDArray[np.bool_]] = field(default_factory=list)  # per image (10, N)
+    hits_box: list[npt.NDArray[np.bool_]] = field(default_factory=list)  # per image (10, N)
+    hits_hull: list[npt.NDArray[np.bool_]] = field(default_factory=list)  # per image (10, N)
 
     def update(self, detections: Sequence[Detection], scene: Scene) -> None:
         """Adds one scene. A scene whose plates all have no place (a ready-made crop) is left out."""
@@ -218,8 +222,10 @@ class DetectionMetrics:
         scores = np.array([d.score for d in detections], dtype=np.float64)
         order = np.argsort(-scores, kind="stable")[:COCO_MAX_DETECTIONS]
         truth = [box for plate in located if (box := true_box(plate)) is not None]
+        hulls = [hull for plate in located if (hull := true_hull(plate)) is not None]
         self.scores.append(scores[order])
-        self.hits.append(coco_hits(boxes[order], _stack(truth)))
+        self.hits_box.append(coco_hits(boxes[order], _stack(truth)))
+        self.hits_hull.append(coco_hits(predicted_hulls(detections)[order], _stack(hulls)))
 
     def merge(self, other: DetectionMetrics) -> DetectionMetrics:
         """The sums of both; neither is changed."""
@@ -236,7 +242,8 @@ class DetectionMetrics:
             polygon_ious=self.polygon_ious + other.polygon_ious,
             corner_errors=self.corner_errors + other.corner_errors,
             scores=self.scores + other.scores,
-            hits=self.hits + other.hits,
+            hits_box=self.hits_box + other.hits_box,
+            hits_hull=self.hits_hull + other.hits_hull,
         )
 
     def compute(self) -> DetectionScores:
@@ -244,8 +251,7 @@ class DetectionMetrics:
         hull = [_share(n, self.plates) for n in self.found_hull]
         box = [_share(n, self.boxes) for n in self.found_box]
         scores = np.concatenate([np.zeros(0), *self.scores])
-        hits = np.concatenate([np.zeros((len(COCO_IOUS), 0), dtype=bool), *self.hits], axis=1)
-        aps = [ap for row in hits if (ap := average_precision(scores, row, self.plates)) is not None]
+        ap_box, ap_hull = (self._average_precisions(scores, hits) for hits in (self.hits_box, self.hits_hull))
         errors = self.corner_errors
         return DetectionScores(
             images=self.images,
@@ -258,14 +264,21 @@ class DetectionMetrics:
             recall_box_50=box[0],
             recall_box_70=box[1],
             recall_box_90=box[2],
-            ap_50=aps[0] if aps else None,
-            ap_50_95=float(np.mean(aps)) if aps else None,
+            ap_box_50=ap_box[0] if ap_box else None,
+            ap_box_50_95=float(np.mean(ap_box)) if ap_box else None,
+            ap_hull_50=ap_hull[0] if ap_hull else None,
+            ap_hull_50_95=float(np.mean(ap_hull)) if ap_hull else None,
             polygon_iou=float(np.mean(self.polygon_ious)) if self.polygon_ious else None,
             corner_error_median=float(np.median(errors)) if errors else None,
             corner_error_p95=float(np.percentile(errors, 95)) if errors else None,
             false_positives_per_image=_share(self.false_positives, self.images),
             false_positives_per_empty_image=_share(self.false_positives_in_empty, self.empty_images),
         )
+
+    def _average_precisions(self, scores: FloatArray, hits: Sequence[npt.NDArray[np.bool_]]) -> list[float]:
+        """AP at each of COCO's ten IoUs; empty where there is no plate."""
+        joined = np.concatenate([np.zeros((len(COCO_IOUS), 0), dtype=bool), *hits], axis=1)
+        return [ap for row in joined if (ap := average_precision(scores, row, self.plates)) is not None]
 
 
 def _stack(boxes: Sequence[FloatArray]) -> FloatArray:
