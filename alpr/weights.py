@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from alpr.training import TaskModule
 
@@ -25,7 +25,8 @@ def write_weights(module: TaskModule, path: Path) -> None:
     state |= {name: value.detach().to(torch.float16) for name, value in module.named_parameters()}
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        save_file(state, temporary, metadata={_SETTINGS: json.dumps(dict(module.hparams), ensure_ascii=False)})
+        settings = json.dumps(dict(module.hparams), ensure_ascii=False)
+        temporary.write_bytes(save(state, metadata={_SETTINGS: settings}))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
