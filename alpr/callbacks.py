@@ -131,8 +131,8 @@ class WholeFiles(TorchCheckpointIO):
 class EpochLine(Callback):
     """One line per validation: figures, speed and the whole run's time left, above the bar or in a log file."""
 
-    def __init__(self, monitor: str) -> None:
-        self.monitor = monitor
+    def __init__(self, monitor: str, shown: tuple[str, ...] = ()) -> None:
+        self.monitor, self.shown = monitor, shown
         self._start, self._first_step = 0.0, 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -144,14 +144,11 @@ class EpochLine(Callback):
         total = int(trainer.estimated_stepping_batches)
         rate = (trainer.global_step - self._first_step) / max(1e-9, time.monotonic() - self._start)
         left = (total - trainer.global_step) / max(rate, 1e-9)
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-        chosen = metrics.pop(self.monitor, float("nan"))
-        shown = "  ".join(f"{k[4:]} {v:.4f}" for k, v in sorted(metrics.items()))
-        loss = trainer.callback_metrics.get("train/total")
+        names = ("train/total", self.monitor, *self.shown)
+        figures = {n.partition("/")[2]: float(trainer.callback_metrics.get(n, float("nan"))) for n in names}
+        shown = "  ".join(f"{'loss' if n == 'total' else n} {value:.4f}" for n, value in figures.items())
         print(
-            f"step {trainer.global_step}/{total}  {self.monitor[4:]} {chosen:.4f}  "
-            f"loss {float('nan') if loss is None else float(loss):.3f}  {shown}  "
-            f"{rate:.2f} steps/s  {minutes(left)} left",
+            f"step {trainer.global_step}/{total}  {shown}  {rate:.2f} steps/s  {minutes(left)} left",
             flush=True,
         )
 
@@ -159,6 +156,7 @@ class EpochLine(Callback):
 def training_callbacks(
     folder: Path,
     monitor: str,
+    shown: tuple[str, ...],
     before_save: Callable[[], None],
     *,
     patience: int,
@@ -169,6 +167,7 @@ def training_callbacks(
 
     Args:
         monitor: the figure to choose by; higher is better.
+        shown: the other figures of a validation to print.
         before_save: is called before every `last.ckpt`.
         patience: validations without a better figure before the run stops.
         checkpoint_steps: steps between two `last.ckpt`, from which a killed run goes on.
@@ -188,7 +187,7 @@ def training_callbacks(
         Patience(monitor, mode="max", patience=patience, check_finite=False),
         LearningRateMonitor("step"),
         *([RichProgressBar()] if CONSOLE.is_terminal else []),
-        EpochLine(monitor),
+        EpochLine(monitor, shown),
         BestCheckpoint(checkpoints, monitor),
         LastCheckpoint(checkpoints, checkpoint_steps, before_save),
     ]

@@ -97,7 +97,7 @@ class _Fitting:
         self._before, self._start = record.seconds, time.monotonic()
 
     def run(self, config: DictConfig, module: TaskModule, data: Any) -> float:
-        callbacks = training_callbacks(self.folder, module.monitor, self.note, **self.plain["watch"])
+        callbacks = training_callbacks(self.folder, module.monitor, module.shown, self.note, **self.plain["watch"])
         self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
         loggers = self.loggers(config)
         asked = self.plain["trainer"]

@@ -32,6 +32,8 @@ class TaskModule(L.LightningModule):
     """The kind of model, as people say it."""
     monitor: str
     """The figure that chooses among checkpoints; higher is better."""
+    shown: tuple[str, ...] = ()
+    """The figures of a validation that people want to see at once; `metrics.csv` has them all."""
 
     def losses(self, batch: Any) -> tuple[Tensor, ...]:
         """The losses of one training batch, their sum first."""

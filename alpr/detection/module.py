@@ -50,6 +50,7 @@ class DetectorModule(TaskModule):
     network: Scrfd
     what = "detector"
     monitor = "val/mean_iou"
+    shown = ("val/recall_hull_50", "val/recall_hull_70", "val/corner_error_median")
 
     def __init__(
         self,

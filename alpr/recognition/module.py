@@ -55,6 +55,7 @@ class RecogniserModule(TaskModule):
     network: MaskOcr
     what = "recogniser"
     monitor = "val/confident_accuracy"
+    shown = ("val/accuracy", "val/accuracy_without_first")
 
     def __init__(
         self,
