@@ -19,7 +19,7 @@ from alpr.data.synthetic.plates import PlateRenderer
 from alpr.geometry import corner_box, homography, is_convex_clockwise, pixel_centre_matrix, transform_points
 from alpr.records import FloatArray, ImageArray, Plate
 
-PLATE_WIDTH_PX = (90.0, 350.0)
+PLATE_WIDTH_PX = (120.0, 380.0)
 """How wide plates are in CCPD's 720x1160 scenes."""
 _SCALES = (0.25, 0.35, 0.5, 0.7, 0.9)  # px per mm: few, so that glyphs stay in the cache
 _SIGN_LETTERS = "".join(sorted(STROKE_CHARACTERS))
