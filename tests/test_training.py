@@ -328,8 +328,8 @@ def test_precision_auto(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_folder_is_held_by_one_process(tmp_path: Path) -> None:
-    code = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); input()"
-    command = [sys.executable, "-c", code, str(tmp_path / ".lock")]
+    code = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True)"
+    command = [sys.executable, "-c", f"{code}; input()", str(tmp_path / ".lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
         with pytest.raises(RunError, match="another process is training here"):
