@@ -167,6 +167,8 @@ def test_a_killed_run_is_taken_up(tmp_path: Path, repository: Path, kill: signal
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # a suite that runs in a shell's background would pass on that SIGINT is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     end = time.monotonic() + 30
     while time.monotonic() < end and len(list(crops.glob("*.jpg"))) < 5:
