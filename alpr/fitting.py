@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any, TextIO
 
+import cv2
 import lightning as L
 import torch
 from hydra.utils import instantiate
@@ -53,6 +54,7 @@ def fit(config: DictConfig) -> float:
         TrainingFailed: a loss that is not finite.
     """
     quiet()
+    cv2.setNumThreads(1)  # a loader forked beside the threads of OpenCV's pool may wait for them for ever
     if getattr(rank_zero_only, "rank", 0) == 0:
         hold(Path(config.output_dir))
     try:

@@ -8,12 +8,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 from tiny_runs import Scripts, make_data
 
 from alpr.country import CountryPack
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+# A loader process forked beside the threads of OpenCV's pool may wait for them for ever.
+cv2.setNumThreads(1)
 
 
 @pytest.fixture(scope="session")
