@@ -33,6 +33,7 @@ class Plate:
     corners: FloatArray | None = None  # (4, 2) float32
     box: FloatArray | None = None  # (4,) float32
     country: str | None = None  # ISO 3166 alpha-2
+    ignored: bool = False  # a region that is neither a plate to find nor background: unreadable, too far, not labelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Scene:
     image: Path
     plates: tuple[Plate, ...]
     split: str | None = None
+    complete: bool = True  # False: there may be plates that nobody labelled
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def batch_of(*images: list[tuple[float, ...]], kinds: list[list[int]] | None = N
             corners[i, j] = torch.tensor([[x1 + 2, y1], [x2, y1], [x2 - 2, y2], [x1, y2]])
             listed[i, j] = PLATE if kinds is None else kinds[i][j]
     pixels = torch.randint(0, 256, (len(images), 64, 96, 3), dtype=torch.uint8, generator=torch.manual_seed(1))
-    return DetectionBatch(pixels, boxes, corners, listed == PLATE, listed)
+    return DetectionBatch(pixels, boxes, corners, listed == PLATE, listed, torch.ones(len(boxes), dtype=torch.bool))
 
 
 def raw_of(images: int, seed: int = 0) -> RawDetections:

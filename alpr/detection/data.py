@@ -27,6 +27,7 @@ class DetectionSample:
     corners: FloatArray  # (N, 4, 2) float32
     has_corners: np.ndarray  # (N,) bool
     kinds: np.ndarray  # (N,) int64
+    complete: bool = True  # every plate of the photograph is labelled
     unreadable: str | None = None  # why this image could not be read; the sample is then an empty canvas
 
 
@@ -74,7 +75,7 @@ class TrainingScenes(Dataset[DetectionSample]):
         # The whole canvas is ignored: nothing is learnt from it.
         everywhere = np.array([[0, 0, self.canvas[1], self.canvas[0]]], np.float32)
         kinds = np.array([IGNORED], np.int64)
-        return DetectionSample(grey, everywhere, none((1, 4, 2), np.float32), none(1, bool), kinds, reason)
+        return DetectionSample(grey, everywhere, none((1, 4, 2), np.float32), none(1, bool), kinds, unreadable=reason)
 
     def augmented(self, scene: Scene, rng: np.random.Generator) -> DetectionSample:
         """One scene on the canvas, under a random homography and random light."""
@@ -90,7 +91,7 @@ class TrainingScenes(Dataset[DetectionSample]):
         boxes = corner_box(corners)
         kinds = self._kinds(corners, boxes)
         seen = kinds != ABSENT
-        return DetectionSample(canvas, boxes[seen], corners[seen], known[seen], kinds[seen])
+        return DetectionSample(canvas, boxes[seen], corners[seen], known[seen], kinds[seen], scene.complete)
 
     def _kinds(self, corners: FloatArray, boxes: FloatArray) -> np.ndarray:
         """Plates whose centre is on the canvas are learnt, those cut off or tiny ignored, those outside forgotten."""
@@ -144,5 +145,6 @@ def collate(samples: Sequence[DetectionSample]) -> tuple[DetectionBatch, list[st
         k = len(s.boxes)
         boxes[i, :k], corners[i, :k], has_corners[i, :k], kinds[i, :k] = s.boxes, s.corners, s.has_corners, s.kinds
     images = np.stack([s.image for s in samples])
-    arrays = (images, boxes, corners, has_corners, kinds)
+    complete = np.array([s.complete for s in samples])
+    arrays = (images, boxes, corners, has_corners, kinds, complete)
     return DetectionBatch(*(torch.from_numpy(a) for a in arrays)), reasons

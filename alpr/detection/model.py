@@ -63,6 +63,7 @@ class RawDetections(NamedTuple):
     distances: Tensor  # (B, A, 4) from the anchor's centre to left, top, right, bottom, in strides
     corners: Tensor  # (B, A, 4, 2) from the anchor's centre, in strides
     anchors: Anchors
+    bins: Tensor | None = None  # (B, A, 4, reg_max + 1) logits of the integral regression; None without it
 
 
 class Detections(NamedTuple):

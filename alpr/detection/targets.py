@@ -26,6 +26,7 @@ class DetectionBatch(NamedTuple):
     corners: Tensor  # (B, N, 4, 2) px; zeros where unknown
     has_corners: Tensor  # (B, N) bool
     kinds: Tensor  # (B, N) int64: ABSENT, PLATE or IGNORED
+    complete: Tensor  # (B,) bool: every plate of the image is labelled; False where some may not be
 
 
 class Assignment(NamedTuple):
