@@ -11,13 +11,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_runs import DETECTOR, ENVIRONMENT, RECOGNISER, REPOSITORY, Scripts, overrides
 
 import alpr
 from alpr.configuration import complaint_about, plain_sentence
-from alpr.data.manifest import read_manifest
+from alpr.data.manifest import Manifest, read_manifest
 from alpr.fitting import hold
 from alpr.metrics_csv import MetricsCsv, forget_from, read_rows
 from alpr.runs import RunError, load_detector, load_reader, load_recogniser, precision_of, warm_start
@@ -323,7 +324,10 @@ def test_precision_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert precision_of("auto", "auto") == "bf16-mixed" and precision_of("32-true", "auto") == "32-true"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    assert precision_of("auto", "gpu") == "32-true" and precision_of("auto", "cpu") in ("32-true", "bf16-mixed")
+    assert precision_of("auto", "cpu") in ("32-true", "bf16-mixed")
+    for capability, precision in (((7, 5), "16-mixed"), ((6, 1), "32-true")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda capability=capability: capability)
+        assert precision_of("auto", "gpu") == precision
 
 
 def test_a_run_folder_is_held_by_one_process(tmp_path: Path) -> None:
@@ -342,3 +346,25 @@ def test_an_error_of_a_loader_process_is_one_sentence() -> None:
         "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback:\n  File x\nValueError: No image: why."
     )
     assert plain_sentence(ValueError(text)) == "No image: why."
+
+
+def test_a_folder_of_texts_named_jpg_stops_a_training_with_one_sentence(scripts: Scripts, tmp_path: Path) -> None:
+    names = [f"n{i}.jpg" for i in range(30)]
+    for name in names:
+        (tmp_path / name).write_text("no picture")
+    Manifest.of(
+        tmp_path,
+        names,
+        text=[f"皖A123{i:02}" for i in range(30)],
+        box=np.tile([10.0, 10, 90, 40], (30, 1)),
+        split="train",
+    ).write(tmp_path / "labels.csv")
+    done = scripts.run(
+        "train.py",
+        ["experiment=ccpd_green_detector", f"data.root={tmp_path}", "data.manifest=labels.csv", "data.workers=1",
+         "trainer.accelerator=cpu", "data.batch_size=4", "data.canvas=[64,96]", f"output_dir={tmp_path / 'run'}"],
+    )  # fmt: skip
+    assert done.code == 1
+    last = done.text.strip().splitlines()[-1]
+    assert last.startswith("train.py: No image of a whole batch of 4 could be read. The first: ")
+    assert "Traceback" not in done.text
