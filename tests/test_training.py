@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,13 @@ from tiny_runs import DETECTOR, ENVIRONMENT, RECOGNISER, REPOSITORY, Scripts, ov
 import alpr
 from alpr.configuration import complaint_about, plain_sentence
 from alpr.data.manifest import Manifest, read_manifest
+from alpr.detection.datamodule import DetectionData
+from alpr.detection.module import DetectorModule
 from alpr.fitting import hold
+from alpr.geometry import corner_box
+from alpr.imaging import read_image
 from alpr.metrics_csv import MetricsCsv, forget_from, read_rows
+from alpr.records import Detection
 from alpr.runs import RunError, load_detector, load_reader, load_recogniser, precision_of, warm_start
 from alpr.training import TaskModule
 
@@ -222,6 +228,55 @@ def cer_in_one_process(run: Path, data: Path) -> float | None:
         assert plate.image is not None and plate.corners is not None
         metrics.update(recogniser.read_plates(plate.image, [plate.corners])[0], plate.text)
     return metrics.compute().cer
+
+
+def detector_figures(folder: Path, data: DetectionData, rank: int, world: int) -> None:
+    """Validates a share of the held-back scenes as one of several processes; leaves the figures in a file.
+
+    The detector is a table: some plates it finds, more or less well, and some it does not.
+    """
+    torch.set_num_threads(1)  # a fork must not wait for the threads of its parent's pool
+    if world > 1:
+        torch.distributed.init_process_group("gloo", f"file://{folder / 'store'}", rank=rank, world_size=world)
+    table = {}
+    for i, scene in enumerate(data.val_scenes):
+        corners = [p.corners + i for p in scene.plates if p.corners is not None]
+        found = [Detection(c, corner_box(c), 0.95 - 0.07 * i) for c in corners if i % 4 != 1]
+        table[read_image(scene.image).tobytes()] = found
+    module = DetectorModule({"stem": (8, 8), "stage_widths": (8, 8, 8, 8), "head_width": 8})
+    module.detector = lambda: SimpleNamespace(detect=lambda images: [table[i.tobytes()] for i in images])  # type: ignore
+    figures: dict[str, float] = {}
+    module.log = lambda name, value, **_: figures.update({name: float(value)})  # type: ignore
+    data.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore
+    module.on_validation_epoch_start()
+    seen = 0
+    for batch in data.val_dataloader():
+        module.validation_step(batch, 0)
+        seen += len(batch)
+    module.on_validation_epoch_end()
+    (folder / f"{rank}_of_{world}.json").write_text(json.dumps([seen, figures]))
+
+
+def test_two_processes_measure_a_detector_as_one_does(tiny_data: Path, tmp_path: Path) -> None:
+    data = DetectionData("ccpd_green/alpr_dataset.csv", str(tiny_data), canvas=(128, 96), workers=0)
+    data.val_scenes = data.train_scenes[:7]  # an odd number: one process has more
+    detector_figures(tmp_path, data, 0, 1)
+    processes = [
+        multiprocessing.get_context("fork").Process(target=detector_figures, args=(tmp_path, data, rank, 2))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(100)
+    assert [process.exitcode for process in processes] == [0, 0]
+    (seen, alone), *shares = (
+        json.loads((tmp_path / name).read_text()) for name in ("0_of_1.json", "0_of_2.json", "1_of_2.json")
+    )
+    assert seen == 7 and sorted(count for count, _ in shares) == [3, 4]  # each scene once
+    assert 0 < alone["val/recall_hull_50"] < 1 and len(alone) > 6
+    for _, figures in shares:
+        assert figures == pytest.approx(alone)
 
 
 GREEN = "experiment=ccpd_green_detector"

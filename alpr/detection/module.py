@@ -124,8 +124,10 @@ class DetectorModule(TaskModule):
             TrainingFailed: with the likely causes.
         """
         self._blind_validations = self._blind_validations + 1 if recall == 0 else 0
+        if self._blind_validations < PATIENCE_VALIDATIONS:
+            return
         images = self.global_step * self.batches_per_step * self._batch_images
-        if self._blind_validations >= PATIENCE_VALIDATIONS and images >= PATIENCE_IMAGES:
+        if images >= PATIENCE_IMAGES:
             raise TrainingFailed(
                 f"No plate was found in {self._blind_validations} validations in a row, after {images} images: the "
                 "detector learns nothing. Likely causes: a learning rate that is too high or too low (optim.lr is "
