@@ -211,7 +211,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], spared: froze
 
 
 def precision_of(setting: str | int, accelerator: str) -> str | int:
-    """The trainer's precision; "auto" is bf16-mixed where the device computes in bfloat16, and 32-true elsewhere.
+    """The trainer's precision; "auto" is the fastest that the device computes itself.
+
+    bf16-mixed where it has bfloat16, 16-mixed (with loss scaling) on CUDA devices that have float16 only, with tensor
+    cores, and 32-true elsewhere.
 
     Args:
         accelerator: the trainer's; "cpu" leaves a GPU alone.
@@ -219,7 +222,9 @@ def precision_of(setting: str | int, accelerator: str) -> str | int:
     if setting != "auto":
         return setting
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16-mixed"
+        return "16-mixed" if torch.cuda.get_device_capability() >= (7, 0) else "32-true"
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
     return "bf16-mixed" if flags & {"avx512_bf16", "amx_bf16"} else "32-true"

@@ -81,6 +81,19 @@ class TaskModule(L.LightningModule):
                 "outside the images. The last checkpoint of the run is from before this step."
             )
 
+    @property
+    def batches_per_step(self) -> int:
+        """Batches that one step of the optimiser learns from, over all processes."""
+        return self.trainer.accumulate_grad_batches * self.trainer.world_size
+
+    def mean_over_processes(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over all processes; each of them must ask for it."""
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return value
+        total = value.clone()
+        torch.distributed.all_reduce(total)
+        return total / torch.distributed.get_world_size()
+
     def gathered(self, value: T) -> list[T]:
         """The value of every process, in their order."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):

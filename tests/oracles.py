@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from itertools import product
@@ -69,3 +70,45 @@ def atss(levels: Sequence[Sequence[Box]], plates: Sequence[Box]) -> list[dict[in
                     owner[anchor] = plate_number
         assignments.append(owner)
     return assignments
+
+
+def overlap_assignment(levels: Sequence[Sequence[Box]], plates: Sequence[Box], least: float = 0.35) -> dict[int, int]:
+    """Which anchor learns which plate by overlap alone: a plate's own best anchor first, then the largest overlap."""
+    anchors = [box for level in levels for box in level]
+    claims: dict[int, list[tuple[bool, float, int]]] = {}
+    for number, plate in enumerate(plates):
+        x, y = (plate[0] + plate[2]) / 2, (plate[1] + plate[3]) / 2
+        overlaps = [overlap(plate, box) for box in anchors]
+        equals = [i for i, iou in enumerate(overlaps) if iou >= max(overlaps) * (1 - 1e-5)]
+        best = min(
+            equals,
+            key=lambda i: (
+                ((anchors[i][0] + anchors[i][2]) / 2 - x) ** 2 + ((anchors[i][1] + anchors[i][3]) / 2 - y) ** 2
+            ),
+        )
+        for i, iou in enumerate(overlaps):
+            if i == best or iou >= least:
+                claims.setdefault(i, []).append((i == best, iou, -number))
+    return {i: -max(claimed)[2] for i, claimed in claims.items()}
+
+
+def box_losses(a: Box, b: Box) -> tuple[float, float]:
+    """DIoU and GIoU loss of two boxes."""
+    iou = overlap(a, b)
+    width, height = max(a[2], b[2]) - min(a[0], b[0]), max(a[3], b[3]) - min(a[1], b[1])
+    dx, dy = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
+    areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    distance = (dx * dx + dy * dy) / (width * width + height * height)
+    return 1 - iou + distance, 1 - iou + (width * height - (areas - shared)) / (width * height)
+
+
+def distribution_focal(logits: Sequence[Sequence[float]], distances: Sequence[float]) -> float:
+    """Distribution focal loss of one box: logits of four sides, four distances in strides."""
+    total = 0.0
+    for side, distance in zip(logits, distances, strict=True):
+        distance = min(max(distance, 0.0), len(side) - 1.0)
+        whole = sum(math.exp(z) for z in side)
+        for i, z in enumerate(side):  # a hat about the distance: 0 for all but the two bins beside it
+            total -= max(0.0, 1 - abs(i - distance)) * math.log(math.exp(z) / whole)
+    return total / 4

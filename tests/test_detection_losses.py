@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
+import lightning as L
+import numpy as np
+import oracles
 import pytest
 import torch
 from torch import Tensor
@@ -16,11 +21,16 @@ from alpr.detection.losses import (
     corner_loss,
     detection_losses,
     diou_loss,
+    distribution_focal_loss,
+    giou_loss,
     quality_focal_loss,
 )
 from alpr.detection.model import RawDetections, Scrfd, ScrfdSettings, make_anchors
 from alpr.detection.module import DetectorModule
-from alpr.detection.targets import ABSENT, IGNORED, PLATE, DetectionBatch
+from alpr.detection.targets import ABSENT, IGNORED, PLATE, DetectionBatch, assign
+from alpr.geometry import corner_box
+from alpr.records import Detection, Plate, Scene
+from alpr.training import TrainingFailed
 
 SETTINGS = DetectionLossSettings()
 SMALL: dict[str, Any] = {
@@ -32,6 +42,9 @@ SMALL: dict[str, Any] = {
     "head_width": 8,
 }
 A, B, C = (10.0, 10.0, 50.0, 24.0), (60.0, 30.0, 92.0, 42.0), (14.0, 40.0, 44.0, 50.0)
+
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else []), *(["mps"] if torch.mps.is_available() else [])]
 
 
 def batch_of(*images: list[tuple[float, ...]], kinds: list[list[int]] | None = None) -> DetectionBatch:
@@ -60,7 +73,7 @@ def raw_of(images: int, seed: int = 0) -> RawDetections:
     return RawDetections(*(p.requires_grad_() for p in parts), anchors)
 
 
-def losses(raw: RawDetections, batch: DetectionBatch, **settings: float) -> DetectionLosses:
+def losses(raw: RawDetections, batch: DetectionBatch, **settings: Any) -> DetectionLosses:
     return detection_losses(raw, batch, DetectionLossSettings(**settings))
 
 
@@ -87,6 +100,57 @@ def test_distance_iou() -> None:
     assert diou_loss(*half).item() == pytest.approx(0.5 + 0.25 / 8)
 
 
+def test_box_losses_equal_the_oracle() -> None:
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 40, (40, 2))
+    a = np.concatenate([low, low + rng.uniform(4, 40, (40, 2))], 1)
+    b = a + rng.normal(0, 12, (40, 4)) * (rng.random((40, 1)) < 0.7)
+    b[:, 2:] = np.maximum(b[:, 2:], b[:, :2] + 2)
+    expected = np.array([oracles.box_losses(p, q) for p, q in zip(a.tolist(), b.tolist(), strict=True)])
+    a_, b_ = torch.from_numpy(a), torch.from_numpy(b)
+    np.testing.assert_allclose(diou_loss(a_, b_).numpy(), expected[:, 0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(giou_loss(a_, b_).numpy(), expected[:, 1], rtol=1e-9, atol=1e-12)
+    assert (expected[:, 1] > 1).any() and (expected < 1e-9).any()  # some apart, some the same
+
+
+def test_generalized_iou_by_hand() -> None:
+    box = torch.tensor([[3.0, 4.0, 23.0, 9.0]])
+    assert giou_loss(box, box).item() == pytest.approx(0.0, abs=1e-6)
+    apart = torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([[4.0, 0.0, 6.0, 2.0]])
+    assert giou_loss(*apart).item() == pytest.approx(1 + 4 / 12)
+    inside_out = torch.tensor([[5.0, 5.0, 1.0, 1.0]], requires_grad=True)  # an untrained network may give it
+    giou_loss(inside_out, box).sum().backward()
+    assert inside_out.grad is not None and bool(inside_out.grad.isfinite().all())
+
+
+def test_distribution_focal_equals_the_oracle() -> None:
+    generator = torch.manual_seed(2)
+    logits = torch.randn(30, 4, 9, dtype=torch.float64, generator=generator) * 2
+    distances = torch.rand(30, 4, dtype=torch.float64, generator=generator) * 12 - 2  # some out of reach either way
+    distances[:3] = torch.tensor([0.0, 3.0, 8.0, 7.0])
+    expected = [oracles.distribution_focal(z, d) for z, d in zip(logits.tolist(), distances.tolist(), strict=True)]
+    found = distribution_focal_loss(logits, distances)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_distribution_focal_at_a_bin_is_cross_entropy() -> None:
+    logits = torch.randn(6, 4, 9, generator=torch.manual_seed(0))
+    whole = torch.randint(0, 9, (6, 4), generator=torch.manual_seed(1))
+    expected = functional.cross_entropy(logits.reshape(-1, 9), whole.reshape(-1), reduction="none").reshape(6, 4)
+    torch.testing.assert_close(distribution_focal_loss(logits, whole.float()), expected.mean(1))
+    beyond = torch.full((6, 4), 80.0), torch.full((6, 4), 8.0)
+    torch.testing.assert_close(*(distribution_focal_loss(logits, d) for d in beyond))
+
+
+def test_distribution_focal_is_least_where_the_expectation_is_right() -> None:
+    distances = torch.tensor([[2.3, 0.0, 7.9, 5.5]], dtype=torch.float64)
+    near = (1 - (torch.arange(9) - distances[..., None]).abs()).clamp(min=0)
+    logits = (near + 1e-12).log().requires_grad_()
+    torch.testing.assert_close((logits.softmax(-1) * torch.arange(9)).sum(-1), distances)
+    distribution_focal_loss(logits, distances).sum().backward()
+    assert logits.grad is not None and logits.grad.abs().max() < 1e-9
+
+
 def test_corner_loss_by_hand() -> None:
     truth = torch.zeros(2, 4, 2)
     predicted = truth.clone()
@@ -110,6 +174,10 @@ def test_gradient_of_boxes_and_corners() -> None:
     predicted = torch.cat([low, low + 3 + 5 * torch.rand(8, 2, dtype=torch.float64, generator=generator)], 1)
     target = predicted + torch.randn(8, 4, dtype=torch.float64, generator=generator)
     assert torch.autograd.gradcheck(lambda p: diou_loss(p, target), predicted.requires_grad_())
+    assert torch.autograd.gradcheck(lambda p: giou_loss(p, target), predicted)
+    logits = torch.randn(8, 4, 6, dtype=torch.float64, generator=generator, requires_grad=True)
+    distances = torch.rand(8, 4, dtype=torch.float64, generator=generator) * 7 - 1
+    assert torch.autograd.gradcheck(lambda z: distribution_focal_loss(z, distances), logits)
     corners = torch.randn(5, 4, 2, dtype=torch.float64, generator=generator, requires_grad=True)
     assert torch.autograd.gradcheck(lambda p: corner_loss(p, torch.zeros_like(p)), corners)
 
@@ -130,15 +198,38 @@ def test_gradient_of_the_sum() -> None:
     assert torch.autograd.gradcheck(without_score, inputs, fast_mode=True)
 
 
-@pytest.mark.parametrize("kinds", [None, [[ABSENT], [ABSENT]], [[IGNORED], [IGNORED]]])
-def test_no_plate_in_the_batch(kinds: list[list[int]] | None) -> None:
-    batch = batch_of([], []) if kinds is None else batch_of([A], [B], kinds=kinds)
+def nothing_to_learn() -> dict[str, DetectionBatch]:
+    no_rows = batch_of([A], [B])
+    no_rows = no_rows._replace(
+        boxes=no_rows.boxes[:, :0],
+        corners=no_rows.corners[:, :0],
+        has_corners=no_rows.has_corners[:, :0],
+        kinds=no_rows.kinds[:, :0],
+    )
+    ignored = batch_of([A], [B], kinds=[[IGNORED], [IGNORED]])
+    return {
+        "no rows": no_rows,
+        "padding only": batch_of([A], [B], kinds=[[ABSENT], [ABSENT]]),
+        "all ignored": ignored,
+        "all incomplete": batch_of([], [])._replace(complete=torch.zeros(2, dtype=torch.bool)),
+        "ignored and incomplete": ignored._replace(complete=torch.zeros(2, dtype=torch.bool)),
+    }
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("case", nothing_to_learn())
+def test_no_plate_in_the_batch(case: str, device: str) -> None:
+    """Known mistake 14: a normaliser of 0."""
+    batch = DetectionBatch(*(t.to(device) for t in nothing_to_learn()[case]))
     torch.manual_seed(0)
-    network = Scrfd(ScrfdSettings(**SMALL))
-    found = detection_losses(network.raw(batch.images), batch, SETTINGS)
-    found.total.backward()
-    assert bool(found.total.isfinite()) and found.score.item() > 0
-    assert found.box.item() == found.corner.item() == 0
+    network = Scrfd(ScrfdSettings(**SMALL)).to(device)
+    raw = network.raw(batch.images)
+    bins = torch.zeros(*raw.distances.shape, 5, device=device, requires_grad=True)
+    for settings in (SETTINGS, DetectionLossSettings(box="giou", assignment="iou")):
+        found = detection_losses(raw._replace(bins=bins), batch, settings)
+        found.total.backward(retain_graph=True)
+        assert bool(found.total.isfinite()) and found.score.item() > 0
+        assert found.box.item() == found.corner.item() == found.bins.item() == 0
     slopes = [p.grad for p in network.parameters() if p.grad is not None]
     assert all(bool(g.isfinite().all()) for g in slopes) and any(bool(g.any()) for g in slopes)
 
@@ -167,6 +258,7 @@ def test_order_and_padding_of_plates_change_nothing() -> None:
 
 
 def test_each_anchor_is_held_to_its_own_plate() -> None:
+    """Known mistake 2: the corners of an image's first plate for all of its positives."""
     batch, raw = batch_of([A, B, C]), raw_of(1)
     centres, strides = raw.anchors.centres, raw.anchors.strides[:, None]
     middles = (batch.boxes[0, :, :2] + batch.boxes[0, :, 2:]) / 2
@@ -183,6 +275,7 @@ def test_each_anchor_is_held_to_its_own_plate() -> None:
 
 
 def test_normalisers_are_clamped() -> None:
+    """Known mistake 14."""
     raw = raw_of(1)
     sure = RawDetections(torch.full_like(raw.logits, -1e3).requires_grad_(), *raw[1:])
     found = losses(sure, batch_of([A]))
@@ -212,10 +305,10 @@ def test_logged_terms_sum_to_the_optimised_loss(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value.item()}))
     total = module.training_step((batch_of([A, B], [C]), []), 0)
     total.backward()
-    assert set(logged) == {"train/total", "train/score", "train/box", "train/corner"}
+    assert set(logged) == {"train/total", "train/score", "train/box", "train/corner", "train/bins"}
     assert total.ndim == 0 and logged["train/total"] == total.item()
     assert logged["train/score"] + logged["train/box"] + logged["train/corner"] == pytest.approx(total.item(), rel=1e-6)
-    assert min(logged.values()) > 0
+    assert logged.pop("train/bins") == 0 and min(logged.values()) > 0
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in module.network.parameters())
 
 
@@ -225,3 +318,202 @@ def test_weights_scale_their_terms() -> None:
     assert twice.box.item() == pytest.approx(2 * once.box.item())
     assert twice.corner.item() == pytest.approx(3 * once.corner.item())
     assert twice.score.item() == once.score.item()
+
+
+def with_bins(raw: RawDetections, seed: int = 5) -> RawDetections:
+    """The distances as the expectation of bins, which reach 4 strides."""
+    bins = torch.randn(*raw.distances.shape, 5, generator=torch.manual_seed(seed)).requires_grad_()
+    return raw._replace(bins=bins, distances=(bins.softmax(-1) * torch.arange(5)).sum(-1))
+
+
+def test_bins_are_learnt_beside_the_box() -> None:
+    raw, batch = with_bins(raw_of(2)), batch_of([A, B], [C])
+    assert raw.bins is not None
+    found = losses(raw, batch)
+    assert found.total.item() == pytest.approx(sum(t.item() for t in found[1:]), rel=1e-6)
+    assert losses(raw, batch, bins_weight=0.5).bins.item() == pytest.approx(2 * found.bins.item())
+    plate = assign(raw.anchors, batch.boxes, batch.kinds).plate
+    image, anchor = torch.nonzero(plate >= 0, as_tuple=True)
+    total, weights = 0.0, 0.0
+    for i, a in zip(image.tolist(), anchor.tolist(), strict=True):
+        box, (x, y) = batch.boxes[i, plate[i, a]].tolist(), raw.anchors.centres[a].tolist()
+        stride, weight = raw.anchors.strides[a].item(), raw.logits[i, a].sigmoid().item()
+        sides = [(d - e) / stride for d, e in ((x, box[0]), (y, box[1]), (box[2], x), (box[3], y))]
+        total += weight * oracles.distribution_focal(raw.bins[i, a].tolist(), sides)
+        weights += weight
+    assert found.bins.item() == pytest.approx(0.25 * total / weights, rel=1e-5)
+    (slope,) = torch.autograd.grad(found.bins, raw.bins)
+    assert torch.equal(slope.flatten(2).any(-1), plate >= 0)  # the positives' bins, and no others
+
+
+def test_settings_choose_box_loss_and_assignment() -> None:
+    raw, batch = raw_of(2), batch_of([A, B], [C])
+    usual = losses(raw, batch)
+    assert losses(raw, batch, box="giou").box.item() != usual.box.item()
+    assert losses(raw, batch, box="giou").corner.item() == usual.corner.item()
+    assert losses(raw, batch, assignment="iou").corner.item() != usual.corner.item()
+    for wrong in ({"box": "ciou"}, {"assignment": "simota"}, {"trusted_score": 0.0}):
+        with pytest.raises(ValueError, match=f"loss.{next(iter(wrong))} is .*; expected"):
+            DetectionLossSettings(**wrong)
+
+
+@pytest.mark.parametrize("score", [0.29, 0.31])
+def test_what_may_be_an_unlabelled_plate_is_not_punished(score: float) -> None:
+    """Two plates, one of them labelled: in a scene labelled in part the network may go on calling the other one so."""
+    raw, batch = raw_of(1), batch_of([A])
+    centres = raw.anchors.centres
+    other = ((centres - torch.tensor([76.0, 36.0])).abs() < torch.tensor([16.0, 6.0])).all(-1)  # in B, not labelled
+    logits = torch.where(other, torch.logit(torch.tensor(score)), torch.tensor(-4.0))[None].requires_grad_()
+    raw = raw._replace(logits=logits)
+    in_part = batch._replace(complete=torch.tensor([False]))
+    slopes = [torch.autograd.grad(losses(raw, b).score, logits)[0][0] for b in (batch, in_part)]
+    assert bool(other.any()) and bool((slopes[0][other] > 0).all())
+    assert bool((slopes[1][other] == 0).all()) == (score > 0.3)
+    assert torch.equal(slopes[0][~other], slopes[1][~other])  # plates are learnt and background punished all the same
+    positive = assign(raw.anchors, batch.boxes, batch.kinds).plate[0] >= 0
+    sure = raw._replace(logits=torch.where(positive, 4.0, logits.detach()).requires_grad_())
+    slope = torch.autograd.grad(losses(sure, in_part).score, sure.logits)[0][0]
+    assert bool(slope[positive].all())  # a labelled plate is learnt however sure the network is
+
+
+def test_a_corner_off_the_canvas_is_learnt_like_any_other() -> None:
+    raw = raw_of(1)
+    cut = batch_of([(-14.0, 10.0, 26.0, 24.0)])  # two corners left of the canvas
+    slope = gradients(losses(raw, cut), raw)[2][0]
+    learnt = slope.abs().sum((1, 2)) > 0
+    assert bool(learnt.any()) and bool((slope[learnt].abs().sum(-1) > 0).all())
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_processes_together_learn_what_one_would(empty: bool) -> None:
+    """The mean of two processes' gradients is that of one with both batches, also where one process has no plate."""
+    raw, batch = raw_of(2), batch_of([A, B], [] if empty else [C])
+    halves = [RawDetections(*(t[i : i + 1] for t in raw[:3]), raw.anchors) for i in range(2)]
+    batches = [DetectionBatch(*(t[i : i + 1] for t in batch)) for i in range(2)]
+    sums: list[Tensor] = []
+
+    def note(value: Tensor) -> Tensor:
+        sums.append(value)
+        return value
+
+    for half, own in zip(halves, batches, strict=True):
+        detection_losses(half, own, SETTINGS, note)
+    found = [
+        detection_losses(half, own, SETTINGS, lambda _: (sums[0] + sums[1]) / 2).total
+        for half, own in zip(halves, batches, strict=True)
+    ]
+    whole = losses(raw, batch).total
+    assert torch.stack(found).mean().item() == pytest.approx(whole.item(), rel=1e-5)
+    for a, b in zip(
+        torch.autograd.grad(torch.stack(found).mean(), raw[:3]), torch.autograd.grad(whole, raw[:3]), strict=True
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_every_parameter_learns_from_the_first_step() -> None:
+    """Known mistake 12: a head trained on a frozen, randomly initialised neck whose BatchNorm statistics moved."""
+    torch.manual_seed(0)
+    module = DetectorModule(SMALL).train()
+    frozen = [n for n, p in module.network.named_parameters() if not p.requires_grad]
+    assert frozen == []  # so no norm moves beside frozen weights
+    batch = batch_of([A, (100.0, 60.0, 180.0, 90.0)], [(10.0, 20.0, 310.0, 120.0)])  # for strides 8, 16 and 32
+    pixels = torch.randint(0, 256, (2, 160, 320, 3), dtype=torch.uint8, generator=torch.manual_seed(1))
+    module.losses((batch._replace(images=pixels), [])).total.backward()
+    idle = [n for n, p in module.network.named_parameters() if p.grad is None or not bool(p.grad.any())]
+    assert idle == []
+
+
+def test_one_backward_pass_per_step_over_the_logged_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known mistake 13: a backward pass per term and level, and a logged loss that was not the optimised one."""
+    passes: list[float] = []
+    original = torch.autograd.backward
+
+    def counted(tensors: Any, *args: Any, **kwargs: Any) -> None:
+        passes.append(tensors.item())
+        original(tensors, *args, **kwargs)
+
+    monkeypatch.setattr(torch.autograd, "backward", counted)
+    logged: list[float] = []
+
+    class Noted(DetectorModule):
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            logged.append(self.trainer.callback_metrics["train/total"].item())
+
+    torch.manual_seed(0)
+    trainer = L.Trainer(
+        accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    batches = [(batch_of([A, B], [C]), []), (batch_of([C]), []), (batch_of([], []), [])]
+    trainer.fit(Noted(SMALL), torch.utils.data.DataLoader(batches, batch_size=None))
+    assert len(passes) == 3 and logged == pytest.approx(passes) and len(set(passes)) == 3
+
+
+def test_a_loss_that_is_not_finite_stops() -> None:
+    """Known mistake 14: a check that printed and went on."""
+    module = DetectorModule(SMALL)
+    with torch.no_grad():
+        module.network.heads[0].box.bias.fill_(float("nan"))  # type: ignore[union-attr, operator]
+    with pytest.raises(TrainingFailed, match=r"The loss is nan at step 0\. Likely causes"):
+        module.training_step((batch_of([A, B], [C]), []), 0)
+
+
+def test_a_detector_that_finds_nothing_stops_with_the_likely_causes(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = DetectorModule(SMALL)
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
+    monkeypatch.setattr(DetectorModule, "batches_per_step", 2)
+    plate = Plate("A", np.array([[4, 4], [40, 4], [40, 16], [4, 16]], np.float32))
+
+    def validate(found: bool, steps: int) -> None:
+        monkeypatch.setattr(DetectorModule, "global_step", steps)
+        module.training_step((batch_of([A, B], [C]), []), 0)
+        module.on_validation_epoch_start()
+        corners = plate.corners
+        assert corners is not None
+        detections = [Detection(corners, corner_box(corners), 0.9)] if found else []
+        module.metrics.update(detections, Scene(Path("a.png"), (plate,)))
+        module.on_validation_epoch_end()
+
+    for found, steps in ((False, 10), (False, 20), (False, 30), (False, 4999), (True, 5000), (False, 6000)):
+        validate(found, steps)  # too early, or something was found between
+    validate(False, 6500)
+    with pytest.raises(
+        TrainingFailed, match=r"in 3 validations in a row, after 28000 images.*learning rate.*data.canv"
+    ):
+        validate(False, 7000)
+
+
+def test_a_dense_network_runs_channels_last() -> None:
+    """uint8 images (B, H, W, 3) are channels-last as they come, and every layer keeps to it: no setting is needed."""
+    network = Scrfd(ScrfdSettings(**SMALL))
+    seen: list[bool] = []
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_pre_hook(
+                lambda _, x: seen.append(x[0].is_contiguous(memory_format=torch.channels_last))
+            )
+    network.raw(batch_of([A], [B]).images)
+    assert len(seen) > 20 and all(seen)
+
+
+def test_compiling_changes_no_name_and_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+
+    def compile(function: Any) -> Any:
+        compiled.append(function)
+        return lambda *arguments: function(*arguments)
+
+    monkeypatch.setattr(torch, "compile", compile)
+    torch.manual_seed(0)
+    plain, fast = DetectorModule(SMALL), DetectorModule(SMALL, compile=True)
+    fast.load_state_dict(plain.state_dict(), strict=True)
+    assert compiled == [Scrfd.raw]
+    batch = (batch_of([A, B], [C]), [])
+    assert fast.losses(batch).total.item() == plain.losses(batch).total.item()
+    copied = copy.deepcopy(fast)
+    with torch.no_grad():
+        for parameter in copied.parameters():
+            parameter.zero_()
+    assert copied.losses(batch).total.item() != fast.losses(batch).total.item()
+    copied.losses(batch).total.backward()
+    assert all(p.grad is None for p in fast.parameters())

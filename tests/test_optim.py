@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
+from alpr.configuration import composed
 from alpr.detection.model import Scrfd
 from alpr.optim import OptimSettings, build_optimizer, lr_factor, parameter_groups
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
@@ -91,3 +95,11 @@ def test_the_optimiser_is_the_one_asked_for() -> None:
 def test_settings_that_do_not_exist_are_refused(wrong: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         OptimSettings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent.parent / "configs" / "experiment").glob("*.yaml")))
+def test_another_optimiser_comes_with_its_own_rate(path: Path) -> None:
+    """An experiment chooses an optimiser's file, not a rate, so that `optim=sgd` beside it is SGD's whole recipe."""
+    own = OmegaConf.load(path.parent.parent / "optim" / "sgd.yaml")
+    assert composed("train", [f"experiment={path.stem}", "optim=sgd"]).optim == own
+    assert "lr" not in OmegaConf.load(path).get("optim", {})

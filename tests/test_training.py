@@ -5,21 +5,28 @@ from __future__ import annotations
 import csv
 import json
 import math
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_runs import DETECTOR, ENVIRONMENT, RECOGNISER, REPOSITORY, Scripts, overrides
 
 import alpr
 from alpr.configuration import complaint_about, plain_sentence
-from alpr.data.manifest import read_manifest
+from alpr.data.manifest import Manifest, read_manifest
+from alpr.detection.datamodule import DetectionData
+from alpr.detection.module import DetectorModule
 from alpr.fitting import hold
+from alpr.geometry import corner_box
+from alpr.imaging import read_image
 from alpr.metrics_csv import MetricsCsv, forget_from, read_rows
+from alpr.records import Detection
 from alpr.runs import RunError, load_detector, load_reader, load_recogniser, precision_of, warm_start
 from alpr.training import TaskModule
 
@@ -223,6 +230,55 @@ def cer_in_one_process(run: Path, data: Path) -> float | None:
     return metrics.compute().cer
 
 
+def detector_figures(folder: Path, data: DetectionData, rank: int, world: int) -> None:
+    """Validates a share of the held-back scenes as one of several processes; leaves the figures in a file.
+
+    The detector is a table: some plates it finds, more or less well, and some it does not.
+    """
+    torch.set_num_threads(1)  # a fork must not wait for the threads of its parent's pool
+    if world > 1:
+        torch.distributed.init_process_group("gloo", f"file://{folder / 'store'}", rank=rank, world_size=world)
+    table = {}
+    for i, scene in enumerate(data.val_scenes):
+        corners = [p.corners + i for p in scene.plates if p.corners is not None]
+        found = [Detection(c, corner_box(c), 0.95 - 0.07 * i) for c in corners if i % 4 != 1]
+        table[read_image(scene.image).tobytes()] = found
+    module = DetectorModule({"stem": (8, 8), "stage_widths": (8, 8, 8, 8), "head_width": 8})
+    module.detector = lambda: SimpleNamespace(detect=lambda images: [table[i.tobytes()] for i in images])  # type: ignore
+    figures: dict[str, float] = {}
+    module.log = lambda name, value, **_: figures.update({name: float(value)})  # type: ignore
+    data.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore
+    module.on_validation_epoch_start()
+    seen = 0
+    for batch in data.val_dataloader():
+        module.validation_step(batch, 0)
+        seen += len(batch)
+    module.on_validation_epoch_end()
+    (folder / f"{rank}_of_{world}.json").write_text(json.dumps([seen, figures]))
+
+
+def test_two_processes_measure_a_detector_as_one_does(tiny_data: Path, tmp_path: Path) -> None:
+    data = DetectionData("ccpd_green/alpr_dataset.csv", str(tiny_data), canvas=(128, 96), workers=0)
+    data.val_scenes = data.train_scenes[:7]  # an odd number: one process has more
+    detector_figures(tmp_path, data, 0, 1)
+    processes = [
+        multiprocessing.get_context("fork").Process(target=detector_figures, args=(tmp_path, data, rank, 2))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(100)
+    assert [process.exitcode for process in processes] == [0, 0]
+    (seen, alone), *shares = (
+        json.loads((tmp_path / name).read_text()) for name in ("0_of_1.json", "0_of_2.json", "1_of_2.json")
+    )
+    assert seen == 7 and sorted(count for count, _ in shares) == [3, 4]  # each scene once
+    assert 0 < alone["val/recall_hull_50"] < 1 and len(alone) > 6
+    for _, figures in shares:
+        assert figures == pytest.approx(alone)
+
+
 GREEN = "experiment=ccpd_green_detector"
 
 
@@ -323,7 +379,10 @@ def test_precision_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert precision_of("auto", "auto") == "bf16-mixed" and precision_of("32-true", "auto") == "32-true"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    assert precision_of("auto", "gpu") == "32-true" and precision_of("auto", "cpu") in ("32-true", "bf16-mixed")
+    assert precision_of("auto", "cpu") in ("32-true", "bf16-mixed")
+    for capability, precision in (((7, 5), "16-mixed"), ((6, 1), "32-true")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda capability=capability: capability)
+        assert precision_of("auto", "gpu") == precision
 
 
 def test_a_run_folder_is_held_by_one_process(tmp_path: Path) -> None:
@@ -342,3 +401,25 @@ def test_an_error_of_a_loader_process_is_one_sentence() -> None:
         "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback:\n  File x\nValueError: No image: why."
     )
     assert plain_sentence(ValueError(text)) == "No image: why."
+
+
+def test_a_folder_of_texts_named_jpg_stops_a_training_with_one_sentence(scripts: Scripts, tmp_path: Path) -> None:
+    names = [f"n{i}.jpg" for i in range(30)]
+    for name in names:
+        (tmp_path / name).write_text("no picture")
+    Manifest.of(
+        tmp_path,
+        names,
+        text=[f"皖A123{i:02}" for i in range(30)],
+        box=np.tile([10.0, 10, 90, 40], (30, 1)),
+        split="train",
+    ).write(tmp_path / "labels.csv")
+    done = scripts.run(
+        "train.py",
+        ["experiment=ccpd_green_detector", f"data.root={tmp_path}", "data.manifest=labels.csv", "data.workers=1",
+         "trainer.accelerator=cpu", "data.batch_size=4", "data.canvas=[64,96]", f"output_dir={tmp_path / 'run'}"],
+    )  # fmt: skip
+    assert done.code == 1
+    last = done.text.strip().splitlines()[-1]
+    assert last.startswith("train.py: No image of a whole batch of 4 could be read. The first: ")
+    assert "Traceback" not in done.text

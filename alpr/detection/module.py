@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,11 +13,14 @@ from alpr.card import DetectorSettings
 from alpr.detection.detect import Detector, DetectorNetwork
 from alpr.detection.losses import DetectionLosses, DetectionLossSettings, detection_losses
 from alpr.detection.metrics import DetectionMetrics
-from alpr.detection.model import Scrfd, ScrfdSettings
+from alpr.detection.model import RawDetections, Scrfd, ScrfdSettings
 from alpr.detection.targets import DetectionBatch
 from alpr.optim import OptimSettings
 from alpr.records import FloatArray, ImageArray, ImageBatch, Scene
-from alpr.training import TaskModule
+from alpr.training import TaskModule, TrainingFailed
+
+PATIENCE_IMAGES = 20_000
+PATIENCE_VALIDATIONS = 3
 
 
 def torch_detector(network: nn.Module) -> DetectorNetwork:
@@ -41,6 +44,7 @@ class DetectorModule(TaskModule):
         loss: see `DetectionLossSettings`.
         optim: see `OptimSettings`.
         predictor: see `alpr.card.DetectorSettings`; validation and export use it.
+        compile: whether `torch.compile` makes training faster, after a minute of compiling.
 
     Raises:
         TypeError: a setting that does not exist.
@@ -59,6 +63,7 @@ class DetectorModule(TaskModule):
         optim: Mapping[str, Any] | None = None,
         predictor: Mapping[str, Any] | None = None,
         seed: int = 0,
+        compile: bool = False,
     ) -> None:
         super().__init__(OptimSettings(**(optim or {})), seed)
         self.save_hyperparameters()
@@ -66,16 +71,24 @@ class DetectorModule(TaskModule):
         self.loss = DetectionLossSettings(**(loss or {}))
         self.predictor = DetectorSettings(**(predictor or {}))
         self.metrics = DetectionMetrics()
+        # The function, not the network: a compiled network has other names for its weights and cannot be copied.
+        self._raw: Callable[[Scrfd, Tensor], RawDetections] = torch.compile(Scrfd.raw) if compile else Scrfd.raw
+        self._batch_images = self._blind_validations = 0
 
-    def losses(self, batch: tuple[DetectionBatch, list[str]]) -> DetectionLosses:
-        return detection_losses(self.network.raw(batch[0].images), batch[0], self.loss)
+    def losses(
+        self,
+        batch: tuple[DetectionBatch, list[str]],
+        over_processes: Callable[[Tensor], Tensor] = lambda sums: sums,
+    ) -> DetectionLosses:
+        return detection_losses(self._raw(self.network, batch[0].images), batch[0], self.loss, over_processes)
 
     def training_step(self, batch: tuple[DetectionBatch, list[str]], batch_idx: int) -> Tensor:
         self.report_unreadable(batch[1])
-        losses = self.losses(batch)
+        losses = self.losses(batch, self.mean_over_processes)
         self.refuse_non_finite(losses.total)
+        self._batch_images = len(batch[0].images)
         for name, value in losses._asdict().items():
-            self.log(f"train/{name}", value, prog_bar=name == "total", batch_size=len(batch[0].images))
+            self.log(f"train/{name}", value, prog_bar=name == "total", batch_size=self._batch_images)
         return losses.total
 
     def detector(self) -> Detector:
@@ -102,3 +115,23 @@ class DetectorModule(TaskModule):
         # One figure to choose by: the polygon IoU over all plates, 0 for those that were not found.
         mean_iou = (scores.recall_hull_50 or 0.0) * (scores.polygon_iou or 0.0)
         self.log("val/mean_iou", mean_iou, prog_bar=True)
+        self._refuse_blindness(scores.recall_hull_50)
+
+    def _refuse_blindness(self, recall: float | None) -> None:
+        """Stops a run that has found no plate in three validations and 20,000 images.
+
+        Raises:
+            TrainingFailed: with the likely causes.
+        """
+        self._blind_validations = self._blind_validations + 1 if recall == 0 else 0
+        if self._blind_validations < PATIENCE_VALIDATIONS:
+            return
+        images = self.global_step * self.batches_per_step * self._batch_images
+        if images >= PATIENCE_IMAGES:
+            raise TrainingFailed(
+                f"No plate was found in {self._blind_validations} validations in a row, after {images} images: the "
+                "detector learns nothing. Likely causes: a learning rate that is too high or too low (optim.lr is "
+                f"{self.optim.lr}), labels in other units or of another image size than the files, plates lower on the "
+                "canvas (data.canvas) than the smallest that is learnt, or corners in another order than clockwise "
+                "from the top left of the text."
+            )
