@@ -18,7 +18,7 @@ from rich.console import Console
 
 from alpr import gallery as gallery_module
 from alpr.evaluation import Parts, common_folder, evaluate
-from alpr.gallery import Gallery, contact_sheet, write_gallery
+from alpr.gallery import Gallery, contact_sheet, write_picture
 from alpr.geometry import box_corners, corner_box
 from alpr.imaging import read_image, rectify
 from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
@@ -103,7 +103,7 @@ def test_a_perfect_predictor_scores_1(scenes: list[Scene]) -> None:
         f"{name}{suffix}": 1.0
         for name in ("read_on_true_corners", "read_on_predicted_corners", "end_to_end_50", "end_to_end_70")
         for suffix in ("", "_without_province")
-    } | {"found_50": 1.0, "found_70": 1.0}
+    } | {"found_50": 1.0, "found_70": 1.0, "found_90": 1.0}
     assert report.detection is not None
     assert (report.detection.plates, report.detection.recall_hull_90, report.detection.corner_error_p95) == (3, 1, 0)
     assert report.detection.false_positives_per_empty_image == 0
@@ -206,7 +206,7 @@ def test_ready_made_crops_are_read_as_they_are(tmp_path: Path) -> None:
 
 def test_one_half_alone_gives_its_half_of_the_report(scenes: list[Scene]) -> None:
     found = evaluate(Parts(detector=PatchDetector()), scenes)
-    assert [f.name for f in found.figures] == ["found_50", "found_70"]
+    assert [f.name for f in found.figures] == ["found_50", "found_70", "found_90"]
     read = evaluate(Parts(recogniser=ColourRecogniser()), scenes)
     assert [f.name for f in read.figures] == ["read_on_true_corners", "read_on_true_corners_without_province"]
     assert read.detection is None
@@ -262,7 +262,7 @@ def test_the_batch_changes_nothing(scenes: list[Scene], batch: int) -> None:
 def test_slices_by_hand(scenes: list[Scene]) -> None:
     groups = {scenes[0].image: {"subset": "dark"}, scenes[1].image: {"subset": "light"}}
     report = evaluate(Parts(PatchDetector(), ColourRecogniser(TEXTS | {50: "苏A12345"})), scenes, groups=groups)
-    by = {(s.by, s.value): (s.plates, s.figures["end_to_end_50"]) for s in report.slices}
+    by = {(s.by, s.value): (s.plates, s.figures.get("end_to_end_50")) for s in report.slices}
     assert by == {
         ("split", "test"): (1, 1),
         ("split", "val"): (2, 0.5),
@@ -275,6 +275,10 @@ def test_slices_by_hand(scenes: list[Scene]) -> None:
         ("text length", "8 characters"): (1, 1),
         ("subset", "dark"): (2, 0.5),
         ("subset", "light"): (1, 1),
+        ("subset", "unknown"): (0, None),
+        ("brightness", "40-80 grey"): (1, 0),
+        ("brightness", "80-120 grey"): (1, 1),
+        ("brightness", ">= 200 grey"): (1, 1),
     }
 
 
@@ -357,7 +361,7 @@ def test_the_contact_sheet_shows_every_crop(font: bool, tmp_path: Path, monkeypa
     sheet = contact_sheet(gallery.misses, columns=5)
     assert sheet.shape[1] == 5 * 200 and [int(sheet[20, 100 + 200 * i, 0]) for i in range(5)] == [0, 10, 20, 50, 40]
     assert (sheet[54:96, :200] < 100).any()  # something is written below the crop
-    write_gallery(gallery.misses, tmp_path / "worst.jpg")
+    write_picture(sheet, tmp_path / "worst.jpg")
     assert cv2.imread(str(tmp_path / "worst.jpg")).shape == sheet.shape
     with pytest.raises(ValueError, match="none is given"):
         contact_sheet([])
