@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 
-import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
+import alpr  # it installs the torchvision hook before anything else is imported
 from alpr.configuration import complaint_about
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(config: DictConfig) -> bool:
             return False
         assert at_size.detector is not None
         curves.append(recall_curve(report.plates, px, detector_ms(at_size.detector, manifest.scenes())))
-    write_curves(curves, output)
+    write_curves(curves, output, made_with(config))
     console.print(curve_table(curves), markup=False, highlight=False)
     return True
 
@@ -107,13 +107,40 @@ def evaluate_once(
         console=console,
     )
     print_report(report, console)
-    write_report(report, output / "report.json")
+    write_report(replace(report, made_with=made_with(config)), output / "report.json")
     if gallery is not None and gallery.misses:
         write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
     if drawings is not None and drawings.drawn:
         write_picture(drawings.sheet(), output / "detections.jpg")
     console.print(f"Written to {output}", markup=False, highlight=False)
     return report
+
+
+def made_with(config: DictConfig) -> dict[str, Any]:
+    """The commit, the device and the versions behind a report's figures."""
+    from importlib import metadata
+    from platform import machine, python_version
+
+    from alpr.provenance import UnknownProvenance, commit_label, cpu_model
+    from alpr.sessions import available_cores
+
+    runtime = "torch" if config.model is None else "onnxruntime"
+    versions = {package: metadata.version(package) for package in ("numpy", "opencv-python-headless", runtime)}
+    if config.model is None:
+        from alpr.runs import device_name
+
+        device = device_name()
+    else:
+        try:
+            device = cpu_model()
+        except UnknownProvenance:
+            device = machine()
+        device = f"{device}, {config.threads or available_cores()} threads"
+    return {
+        "commit": commit_label(),
+        "device": device,
+        "versions": {"alpr": alpr.__version__, "python": python_version(), **versions},
+    }
 
 
 def groups_of(manifest: Manifest, paths: Sequence[Path]) -> dict[Path, dict[str, str]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from alpr.data.atomic import write_atomically
 from alpr.detection.metrics import FOUND_IOU
@@ -180,12 +180,26 @@ def curve_svg(curves: Sequence[WidthCurve]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def write_curves(curves: Sequence[WidthCurve], folder: Path) -> None:
+def curves_of(data: Mapping[str, Any]) -> list[WidthCurve]:
+    """The curves of a recall_by_width.json that was read."""
+
+    def curve(entry: Mapping[str, Any]) -> WidthCurve:
+        bins = tuple(WidthBin(b["low_px"], b["high_px"], Share(*b["share"])) for b in entry["bins"])
+        return WidthCurve(entry["input_px"], Share(*entry["whole"]), bins, entry["detector_ms"])
+
+    return [curve(entry) for entry in data["curves"]]
+
+
+def write_curves(curves: Sequence[WidthCurve], folder: Path, made_with: Mapping[str, Any]) -> None:
     """Writes recall_by_width.json, .md and .svg into an existing folder.
+
+    Args:
+        made_with: the commit, the device and the versions.
 
     Raises:
         OSError: a file that cannot be written.
     """
-    data = json.dumps([asdict(curve) for curve in curves], indent=1, allow_nan=False)
-    for suffix, text in (("json", data + "\n"), ("md", curve_table(curves)), ("svg", curve_svg(curves))):
+    data = {"made_with": made_with, "curves": [asdict(curve) for curve in curves]}
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    for suffix, text in (("json", text + "\n"), ("md", curve_table(curves)), ("svg", curve_svg(curves))):
         write_atomically(folder / f"recall_by_width.{suffix}", [text.encode()], sync=False)

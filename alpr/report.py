@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -110,6 +111,7 @@ class EvaluationReport:
     Attributes:
         model: what was evaluated, by name and checksum.
         manifests: SHA-256 by manifest name.
+        made_with: the commit, the device and the versions, where the caller says.
         complete: False when the evaluation was stopped before its last image.
         images: images that were evaluated; those in `errors` are not among them.
         false_positives: detections that found no plate, per image that has any.
@@ -129,6 +131,7 @@ class EvaluationReport:
     slices: tuple[Slice, ...]
     plates: tuple[PlateRecord, ...]
     false_positives: Mapping[str, int] = field(default_factory=dict)
+    made_with: Mapping[str, Any] = field(default_factory=dict)
 
     def figure(self, name: str) -> Figure | None:
         """A headline figure by name, or None where it was not measured."""
