@@ -12,6 +12,8 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
+import cv2
+
 from alpr.data.atomic import write_atomically
 from alpr.detection.metrics import FOUND_IOU
 from alpr.evaluation import PlateDetector
@@ -97,18 +99,26 @@ def _share(found: Sequence[bool]) -> Share:
 
 
 def detector_ms(detector: PlateDetector, scenes: Sequence[Scene]) -> float | None:
-    """The median time of one image through a detector, over the first 20 that can be read; None where none can."""
+    """The median time of one image through a detector, over the first 20 that can be read; None where none can.
+
+    OpenCV has one thread; the network has as many as it was opened with.
+    """
     times: list[float] = []
-    for scene in scenes[:TIMED_IMAGES]:
-        try:
-            image = read_image(scene.image)
-        except UnreadableImage:
-            continue
-        if not times:
-            detector.detect([image])  # the first call prepares what later ones reuse
-        started = perf_counter()
-        detector.detect([image])
-        times.append(1000 * (perf_counter() - started))
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        for scene in scenes[:TIMED_IMAGES]:
+            try:
+                image = read_image(scene.image)
+            except UnreadableImage:
+                continue
+            if not times:
+                detector.detect([image])  # the first call prepares what later ones reuse
+            started = perf_counter()
+            detector.detect([image])
+            times.append(1000 * (perf_counter() - started))
+    finally:
+        cv2.setNumThreads(threads)
     return median(times) if times else None
 
 
@@ -200,6 +210,6 @@ def write_curves(curves: Sequence[WidthCurve], folder: Path, made_with: Mapping[
         OSError: a file that cannot be written.
     """
     data = {"made_with": made_with, "curves": [asdict(curve) for curve in curves]}
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    for suffix, text in (("json", text + "\n"), ("md", curve_table(curves)), ("svg", curve_svg(curves))):
+    numbers = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    for suffix, text in (("json", numbers + "\n"), ("md", curve_table(curves)), ("svg", curve_svg(curves))):
         write_atomically(folder / f"recall_by_width.{suffix}", [text.encode()], sync=False)
