@@ -1,25 +1,31 @@
-"""Evaluates a bundle, runs or checkpoints over a manifest: a printed table, report.json and worst.jpg.
+"""Evaluates a bundle, runs or checkpoints over a manifest: a printed table, report.json, worst.jpg, detections.jpg.
 
 python evaluate.py model=model_bin/cn data.manifest=labels.csv data.split=val output=runs/evaluate/cn
 python evaluate.py detector=runs/detector recogniser=runs/recogniser data.manifest=labels.csv
+python evaluate.py model=model_bin/cn only=detector threads=1 data.manifest=labels.csv input_px=[320,448,640,960]
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
 
-import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
+import alpr  # it installs the torchvision hook before anything else is imported
 from alpr.configuration import complaint_about
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omegaconf import DictConfig
+    from rich.console import Console
 
     from alpr.data.manifest import Manifest
     from alpr.evaluation import Parts
+    from alpr.report import EvaluationReport
 
 
 @hydra.main(version_base="1.3", config_path="configs/evaluate", config_name="config")
@@ -44,47 +50,121 @@ def run(config: DictConfig) -> bool:
     from rich.console import Console
 
     from alpr.data.manifest import read_manifest
-    from alpr.evaluation import evaluate
-    from alpr.gallery import Gallery, write_gallery
-    from alpr.report import print_report, write_report
+    from alpr.recall_by_width import curve_table, detector_ms, recall_curve, write_curves
 
     paths = [Path(p) for p in listed(config.data.manifest)]
     manifest = read_manifest(paths, splits=None if config.data.split is None else listed(config.data.split))
+    manifest = manifest.select(fold=config.data.fold)
+    if not manifest.rows:
+        raise ValueError(f"data.fold={config.data.fold} holds no row of {', '.join(map(str, paths))}.")
     console = Console()
     if manifest.rejected:
         console.print(f"{len(manifest.rejected)} rows cannot be used; the first: {manifest.rejected[0]}", markup=False)
     parts, identity = open_model(config)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+    if config.input_px is None:
+        return evaluate_once(config, parts, identity, manifest, output, console).complete
+    if parts.detector is None:
+        raise ValueError("input_px is the detector's; there is only a recogniser to evaluate.")
+    sizes = [int(px) for px in listed(config.input_px)]
+    sized = {px: replace(parts, detector=parts.detector.at(px)) for px in sizes}  # type: ignore[attr-defined]
+    curves = []
+    for px, at_size in sized.items():
+        folder = output if len(sized) == 1 else output / f"{px}px"
+        report = evaluate_once(config, at_size, identity | {"input_px": str(px)}, manifest, folder, console)
+        if not report.complete:
+            return False
+        assert at_size.detector is not None
+        curves.append(recall_curve(report.plates, px, detector_ms(at_size.detector, manifest.scenes())))
+    write_curves(curves, output, made_with(config))
+    console.print(curve_table(curves), markup=False, highlight=False)
+    return True
+
+
+def evaluate_once(
+    config: DictConfig, parts: Parts, identity: dict[str, str], manifest: Manifest, output: Path, console: Console
+) -> EvaluationReport:
+    """One evaluation: printed, and written into a folder."""
+    from alpr.evaluation import evaluate
+    from alpr.gallery import DetectionGallery, Gallery, contact_sheet, write_picture
+    from alpr.report import print_report, write_report
+
+    output.mkdir(parents=True, exist_ok=True)
+    paths = [Path(p) for p in listed(config.data.manifest)]
     gallery = Gallery(limit=config.worst) if config.worst else None
+    drawings = DetectionGallery(config.drawn // 2, config.drawn - config.drawn // 2) if config.drawn else None
     report = evaluate(
         parts,
         manifest.scenes(),
         model=identity,
         manifests={", ".join(f"{p.absolute().parent.name}/{p.name}" for p in paths): manifest.sha256},
-        groups=groups_of(manifest),
+        groups=groups_of(manifest, paths),
         gallery=gallery,
+        drawings=drawings,
         batch=config.batch,
         workers=config.workers,
         console=console,
     )
     print_report(report, console)
-    write_report(report, output / "report.json")
+    write_report(replace(report, made_with=made_with(config)), output / "report.json")
     if gallery is not None and gallery.misses:
-        write_gallery(gallery.misses, output / "worst.jpg")
+        write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
+    if drawings is not None and drawings.drawn:
+        write_picture(drawings.sheet(), output / "detections.jpg")
     console.print(f"Written to {output}", markup=False, highlight=False)
-    return report.complete
+    return report
 
 
-def groups_of(manifest: Manifest) -> dict[Path, dict[str, str]]:
-    """The subset and the note of every image, by which the report is sliced."""
+def made_with(config: DictConfig) -> dict[str, Any]:
+    """The commit, the device and the versions behind a report's figures."""
+    from importlib import metadata
+    from platform import machine, python_version
+
+    from alpr.provenance import UnknownProvenance, commit_label, cpu_model
+    from alpr.sessions import available_cores
+
+    runtime = "torch" if config.model is None else "onnxruntime"
+    versions = {package: metadata.version(package) for package in ("numpy", "opencv-python-headless", runtime)}
+    if config.model is None:
+        from alpr.runs import device_name
+
+        device = device_name()
+    else:
+        try:
+            device = cpu_model()
+        except UnknownProvenance:
+            device = machine()
+        device = f"{device}, {config.threads or available_cores()} threads"
+    return {
+        "commit": commit_label(),
+        "device": device,
+        "versions": {"alpr": alpr.__version__, "python": python_version(), **versions},
+    }
+
+
+def groups_of(manifest: Manifest, paths: Sequence[Path]) -> dict[Path, dict[str, str]]:
+    """The subset, the note and, of several, the manifest of every image, by which the report is sliced."""
     columns = {"note": manifest.note, **{k: v for k, v in manifest.extra.items() if k == "subset"}}
+    if len(paths) > 1:
+        names = manifest_names(paths)
+        columns["manifest"] = [names[int(i)] for i in manifest.folder_index]
     groups: dict[Path, dict[str, str]] = {}
     for row in range(manifest.rows):
         values = {name: column[row] for name, column in columns.items() if column[row]}
         if values:
             groups.setdefault(manifest.path(row), {}).update(values)
     return groups
+
+
+def manifest_names(paths: Sequence[Path]) -> list[str]:
+    """What tells manifests apart: the name of the folder, or as many of the last parts of the path as it takes."""
+    parts = [path.absolute().parts for path in paths]
+    folders = [path[-2] for path in parts]
+    if len(set(folders)) == len(parts):
+        return folders
+    depth = next(n for n in range(2, max(map(len, parts)) + 1) if len({p[-n:] for p in parts}) == len(parts))
+    return ["/".join(path[-depth:]) for path in parts]
 
 
 def check(config: DictConfig) -> None:
@@ -95,11 +175,17 @@ def check(config: DictConfig) -> None:
     """
     if not config.data.manifest:
         raise ValueError("data.manifest is empty; expected the path of a CSV table of labelled plates.")
-    for key, least in (("batch", 1), ("workers", 1), ("worst", 0)):
+    for key, least in (("batch", 1), ("workers", 1), ("worst", 0), ("drawn", 0)):
         if type(config[key]) is not int or config[key] < least:
             raise ValueError(f"{key} is {config[key]!r}; expected a whole number from {least}.")
     if config.threads is not None and (type(config.threads) is not int or config.threads < 1):
         raise ValueError(f"threads is {config.threads!r}; expected a whole number from 1, or null.")
+    fold = config.data.fold
+    if fold is not None and (type(fold) is not int or not 0 <= fold <= 9):
+        raise ValueError(f"data.fold is {fold!r}; expected 0 to 9, or null.")
+    sizes = [] if config.input_px is None else listed(config.input_px)
+    if config.input_px is not None and (not sizes or not all(px.isdecimal() for px in sizes)):
+        raise ValueError(f"input_px is {config.input_px!r}; expected a size in px, a list such as [320,640], or null.")
     if config.only not in (None, "detector", "recogniser"):
         raise ValueError(f"only is {config.only!r}; expected detector, recogniser or null.")
 

@@ -35,6 +35,8 @@ class DetectorSettings:
         score_threshold: a candidate below it is dropped, 0..1.
         nms_iou: of two candidates that overlap by more, the better one stays, 0..1.
         max_plates: the most plates returned for an image.
+        corner_vote: a plate's corners are the mean, weighted by score, of all candidates whose hull overlaps the best
+            one's by more, 0..1; None takes the best one's own.
 
     Raises:
         ValueError: a value out of its range.
@@ -45,6 +47,7 @@ class DetectorSettings:
     score_threshold: float = 0.3
     nms_iou: float = 0.45
     max_plates: int = 50
+    corner_vote: float | None = 0.7
 
     def __post_init__(self) -> None:
         _expect(self.multiple >= 1, "multiple", self.multiple, "at least 1")
@@ -57,6 +60,8 @@ class DetectorSettings:
         _expect(0 <= self.score_threshold <= 1, "score_threshold", self.score_threshold, "0 to 1")
         _expect(0 <= self.nms_iou <= 1, "nms_iou", self.nms_iou, "0 to 1")
         _expect(self.max_plates >= 1, "max_plates", self.max_plates, "at least 1")
+        vote = self.corner_vote
+        _expect(vote is None or 0 <= vote <= 1, "corner_vote", vote, "0 to 1, or null for no vote")
 
 
 @dataclass(frozen=True)
@@ -359,15 +364,19 @@ def _country(card: _Entry) -> CountryPack:
 
 
 def _detector_settings(detector: _Entry) -> DetectorSettings:
-    settings = detector.entry("settings", [f.name for f in fields(DetectorSettings)])
+    # A card from before the vote was measured without it.
+    written = {"corner_vote": None, **detector.take("settings", dict)}
+    settings = _Entry(written, detector.source, f"{detector.path}settings.")
+    settings.only([f.name for f in fields(DetectorSettings)])
     values = {
         "input_px": settings.take("input_px", int),
         "multiple": settings.take("multiple", int),
         "max_plates": settings.take("max_plates", int),
     }
     score, iou = settings.take("score_threshold", float), settings.take("nms_iou", float)
+    vote = settings.optional("corner_vote", float)
     try:
-        return DetectorSettings(**values, score_threshold=score, nms_iou=iou)
+        return DetectorSettings(**values, score_threshold=score, nms_iou=iou, corner_vote=vote)
     except ValueError as error:
         raise CardError(f"{settings.source}: {settings.path}{error}") from error
 

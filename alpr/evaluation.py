@@ -7,7 +7,7 @@ deployer gets.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -20,21 +20,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from alpr.detection.detect import Detector
 from alpr.detection.metrics import (
+    AP_SCORE,
+    COCO_MAX_DETECTIONS,
     FOUND_IOU,
     DetectionMetrics,
     Match,
     corner_error,
+    false_positives,
     match_plates,
     quad_iou,
     true_hull,
 )
-from alpr.gallery import Gallery
-from alpr.geometry import plate_width
+from alpr.gallery import DetectionGallery, Gallery
+from alpr.geometry import corner_box, plate_width
 from alpr.imaging import UnreadableImage, read_image
 from alpr.recognition.metrics import RecognitionMetrics, RecognitionScores
 from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
-from alpr.report import EvaluationReport, ImageError, PlateRecord, figures_of, slices_of
+from alpr.report import UNKNOWN, EvaluationReport, ImageError, PlateRecord, figures_of, slices_of
 
 NOTHING_READ = Reading("", 0.0, ())
 
@@ -97,6 +101,7 @@ def evaluate(
     manifests: Mapping[str, str] | None = None,
     groups: Mapping[Path, Mapping[str, str]] | None = None,
     gallery: Gallery | None = None,
+    drawings: DetectionGallery | None = None,
     batch: int = 8,
     workers: int = 2,
     console: Console | None = None,
@@ -104,14 +109,16 @@ def evaluate(
     """What a predictor finds and reads in labelled scenes.
 
     A scene of one plate with a text and no place is a ready-made crop. Scenes without texts count for detection only,
-    scenes without plates for false positives. Images that cannot be read are listed in the report and skipped. After
-    Ctrl-C the report holds what was done, with `complete` False.
+    scenes without plates for false positives, ignored regions for nothing. This project's own `Detector` also looks
+    below its threshold, for AP alone. Images that cannot be read are listed in the report and skipped. After Ctrl-C
+    the report holds what was done, with `complete` False.
 
     Args:
         model: its name and checksum, for the report.
         manifests: SHA-256 by manifest name, for the report.
         groups: more properties to slice by, by image, e.g. {image: {"subset": "blur"}}.
         gallery: collects the missed plates.
+        drawings: collects scenes with labels and detections drawn.
         batch: images that are held and detected together.
         workers: threads that read images.
         console: where the progress bar is drawn; None for no bar.
@@ -124,9 +131,8 @@ def evaluate(
         raise ValueError("There is no scene to evaluate; expected at least one row in the manifest's split.")
     if predictor.detector is None and predictor.recogniser is None:
         raise ValueError("There is neither a detector nor a recogniser to evaluate; expected at least one.")
-    run = _Run(
-        predictor.detector, predictor.recogniser, common_folder([s.image for s in scenes]), gallery, groups or {}
-    )
+    root = common_folder([s.image for s in scenes])
+    run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, groups or {})
     started, complete = perf_counter(), True
     columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=console is None) as progress:
@@ -179,8 +185,10 @@ class _Run:
     recogniser: PlateRecogniser | None
     root: Path
     gallery: Gallery | None
+    drawings: DetectionGallery | None
     groups: Mapping[Path, Mapping[str, str]]
     detection: DetectionMetrics = field(default_factory=DetectionMetrics)
+    by_image: dict[tuple[str, str], DetectionMetrics] = field(default_factory=dict)
     crops: RecognitionMetrics = field(default_factory=RecognitionMetrics)
     true_corners: RecognitionMetrics = field(default_factory=RecognitionMetrics)
     predicted_corners: RecognitionMetrics = field(default_factory=RecognitionMetrics)
@@ -188,6 +196,15 @@ class _Run:
     errors: list[ImageError] = field(default_factory=list)
     false_positives: Counter[str] = field(default_factory=Counter)
     images: int = 0
+    sure: Callable[[list[Detection]], list[Detection]] = list
+    input_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.detector, Detector):
+            self.sure, self.input_px = self.detector.sure, self.detector.settings.input_px
+            lowest = min(AP_SCORE, self.detector.settings.score_threshold)
+            self.detector = self.detector.down_to(lowest, COCO_MAX_DETECTIONS)
+        self.properties = sorted({name for properties in self.groups.values() for name in properties})
 
     def add(self, opened: Sequence[Opened]) -> None:
         """Evaluates a batch of images."""
@@ -212,6 +229,9 @@ class _Run:
     def _name(self, scene: Scene) -> str:
         return scene.image.absolute().relative_to(self.root).as_posix()
 
+    def _folder(self, scene: Scene) -> str:
+        return PurePath(self._name(scene)).parent.as_posix()
+
     def _detect(
         self, detector: PlateDetector, scenes: Sequence[tuple[Scene, ImageArray]]
     ) -> list[tuple[Scene, ImageArray, list[Detection]]]:
@@ -232,36 +252,54 @@ class _Run:
         if self.recogniser is not None and crops:
             readings = self.recogniser.read([image for _, image in crops])
         for (scene, image), reading in zip(crops, readings, strict=True):
-            record = replace(self._record(scene, 0, None, None), on_crop=reading)
+            record = replace(self._record(scene, 0, image, None, None), on_crop=reading)
             if reading is not None and record.text:
                 self.crops.update(reading, record.text)
             self._keep(record, image, scene.plates[0])
 
-    def _add_scene(self, scene: Scene, image: ImageArray, found: list[Detection] | None) -> None:
+    def _add_scene(self, scene: Scene, image: ImageArray, candidates: list[Detection] | None) -> None:
         self.images += 1
         unplaced = [plate.text for plate in scene.plates if true_hull(plate) is None]
         if unplaced:
             texts = ", ".join(map(repr, unplaced))
             self._error(scene, f"{scene.image} holds {texts} without corners or box; in a scene these are left out.")
+        found = None if candidates is None else self.sure(candidates)
         matches: dict[int, Match] = {}
         if found is not None:
-            self.detection.update(found, scene)
-            matches = {m.plate: m for m in match_plates(found, scene.plates) if m.iou > 0}
-            wrong = len(found) - sum(m.iou > FOUND_IOU for m in matches.values())
-            if wrong and (len(unplaced) < len(scene.plates) or not scene.plates):
-                self.false_positives[self._name(scene)] += wrong
+            pairs = match_plates(found, scene.plates)
+            matches = {m.plate: m for m in pairs if m.iou > 0}
+            self._add_detections(scene, found, candidates, pairs)
+            if self.drawings is not None:
+                self.drawings.add(image, scene, found, self._name(scene))
         on_true, on_predicted = self._read(scene, image, found, matches)
         for i, plate in enumerate(scene.plates):
-            if true_hull(plate) is not None:
-                record = self._record(scene, i, found, matches.get(i))
+            if true_hull(plate) is not None and not plate.ignored:
+                record = self._record(scene, i, image, found, matches.get(i))
                 record = replace(record, on_true_corners=on_true.get(i), on_predicted_corners=on_predicted.get(i))
                 self._keep(record, image, plate)
+
+    def _add_detections(
+        self, scene: Scene, found: list[Detection], candidates: list[Detection] | None, pairs: Sequence[Match]
+    ) -> None:
+        one = DetectionMetrics()
+        one.update(found, scene, candidates)
+        self.detection.add(one)
+        if not one.images:
+            return
+        groups = self.groups.get(scene.image, {})
+        properties = {"split": scene.split, "folder": self._folder(scene)}
+        for by, value in (properties | {name: groups.get(name) for name in self.properties}).items():
+            self.by_image.setdefault((by, value or UNKNOWN), DetectionMetrics()).add(one)
+        wrong = len(false_positives(found, scene, pairs)) if scene.complete else 0
+        if wrong:
+            self.false_positives[self._name(scene)] += wrong
 
     def _read(
         self, scene: Scene, image: ImageArray, found: list[Detection] | None, matches: Mapping[int, Match]
     ) -> tuple[dict[int, Reading], dict[int, Reading]]:
         """The readings by plate, on true and on predicted corners; of a plate not found, NOTHING_READ."""
-        texts = {i: plate.text for i, plate in enumerate(scene.plates) if plate.text and true_hull(plate) is not None}
+        placed = {i: p for i, p in enumerate(scene.plates) if not p.ignored and true_hull(p) is not None}
+        texts = {i: plate.text for i, plate in placed.items() if plate.text}
         if self.recogniser is None or not texts:
             return {}, {}
         true = {i: corners for i in texts if (corners := scene.plates[i].corners) is not None}
@@ -288,19 +326,24 @@ class _Run:
         if reading is not None and reading.text != plate.text:
             self.gallery.add(image, plate, reading.text, reading.score, record.image)
 
-    def _record(self, scene: Scene, index: int, found: list[Detection] | None, match: Match | None) -> PlateRecord:
-        plate, name = scene.plates[index], self._name(scene)
+    def _record(
+        self, scene: Scene, index: int, image: ImageArray, found: list[Detection] | None, match: Match | None
+    ) -> PlateRecord:
+        plate, width = scene.plates[index], _width_px(scene.plates[index])
+        scale = None if self.input_px is None else self.input_px / max(image.shape[:2])
         detection = found[match.detection] if found and match is not None and match.iou > FOUND_IOU else None
         compared = None if detection is None or plate.corners is None else (detection.corners, plate.corners)
         return PlateRecord(
-            image=name,
+            image=self._name(scene),
             index=index,
-            folder=PurePath(name).parent.as_posix(),
+            folder=self._folder(scene),
             text=plate.text,
             split=scene.split,
             country=plate.country,
             groups=self.groups.get(scene.image, {}),
-            width_px=_width_px(plate),
+            width_px=width,
+            input_width_px=None if width is None or scale is None else width * scale,
+            brightness=_brightness(image, plate),
             tilt_deg=None if plate.corners is None else _tilt_deg(plate.corners),
             hull_iou=None if found is None else 0.0 if match is None else match.iou,
             polygon_iou=None if compared is None else quad_iou(*compared),
@@ -328,7 +371,7 @@ class _Run:
             on_crops=scores(self.crops),
             on_true_corners=scores(self.true_corners),
             on_predicted_corners=scores(self.predicted_corners),
-            slices=slices_of(self.records),
+            slices=slices_of(self.records, self.by_image),
             plates=tuple(self.records),
             false_positives=dict(self.false_positives),
         )
@@ -338,6 +381,16 @@ def _width_px(plate: Plate) -> float | None:
     if plate.corners is not None:
         return float(plate_width(np.asarray(plate.corners)))
     return None if plate.box is None else float(plate.box[2] - plate.box[0])
+
+
+def _brightness(image: ImageArray, plate: Plate) -> float | None:
+    """The mean grey of the plate's hull, 0..255; None where no part of it is in the image."""
+    hull = plate.box if plate.corners is None else corner_box(plate.corners)
+    if hull is None:
+        return None
+    (x1, y1), (x2, y2) = np.floor(np.maximum(hull[:2], 0)).astype(int), np.ceil(np.maximum(hull[2:], 0)).astype(int)
+    region = image[y1:y2, x1:x2]
+    return float(cv2.cvtColor(region, cv2.COLOR_BGR2GRAY).mean()) if region.size else None
 
 
 def _tilt_deg(corners: FloatArray) -> float:

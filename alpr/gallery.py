@@ -1,27 +1,34 @@
-"""A contact sheet of the plates that were missed: the rectified crop, the true text and the text read."""
+"""Contact sheets: the plates that were missed, with the text read, and scenes with labels and detections drawn."""
 
 from __future__ import annotations
 
 import heapq
 import importlib.util
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from alpr.geometry import box_corners
-from alpr.imaging import rectify, resize_crop
-from alpr.records import FloatArray, ImageArray, Plate
+from alpr.annotate import draw_quad
+from alpr.data.atomic import write_atomically
+from alpr.detection.metrics import FOUND_IOU, Match, corner_error, match_plates, true_hull
+from alpr.geometry import box_corners, corner_box, pixel_centre_matrix
+from alpr.imaging import letterbox, rectify, resize_crop
+from alpr.records import Detection, FloatArray, ImageArray, Plate, Scene
 
 CROP = (48, 192)
 _CAPTION_PX = 22
 _MARGIN = 0.08
 _CELL = (CROP[0] + 2 * _CAPTION_PX + 8, CROP[1] + 8)
 _WHITE = 255
+LABEL = (60, 220, 60)
+"""BGR of labelled quads; detections have that of `annotate.LINE`, ignored regions are grey."""
+_IGNORED = (160, 160, 160)
+_VIEW = 288
+_TILE = (_VIEW + 2 * _CAPTION_PX + 8, 2 * _VIEW + 12)
 
 
 @dataclass(frozen=True)
@@ -134,17 +141,141 @@ def _write(sheet: ImageArray, captions: Sequence[tuple[int, int, str]]) -> Image
     return np.ascontiguousarray(np.asarray(page, dtype=np.uint8)[..., ::-1])
 
 
-def write_gallery(misses: Sequence[Miss], path: Path) -> None:
-    """Writes the contact sheet as a JPEG, whole or not at all.
+def write_picture(picture: ImageArray, path: Path) -> None:
+    """Writes a picture as a JPEG, whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
     """
-    _, data = cv2.imencode(".jpg", contact_sheet(misses), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data.tobytes())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, [data.tobytes()], sync=False)
+
+
+class Drawn(NamedTuple):
+    """A scene beside its worst plate enlarged (288, 580, 3), what is written below, and how bad it is."""
+
+    picture: ImageArray
+    captions: tuple[str, str]
+    badness: tuple[bool, float]
+
+
+@dataclass
+class DetectionGallery:
+    """The scenes in which detection is worst, and some at random; memory stays flat however many there are.
+
+    A missed plate is worst; else the corner error counts, or 1 - IoU where no corners are labelled.
+
+    Attributes:
+        worst: how many of the worst scenes are kept.
+        random: how many others are kept.
+        seed: of the random choice.
+    """
+
+    worst: int = 10
+    random: int = 10
+    seed: int = 0
+    _worst: list[tuple[tuple[bool, float], int, Drawn]] = field(default_factory=list)
+    _random: list[tuple[int, Drawn]] = field(default_factory=list)
+    _seen: int = 0
+
+    def add(self, image: ImageArray, scene: Scene, found: Sequence[Detection], name: str) -> None:
+        """Offers a scene with its detections; one without a plate to find is passed over."""
+        places = [i for i, plate in enumerate(scene.plates) if not plate.ignored and true_hull(plate) is not None]
+        if not places:
+            return
+        pairs = {pair.plate: pair for pair in match_plates(found, scene.plates) if pair.iou > FOUND_IOU}
+        badness, plate = max((_badness(scene.plates[i], found, pairs.get(i)), i) for i in places)
+        self._seen += 1
+        is_worst = len(self._worst) < self.worst or (self.worst and badness > self._worst[0][0])
+        # Reservoir sampling: each scene is kept with the same chance, whatever comes after it.
+        size = self.worst + self.random  # some of them may be among the worst
+        place = int(np.random.default_rng((self.seed, self._seen)).integers(self._seen))
+        if not is_worst and place >= size:
+            return
+        drawn = _drawn(image, scene, found, pairs.get(plate), plate, badness, name)
+        if is_worst:
+            heapq.heappush(self._worst, (badness, -self._seen, drawn))
+            if len(self._worst) > self.worst:
+                heapq.heappop(self._worst)
+        if len(self._random) < size:
+            self._random.append((self._seen, drawn))
+        elif place < size:
+            self._random[place] = (self._seen, drawn)
+
+    @property
+    def drawn(self) -> tuple[Drawn, ...]:
+        """The worst first, then those chosen at random."""
+        worst = sorted(self._worst, key=lambda entry: entry[:2], reverse=True)
+        taken = {-number for _, number, _ in worst}
+        others = [drawn for number, drawn in self._random if number not in taken]
+        return (*(drawn for _, _, drawn in worst), *others[: self.random])
+
+    def sheet(self, columns: int = 4) -> ImageArray:
+        """A page of the scenes (H, W, 3).
+
+        Raises:
+            ValueError: no scene was offered.
+        """
+        drawn = self.drawn
+        if not drawn:
+            raise ValueError("A sheet of detections needs at least one scene with a plate; none is given.")
+        page = np.full((-(-len(drawn) // columns) * _TILE[0], columns * _TILE[1], 3), _WHITE, np.uint8)
+        captions: list[tuple[int, int, str]] = []
+        for i, scene in enumerate(drawn):
+            y, x = (i // columns) * _TILE[0] + 4, (i % columns) * _TILE[1] + 4
+            page[y : y + _VIEW, x : x + scene.picture.shape[1]] = scene.picture
+            captions += [(x, y + _VIEW + line * _CAPTION_PX, text) for line, text in enumerate(scene.captions)]
+        return _write(page, captions)
+
+
+def _badness(plate: Plate, found: Sequence[Detection], match: Match | None) -> tuple[bool, float]:
+    if match is None:
+        return True, 1.0
+    if plate.corners is None:
+        return False, 1 - match.iou
+    return False, corner_error(found[match.detection].corners, plate.corners)
+
+
+def _drawn(
+    image: ImageArray,
+    scene: Scene,
+    found: Sequence[Detection],
+    match: Match | None,
+    plate: int,
+    badness: tuple[bool, float],
+    name: str,
+) -> Drawn:
+    quads = [(q, _IGNORED if p.ignored else LABEL) for p in scene.plates if (q := _quad(p)) is not None]
+    focus = _quad(scene.plates[plate])
+    assert focus is not None  # only plates with a place are offered
+    whole, box = letterbox(image, _VIEW)
+    near, matrix = _enlarged(image, focus)
+    for view, move in ((whole, box.forward), (near, lambda q: q @ matrix[:2, :2].T + matrix[:2, 2])):
+        for quad, colour in quads:
+            draw_quad(view, move(quad), 1, colour, dot=False)
+        for detection in found:
+            draw_quad(view, move(detection.corners), 1)
+    picture = np.full((_VIEW, 2 * _VIEW + 4, 3), _WHITE, np.uint8)
+    picture[: whole.shape[0], : whole.shape[1]] = whole
+    picture[:, _VIEW + 4 :] = near
+    if match is None:
+        caption = f"not found; {len(found)} detections in the image"
+    else:
+        kind = "1 - IoU" if scene.plates[plate].corners is None else "corner error"
+        caption = f"{kind} {badness[1]:.3f}, IoU {match.iou:.2f}, score {found[match.detection].score:.2f}"
+    return Drawn(picture, (caption, name if len(name) <= 60 else f"...{name[-57:]}"), badness)
+
+
+def _quad(plate: Plate) -> FloatArray | None:
+    return plate.corners if plate.corners is not None else None if plate.box is None else box_corners(plate.box)
+
+
+def _enlarged(image: ImageArray, quad: FloatArray) -> tuple[ImageArray, FloatArray]:
+    """The square around a quad, with a fifth of its size left on every side, and the matrix that takes points there."""
+    hull = corner_box(quad).astype(np.float64)
+    scale = _VIEW / max(float((hull[2:] - hull[:2]).max()) * 1.4, 1.0)
+    origin = (hull[:2] + hull[2:]) / 2 - _VIEW / scale / 2
+    matrix = np.array([[scale, 0, -scale * origin[0]], [0, scale, -scale * origin[1]], [0, 0, 1]])
+    view = cv2.warpAffine(image, pixel_centre_matrix(matrix)[:2], (_VIEW, _VIEW), flags=cv2.INTER_LINEAR)
+    return np.asarray(view, np.uint8), matrix

@@ -7,19 +7,22 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from alpr.detection.metrics import DetectionScores
+from alpr.detection.metrics import RECALL_IOUS, DetectionMetrics, DetectionScores
 from alpr.recognition.metrics import RecognitionScores, equal_without_first
 from alpr.records import Reading
 
 WIDTHS_PX = (0, 20, 40, 80, 120, 160, 240)
 TILTS_DEG = (0, 5, 10, 20, 30)
+GREYS = (0, 40, 80, 120, 160, 200)
 RESAMPLES = 1000
 MAX_GROUPS = 40
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,10 @@ class PlateRecord:
         image: relative to the folder that all evaluated images share.
         index: the plate's place among its image's plates.
         folder: the image's folder, relative like `image`; CCPD's subsets are folders.
-        groups: more properties to slice by, such as a subset.
+        groups: more properties of the image to slice by, such as a subset.
         width_px: the mean length of the top and bottom edges, or the width of the labelled box.
+        input_width_px: the same in the detector's input.
+        brightness: the mean grey of the plate's upright hull, 0..255.
         tilt_deg: the angle of the text's direction to the horizontal, 0..180; needs labelled corners.
         hull_iou: with the detection that it is matched to; 0 where there is none.
         corner_error: mean distance of the corners / plate height, of a plate found at hull IoU 0.5.
@@ -49,6 +54,8 @@ class PlateRecord:
     country: str | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     width_px: float | None = None
+    input_width_px: float | None = None
+    brightness: float | None = None
     tilt_deg: float | None = None
     hull_iou: float | None = None
     polygon_iou: float | None = None
@@ -77,7 +84,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Slice:
-    """The figures of the plates for which `by` is `value`, e.g. split = val."""
+    """The figures of the plates for which `by` is `value`, e.g. split = val.
+
+    Those of `DetectionScores` that need whole images (AP, false positives) are there for a property of images: the
+    split, the folder and the groups.
+    """
 
     by: str
     value: str
@@ -100,6 +111,7 @@ class EvaluationReport:
     Attributes:
         model: what was evaluated, by name and checksum.
         manifests: SHA-256 by manifest name.
+        made_with: the commit, the device and the versions, where the caller says.
         complete: False when the evaluation was stopped before its last image.
         images: images that were evaluated; those in `errors` are not among them.
         false_positives: detections that found no plate, per image that has any.
@@ -119,6 +131,7 @@ class EvaluationReport:
     slices: tuple[Slice, ...]
     plates: tuple[PlateRecord, ...]
     false_positives: Mapping[str, int] = field(default_factory=dict)
+    made_with: Mapping[str, Any] = field(default_factory=dict)
 
     def figure(self, name: str) -> Figure | None:
         """A headline figure by name, or None where it was not measured."""
@@ -158,7 +171,7 @@ def _measures() -> dict[str, Measure]:
     def predicted(r: PlateRecord) -> Reading | None:
         return r.on_predicted_corners
 
-    measures: dict[str, Measure] = {"found_50": _found(0.5), "found_70": _found(0.7)}
+    measures: dict[str, Measure] = {f"found_{round(100 * iou)}": _found(iou) for iou in RECALL_IOUS}
     for suffix, whole in (("", True), ("_without_province", False)):
         measures[f"read_on_crops{suffix}"] = _read(lambda r: r.on_crop, None, whole)
         measures[f"read_on_true_corners{suffix}"] = _read(lambda r: r.on_true_corners, None, whole)
@@ -171,9 +184,9 @@ def _measures() -> dict[str, Measure]:
 MEASURES: Mapping[str, Measure] = _measures()
 """The headline figures: whether a plate counts as a success, None where it does not count at all.
 
-found_*: hull IoU above 0.5, 0.7. read_on_*: every character right, on ready-made crops, on the labelled corners, and
-on the detector's corners of the plates found at 0.5. end_to_end_*: found above that IoU and every character right, of
-all plates with a place and a text. *_without_province: of the texts that begin with a province sign, the first
+found_*: hull IoU above 0.5, 0.7, 0.9. read_on_*: every character right, on ready-made crops, on the labelled corners,
+and on the detector's corners of the plates found at 0.5. end_to_end_*: found above that IoU and every character right,
+of all plates with a place and a text. *_without_province: of the texts that begin with a province sign, the first
 character set aside.
 """
 
@@ -217,6 +230,7 @@ SLICES: Mapping[str, Callable[[PlateRecord], str | None]] = {
     "country": lambda r: r.country,
     "folder": lambda r: r.folder,
     "plate width": lambda r: _bin(r.width_px, WIDTHS_PX, "px"),
+    "brightness": lambda r: _bin(r.brightness, GREYS, "grey"),
     "tilt": lambda r: _bin(r.tilt_deg, TILTS_DEG, "deg"),
     "text length": lambda r: f"{len(r.text)} characters" if r.text else None,
 }
@@ -226,25 +240,40 @@ def _group(name: str) -> Callable[[PlateRecord], str | None]:
     return lambda record: record.groups.get(name)
 
 
-def slices_of(records: Sequence[PlateRecord]) -> tuple[Slice, ...]:
-    """The figures by slice; a property of one value, or of more than 40, is left out."""
+def slices_of(
+    records: Sequence[PlateRecord], by_image: Mapping[tuple[str, str], DetectionMetrics] | None = None
+) -> tuple[Slice, ...]:
+    """The figures by slice; a property of one value, or of more than 40, is left out.
+
+    Args:
+        by_image: the detection of the images for which a property has a value, by (property, value).
+    """
+    whole = by_image or {}
     slices = []
     keys = dict(SLICES)
-    for name in sorted({name for record in records for name in record.groups}):
+    for name in sorted({name for record in records for name in record.groups} | {by for by, _ in whole} - set(keys)):
         keys[name] = _group(name)
     for by, key in keys.items():
-        groups: dict[str, list[PlateRecord]] = {}
+        groups: dict[str, list[PlateRecord]] = {value: [] for name, value in whole if name == by}
         for record in records:
             value = key(record)
-            groups.setdefault("unknown" if value is None else value, []).append(record)
+            groups.setdefault(UNKNOWN if value is None else value, []).append(record)
         if 1 < len(groups) <= MAX_GROUPS:
-            slices += [Slice(by, v, len(g), _shares(g)) for v, g in sorted(groups.items(), key=_natural)]
+            for value, members in sorted(groups.items(), key=_natural):
+                figures = _shares(members) | _image_figures(whole.get((by, value)))
+                slices.append(Slice(by, value, len(members), figures))
     return tuple(slices)
+
+
+def _image_figures(metrics: DetectionMetrics | None) -> dict[str, float]:
+    if metrics is None:
+        return {}
+    return {name: value for name, value in asdict(metrics.compute()).items() if isinstance(value, float)}
 
 
 def _natural(item: tuple[str, list[PlateRecord]]) -> tuple[bool, int, str]:
     digits = item[0].lstrip("> =").split("-")[0].split(" ")[0]
-    return (item[0] == "unknown", int(digits) if digits.isdecimal() else 0, item[0])
+    return (item[0] == UNKNOWN, int(digits) if digits.isdecimal() else 0, item[0])
 
 
 def _shares(records: Iterable[PlateRecord]) -> dict[str, float]:
@@ -254,6 +283,12 @@ def _shares(records: Iterable[PlateRecord]) -> dict[str, float]:
         values = [v for r in listed if (v := measure(r)) is not None]
         if values:
             shares[name] = sum(values) / len(values)
+    errors = [r.corner_error for r in listed if r.corner_error is not None]
+    overlaps = [r.polygon_iou for r in listed if r.polygon_iou is not None]
+    if errors:
+        shares["corner_error_median"] = float(np.median(errors))
+        shares["corner_error_p95"] = float(np.percentile(errors, 95))
+        shares["polygon_iou"] = float(np.mean(overlaps))
     return shares
 
 
@@ -295,7 +330,9 @@ def print_report(report: EvaluationReport, console: Console) -> None:
 
 
 def _label(name: str) -> str:
-    return name.replace("_50", " at IoU 0.5").replace("_70", " at IoU 0.7").replace("_", " ")
+    for iou in RECALL_IOUS:
+        name = name.replace(f"_{round(100 * iou)}", f" at IoU {iou}")
+    return name.replace("_", " ")
 
 
 def _headline(report: EvaluationReport) -> Table:
@@ -331,9 +368,11 @@ def _print_confusions(report: EvaluationReport, console: Console) -> None:
 
 
 def _slice_table(report: EvaluationReport) -> Table:
-    wanted = ("found_50", "found_70", "read_on_crops", "read_on_true_corners", "end_to_end_50")
+    found, read = ("found_50", "found_70", "found_90"), ("read_on_crops", "read_on_true_corners", "end_to_end_50")
+    wanted = (*found, "corner_error_median", "corner_error_p95", *read)
     names = [n for n in wanted if any(n in s.figures for s in report.slices)]
-    table = Table("slice", "value", "plates", *map(_label, names), title="By slice, %")
+    table = Table("slice", "value", "plates", *map(_label, names), title="By slice, % (corner error: % of the height)")
+    table.columns[0].overflow = "fold"
     for column in table.columns[2:]:
         column.justify = "right"
     for i, s in enumerate(report.slices):

@@ -67,6 +67,8 @@ def test_round_trip(bundle: Path, china: CountryPack) -> None:
         (lambda d: d["detector"]["settings"].update(input_px=True), r"input_px is True; expected a whole number"),
         (lambda d: d["detector"]["settings"].update(input_px=450), r"settings\.input_px is 450; expected a multiple"),
         (lambda d: d["detector"]["settings"].update(score_threshold=2), r"score_threshold is 2\.0; expected 0 to 1"),
+        (lambda d: d["detector"]["settings"].update(corner_vote=2), r"corner_vote is 2\.0; expected 0 to 1, or null"),
+        (lambda d: d["detector"]["settings"].update(corner_vote="no"), r"corner_vote is 'no'; expected a number"),
         (lambda d: d["detector"]["settings"].update(nms_iou=float("nan")), r"nms_iou is nan; expected a number"),
         (lambda d: d["recogniser"]["settings"].update(size=[48]), r"size is \[48\]; expected \[height, width\]"),
         (lambda d: d["recogniser"]["settings"].update(temperature=0), r"temperature is 0\.0; expected a number above"),
@@ -171,3 +173,13 @@ def test_any_value_in_any_place_is_read_or_refused(
 
 
 _FUZZED: list[str] = []
+
+
+def test_a_card_from_before_the_corner_vote_is_read_without_it(bundle: Path) -> None:
+    card = ModelCard.read(bundle)
+    data = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
+    assert data["detector"]["settings"].pop("corner_vote") == 0.7
+    old = ModelCard.from_dict(data)
+    assert old == dataclasses.replace(card, detector=dataclasses.replace(card.detector, corner_vote=None))
+    old.write(bundle)
+    assert ModelCard.read(bundle) == old

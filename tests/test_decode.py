@@ -11,6 +11,7 @@ import pytest
 from alpr.card import DetectorSettings
 from alpr.charset import Charset
 from alpr.detection.decode import MAX_CANDIDATES, decode_detections, nms
+from alpr.detection.detect import Detector
 from alpr.geometry import box_corners
 from alpr.recognition.decode import decode_logits, softmax
 
@@ -94,6 +95,63 @@ def test_many_candidates_take_little_time_and_the_best_survive() -> None:
     assert found[0].score == scores.max()
     best = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
     assert len(found) == len(slow_nms(boxes[best], scores[best], 0.45))
+
+
+def _cluster(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores, boxes and corners of 40 candidates around each of 4 plates, and of 40 anywhere."""
+    middles = np.array([[100, 60], [300, 60], [100, 200], [150, 215]], np.float32)
+    quad = np.array([[-30, -12], [30, -8], [30, 12], [-30, 8]], np.float32)
+    corners = [quad + middle + generator.normal(0, 3, (40, 4, 2)) for middle in middles]
+    corners.append(quad + generator.uniform(0, 600, (40, 1, 2)))
+    joined = np.concatenate(corners).astype(np.float32)
+    boxes = np.concatenate([joined.min(1), joined.max(1)], axis=1) + 1
+    return generator.uniform(0, 1, len(joined)).astype(np.float32), boxes, joined
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_vote_equals_the_slow_one_and_moves_corners_only(seed: int) -> None:
+    scores, boxes, corners = _cluster(np.random.default_rng(seed))
+    plain = decode_detections(scores, boxes, corners, DetectorSettings(corner_vote=None))
+    voted = decode_detections(scores, boxes, corners, DetectorSettings(corner_vote=0.6))
+    assert [d.score for d in voted] == [d.score for d in plain]
+    moved = 0
+    for before, after in zip(plain, voted, strict=True):
+        total, quad, box = 0.0, np.zeros((4, 2)), np.zeros(4)
+        for i in range(len(scores)):
+            pair = np.stack([corners[i], before.corners])
+            hulls = np.concatenate([pair.min(1), pair.max(1)], axis=1)
+            if scores[i] >= before.score / 2 and len(slow_nms(hulls, np.array([0.0, 1.0]), 0.6)) == 1:
+                total, quad, box = total + scores[i], quad + scores[i] * corners[i], box + scores[i] * boxes[i]
+        np.testing.assert_allclose(after.corners, quad / total, rtol=1e-4)
+        np.testing.assert_allclose(after.box, box / total, rtol=1e-4)
+        moved += not np.allclose(after.corners, before.corners)
+    assert moved >= 4
+
+
+@pytest.mark.parametrize("vote", [None, 0.5])
+def test_a_lower_threshold_gives_the_same_plates_and_more_behind_them(vote: float | None) -> None:
+    """So that an evaluation that looks lower, for AP, reports exactly what is deployed."""
+    arrays = _cluster(np.random.default_rng(0))
+    detector = Detector(lambda images: arrays_of(arrays), DetectorSettings(320, score_threshold=0.7, corner_vote=vote))
+    image = np.zeros((320, 320, 3), np.uint8)
+    (deployed,), (low,) = detector.detect([image]), detector.down_to(0.01, 100).detect([image])
+    sure = detector.sure(low)
+    assert 4 <= len(deployed) == len(sure) < len(low)
+    for one, other in zip(deployed, sure, strict=True):
+        assert one.score == other.score and (one.corners == other.corners).all() and (one.box == other.box).all()
+    few = Detector(detector.network, DetectorSettings(320, score_threshold=0.0, max_plates=2))
+    assert len(few.sure(low)) == 2
+
+
+def arrays_of(arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    scores, boxes, corners = arrays
+    return scores[None], boxes[None], corners[None]
+
+
+def test_a_flat_candidate_votes_for_itself() -> None:
+    boxes = np.array([[5, 5, 5, 5]], np.float32)
+    (found,) = decode_detections(np.array([0.9], np.float32), boxes, box_corners(boxes), DetectorSettings())
+    assert (found.corners == 5).all()
 
 
 def test_wrong_shapes_are_named() -> None:

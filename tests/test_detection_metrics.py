@@ -132,19 +132,23 @@ def test_quad_iou_is_0_for_mirrored_and_self_crossing_quads() -> None:
     assert quad_iou(quad[[0, 1, 3, 2]], quad) == 0
 
 
+@pytest.mark.parametrize("regions", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_ap_equals_faster_coco_eval(seed: int) -> None:
+def test_ap_equals_faster_coco_eval(seed: int, regions: bool) -> None:
     coco = pytest.importorskip("faster_coco_eval")
     pairs = random_pairs(seed)
+    if regions:  # an ignored region that holds every false detection at (400, 400) wholly, and touches no other
+        pairs = [(found, Scene(s.image, (*s.plates, ignored([398, 398, 460, 430])))) for found, s in pairs]
     result = scores(*pairs).compute()
     images = [{"id": i} for i in range(len(pairs))]
     truths, found = [], []
     for i, (detections, truth) in enumerate(pairs):
-        for box in (np.asarray(p.box, float) for p in truth.plates if p.box is not None):
+        for plate in truth.plates:
+            box = np.asarray(plate.box, float)
             xywh = [*box[:2], *(box[2:] - box[:2])]
             area = float(xywh[2] * xywh[3])
             common = {"image_id": i, "category_id": 1, "bbox": list(map(float, xywh))}
-            truths.append({**common, "id": len(truths) + 1, "area": area, "iscrowd": 0})
+            truths.append({**common, "id": len(truths) + 1, "area": area, "iscrowd": int(plate.ignored)})
         for d in detections:
             box = np.asarray(d.box, float)
             xywh = [*map(float, box[:2]), *map(float, box[2:] - box[:2])]
@@ -157,6 +161,7 @@ def test_ap_equals_faster_coco_eval(seed: int) -> None:
     assert 0.1 < evaluation.stats[0] < 0.9  # the case is not a trivial one
     assert result.ap_box_50_95 == pytest.approx(evaluation.stats[0], abs=1e-9)
     assert result.ap_box_50 == pytest.approx(evaluation.stats[1], abs=1e-9)
+    assert (result.ap_box_50 != scores(*random_pairs(seed)).compute().ap_box_50) == regions
 
 
 def test_ap_by_hand() -> None:
@@ -182,6 +187,48 @@ def test_empty_cases() -> None:
 def test_a_ready_made_crop_is_left_out() -> None:
     result = scores(([detection([0, 0, 10, 10])], scene(Plate("TEXT")))).compute()
     assert (result.images, result.detections) == (0, 0)
+
+
+def ignored(box: list[float]) -> Plate:
+    return Plate(box=np.array(box, np.float32), ignored=True)
+
+
+def test_an_ignored_region_is_no_plate_and_what_lies_in_it_is_no_false_positive() -> None:
+    truth = scene(plate([0, 0, 10, 10]), ignored([20, 0, 60, 40]))
+    inside, half, outside = [22, 2, 32, 12], [15, 0, 25, 10], [80, 0, 90, 10]
+    result = scores(
+        ([detection(b, 0.9 - i / 10) for i, b in enumerate((inside, half, [0, 0, 10, 10], outside))], truth)
+    )
+    figures = result.compute()
+    assert (figures.plates, figures.recall_hull_50, figures.recall_box_90, figures.empty_images) == (1, 1, 1, 0)
+    assert figures.false_positives_per_image == 2  # exactly half of `half` is in the region: not more than half
+    assert figures.ap_hull_50 == figures.ap_box_50 == pytest.approx(0.5)  # behind `half`, not behind `inside`
+    whole = scores(([detection([20, 0, 60, 40])], scene(ignored([20, 0, 60, 40])))).compute()
+    assert (whole.plates, whole.images, whole.recall_hull_50, whole.false_positives_per_image) == (0, 1, None, 0)
+    on_both = scene(plate([20, 0, 30, 10]), ignored([15, 0, 60, 40]))
+    assert scores(([detection([20, 0, 30, 10])], on_both)).compute().ap_hull_50_95 == pytest.approx(1)
+
+
+def test_a_scene_labelled_in_part_gives_recall_and_no_false_positive_or_precision() -> None:
+    part = Scene(Path("a.jpg"), (plate([0, 0, 10, 10]), plate([100, 0, 110, 10])), complete=False)
+    found = [detection([50, 50, 60, 60], 0.9), detection([0, 0, 10, 10], 0.5)]
+    alone = scores((found, part)).compute()
+    assert (alone.plates, alone.recall_hull_50, alone.corner_error_median) == (2, 0.5, 0)
+    assert (alone.false_positives_per_image, alone.ap_box_50) == (None, None)
+    empty = scores((found, Scene(Path("a.jpg"), (), complete=False))).compute()
+    assert (empty.empty_images, empty.false_positives_per_empty_image) == (0, None)
+    both = scores((found, part), (found[1:], scene(plate([0, 0, 10, 10])))).compute()
+    assert (both.plates, both.ap_box_50, both.false_positives_per_image) == (3, pytest.approx(1), 0)
+
+
+def test_ap_does_not_end_at_the_threshold_while_recall_and_false_positives_do() -> None:
+    truth = scene(plate([0, 0, 10, 10]), plate([100, 0, 110, 10]))
+    low = [detection([0, 0, 10, 10], 0.9), detection([100, 0, 110, 10], 0.1), detection([50, 50, 60, 60], 0.05)]
+    metrics = DetectionMetrics()
+    metrics.update(low[:1], truth, low)
+    result = metrics.compute()
+    assert (result.recall_hull_50, result.recall_box_50, result.detections) == (0.5, 0.5, 1)
+    assert (result.false_positives_per_image, result.ap_box_50, result.ap_hull_50) == (0, 1, pytest.approx(1))
 
 
 def test_shards_merge_to_the_whole_and_are_not_changed() -> None:

@@ -17,8 +17,10 @@ import pytest
 from rich.console import Console
 
 from alpr import gallery as gallery_module
+from alpr.card import DetectorSettings
+from alpr.detection.detect import Detector
 from alpr.evaluation import Parts, common_folder, evaluate
-from alpr.gallery import Gallery, contact_sheet, write_gallery
+from alpr.gallery import LABEL, DetectionGallery, Gallery, contact_sheet, write_picture
 from alpr.geometry import box_corners, corner_box
 from alpr.imaging import read_image, rectify
 from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
@@ -103,7 +105,7 @@ def test_a_perfect_predictor_scores_1(scenes: list[Scene]) -> None:
         f"{name}{suffix}": 1.0
         for name in ("read_on_true_corners", "read_on_predicted_corners", "end_to_end_50", "end_to_end_70")
         for suffix in ("", "_without_province")
-    } | {"found_50": 1.0, "found_70": 1.0}
+    } | {"found_50": 1.0, "found_70": 1.0, "found_90": 1.0}
     assert report.detection is not None
     assert (report.detection.plates, report.detection.recall_hull_90, report.detection.corner_error_p95) == (3, 1, 0)
     assert report.detection.false_positives_per_empty_image == 0
@@ -206,7 +208,7 @@ def test_ready_made_crops_are_read_as_they_are(tmp_path: Path) -> None:
 
 def test_one_half_alone_gives_its_half_of_the_report(scenes: list[Scene]) -> None:
     found = evaluate(Parts(detector=PatchDetector()), scenes)
-    assert [f.name for f in found.figures] == ["found_50", "found_70"]
+    assert [f.name for f in found.figures] == ["found_50", "found_70", "found_90"]
     read = evaluate(Parts(recogniser=ColourRecogniser()), scenes)
     assert [f.name for f in read.figures] == ["read_on_true_corners", "read_on_true_corners_without_province"]
     assert read.detection is None
@@ -262,7 +264,7 @@ def test_the_batch_changes_nothing(scenes: list[Scene], batch: int) -> None:
 def test_slices_by_hand(scenes: list[Scene]) -> None:
     groups = {scenes[0].image: {"subset": "dark"}, scenes[1].image: {"subset": "light"}}
     report = evaluate(Parts(PatchDetector(), ColourRecogniser(TEXTS | {50: "苏A12345"})), scenes, groups=groups)
-    by = {(s.by, s.value): (s.plates, s.figures["end_to_end_50"]) for s in report.slices}
+    by = {(s.by, s.value): (s.plates, s.figures.get("end_to_end_50")) for s in report.slices}
     assert by == {
         ("split", "test"): (1, 1),
         ("split", "val"): (2, 0.5),
@@ -275,7 +277,57 @@ def test_slices_by_hand(scenes: list[Scene]) -> None:
         ("text length", "8 characters"): (1, 1),
         ("subset", "dark"): (2, 0.5),
         ("subset", "light"): (1, 1),
+        ("subset", "unknown"): (0, None),
+        ("brightness", "40-80 grey"): (1, 0),
+        ("brightness", "80-120 grey"): (1, 1),
+        ("brightness", ">= 200 grey"): (1, 1),
     }
+
+
+def test_slices_carry_corner_error_and_by_image_ap_and_false_positives(scenes: list[Scene]) -> None:
+    groups = {s.image: {"manifest": "empty" if not s.plates else "full"} for s in scenes}
+    wrong = Detection(box_corners(np.float32([0, 0, 9, 9])), np.float32([0, 0, 9, 9]), 0.9)
+
+    def shifted(found: list[Detection]) -> list[Detection]:
+        return [wrong, *(replace(d, corners=d.corners + np.float32([0, 2])) for d in found)]
+
+    report = evaluate(Parts(PatchDetector(shifted)), scenes, groups=groups)
+    by = {(s.by, s.value): s for s in report.slices}
+    full, empty = by["manifest", "full"], by["manifest", "empty"]
+    assert full.plates == 3 and full.figures["corner_error_median"] == pytest.approx(2 / 30)
+    assert full.figures["false_positives_per_image"] == 1 and 0.4 < full.figures["ap_box_50"] < 1
+    assert empty.plates == 0 and empty.figures == {"false_positives_per_image": 1, "false_positives_per_empty_image": 1}
+    small = by["plate width", "40-80 px"]
+    assert small.figures["corner_error_p95"] == pytest.approx(2 / 20) and "ap_box_50" not in small.figures
+    assert small.figures["found_90"] == 0 and small.figures["found_70"] == 1
+
+
+def test_an_ignored_plate_is_no_record_is_not_read_and_excuses_what_is_found_there(tmp_path: Path) -> None:
+    image = draw(tmp_path / "a.png", [(50, BOXES[0]), (100, BOXES[1])])
+    truth = Scene(image, (plate(50, BOXES[0]), replace(plate(100, BOXES[1]), ignored=True)))
+    report = evaluate(Parts(PatchDetector(), ColourRecogniser()), [truth])
+    assert [p.text for p in report.plates] == [TEXTS[50]] and report.false_positives == {}
+    assert report.on_true_corners is not None and report.on_true_corners.plates == 1
+    assert report.detection is not None and report.detection.ap_hull_50_95 == pytest.approx(1)
+    part = evaluate(Parts(PatchDetector()), [Scene(image, (plate(50, BOXES[0]),), complete=False)])
+    assert part.false_positives == {} and value(part, "found_90") == 1
+
+
+def test_ap_looks_below_the_threshold_and_everything_else_does_not(tmp_path: Path) -> None:
+    boxes = np.array([[BOXES[0], BOXES[1], [150, 100, 170, 110]]], np.float32) / 2  # the input is half the image
+    scores = np.array([[0.9, 0.2, 0.1]], np.float32)
+    detector = Detector(
+        lambda images: (scores, boxes, box_corners(boxes)), DetectorSettings(96, score_threshold=0.5, multiple=4)
+    )
+    image = np.zeros((140, 192, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    truth = Scene(tmp_path / "a.png", (plate(50, BOXES[0]), plate(100, BOXES[1])))
+    report = evaluate(Parts(detector), [truth])
+    assert report.detection is not None and report.detection.ap_box_50 == pytest.approx(1)
+    assert (report.detection.detections, report.detection.recall_hull_50) == (1, 0.5)
+    assert report.detection.false_positives_per_image == 0 and value(report, "found_50") == 0.5
+    assert [p.input_width_px for p in report.plates] == [30, 40]
+    assert detector.settings.score_threshold == 0.5  # the deployed one is not changed
 
 
 def test_tilt_is_the_angle_of_the_text(tmp_path: Path) -> None:
@@ -357,10 +409,43 @@ def test_the_contact_sheet_shows_every_crop(font: bool, tmp_path: Path, monkeypa
     sheet = contact_sheet(gallery.misses, columns=5)
     assert sheet.shape[1] == 5 * 200 and [int(sheet[20, 100 + 200 * i, 0]) for i in range(5)] == [0, 10, 20, 50, 40]
     assert (sheet[54:96, :200] < 100).any()  # something is written below the crop
-    write_gallery(gallery.misses, tmp_path / "worst.jpg")
+    write_picture(sheet, tmp_path / "worst.jpg")
     assert cv2.imread(str(tmp_path / "worst.jpg")).shape == sheet.shape
     with pytest.raises(ValueError, match="none is given"):
         contact_sheet([])
+
+
+def test_the_drawn_detections_are_the_worst_and_others_at_random(tmp_path: Path) -> None:
+    def gallery(seed: int) -> DetectionGallery:
+        gallery = DetectionGallery(worst=3, random=3, seed=seed)
+        image = np.full((300, 400, 3), 90, np.uint8)
+        labelled = np.array([100, 100, 200, 140], np.float32)
+        truth = Scene(tmp_path / "a.png", (Plate("A", box_corners(labelled), labelled),))
+        for i in range(30):
+            off = labelled + np.float32(i % 10 / 2)
+            found = [] if i == 17 else [Detection(box_corners(off), off, 0.5)]
+            gallery.add(image, truth, found, f"{i}.png")
+            gallery.add(image, Scene(tmp_path / "b.png", ()), found, "empty.png")
+        return gallery
+
+    drawn = gallery(0).drawn
+    names = [d.captions[1] for d in drawn]
+    assert names[:3] == ["17.png", "9.png", "19.png"] and len(set(names)) == 6
+    assert drawn[0].captions[0] == "not found; 0 detections in the image"
+    error = np.hypot(4.5, 4.5) / 40
+    assert (
+        drawn[1].captions[0].startswith(f"corner error {error:.3f}, IoU 0.7") and "score 0.50" in drawn[1].captions[0]
+    )
+    assert [d.captions[1] for d in gallery(0).drawn] == names != [d.captions[1] for d in gallery(1).drawn]
+    near = drawn[1].picture[:, 292:]
+    # The labelled plate, 100 px wide, is 288 / 1.4 px wide in the middle of the enlargement.
+    green = np.abs(near.astype(int) - LABEL).max(axis=-1) < 80
+    xs = np.flatnonzero(green.any(axis=0))
+    assert (xs.min() + xs.max() + 1) / 2 == pytest.approx(144, abs=1.5)
+    assert xs.max() - xs.min() == pytest.approx(288 / 1.4, abs=2)
+    assert gallery(0).sheet(columns=4).shape == (2 * 340, 4 * 588, 3)
+    with pytest.raises(ValueError, match="at least one scene"):
+        DetectionGallery().sheet()
 
 
 def test_real_scenes_with_a_predictor_that_knows_them(real_data: Path) -> None:
@@ -401,6 +486,7 @@ def test_evaluation_imports_no_torch(repository: Path) -> None:
         (["data.manfest=x"], "Did you mean data.manifest?"),
         (["+modl=x"], "Did you mean model?"),
         ([], "Nothing gives data.manifest"),
+        (["data.manifest=x", "input_px=[320,big]"], "input_px is [320, 'big']; expected a size in px"),
         (["data.manifest=x", "batch=0"], "batch is 0; expected a whole number from 1"),
         (["data.manifest=x", "only=both"], "only is 'both'"),
     ],

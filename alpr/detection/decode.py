@@ -1,4 +1,4 @@
-"""From the detector's raw output to plates: threshold, NMS. Plain numpy; every stage of the project calls this."""
+"""From the detector's raw output to plates: threshold, NMS, vote. Plain numpy; every stage calls this."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from alpr.records import Detection, FloatArray
 
 MAX_CANDIDATES = 1000
 """The most candidates that NMS looks at; a scene with many more is noise, and NMS is quadratic."""
+VOTE_SHARE = 0.5
+"""A candidate votes on a plate's corners when its score is at least this share of the plate's."""
 
 
 def nms(boxes: FloatArray, scores: FloatArray, iou: float) -> npt.NDArray[np.intp]:
@@ -35,11 +37,14 @@ def decode_detections(
 ) -> list[Detection]:
     """The plates of one image in pixels of the network input, best score first.
 
+    With a lower threshold the same plates come first, and more behind them: who votes depends on the plate's own
+    score and not on the threshold.
+
     Args:
         scores: (A,) 0..1.
         boxes: (A, 4) xyxy px of the network input.
         corners: (A, 4, 2) px of the network input.
-        settings: the threshold, the overlap and the most plates.
+        settings: the threshold, the overlaps and the most plates.
 
     Raises:
         ValueError: arrays whose shapes do not belong together.
@@ -50,14 +55,23 @@ def decode_detections(
             f"The detector gave scores {scores.shape}, boxes {boxes.shape} and corners {corners.shape}; "
             "expected (A,), (A, 4) and (A, 4, 2)."
         )
-    candidates = np.flatnonzero(scores >= settings.score_threshold)  # NaN is never above
+    lowest = settings.score_threshold * (1.0 if settings.corner_vote is None else VOTE_SHARE)
+    candidates = np.flatnonzero(scores >= lowest)  # NaN is never above
     candidates = candidates[np.argsort(-scores[candidates], kind="stable")[:MAX_CANDIDATES]]
     finite = np.isfinite(corners[candidates]).all(axis=(1, 2)) & np.isfinite(boxes[candidates]).all(axis=1)
     candidates = candidates[finite]
+    scores, boxes, corners = scores[candidates], boxes[candidates], corners[candidates]
     # The hull of the corners, not the box: the corners are what a reader uses, and two tilted plates in a row
     # overlap less by them.
-    kept = candidates[nms(corner_box(corners[candidates]), scores[candidates], settings.nms_iou)]
-    return [
-        Detection(corners[i].astype(np.float32), boxes[i].astype(np.float32), float(scores[i]))
-        for i in kept[: settings.max_plates]
-    ]
+    hulls = corner_box(corners)
+    sure = int(np.count_nonzero(scores >= settings.score_threshold))  # the first of them, as they are sorted
+    detections = []
+    for i in nms(hulls[:sure], scores[:sure], settings.nms_iou)[: settings.max_plates]:
+        quad, box = corners[i], boxes[i]
+        if settings.corner_vote is not None:
+            voters = (box_iou(hulls[i][None], hulls)[0] > settings.corner_vote) & (scores >= VOTE_SHARE * scores[i])
+            voters[i] = True  # also where its hull is empty and overlaps nothing
+            weights = scores[voters] / scores[voters].sum()
+            quad, box = np.tensordot(weights, corners[voters], 1), np.tensordot(weights, boxes[voters], 1)
+        detections.append(Detection(quad.astype(np.float32), box.astype(np.float32), float(scores[i])))
+    return detections

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -29,6 +30,23 @@ class Detector:
     def __init__(self, network: DetectorNetwork, settings: DetectorSettings) -> None:
         self.network = network
         self.settings = settings
+
+    def down_to(self, score: float, most: int) -> Detector:
+        """The same detector with another threshold and another number of plates; `sure` undoes a lower threshold."""
+        return Detector(self.network, replace(self.settings, score_threshold=score, max_plates=most))
+
+    def sure(self, found: Sequence[Detection]) -> list[Detection]:
+        """What this detector itself would have found, of what it found with a lower threshold."""
+        threshold = np.float32(self.settings.score_threshold)  # as a network's scores are compared with it
+        return [d for d in found if np.float32(d.score) >= threshold][: self.settings.max_plates]
+
+    def at(self, input_px: int) -> Detector:
+        """The same detector at another input size.
+
+        Raises:
+            ValueError: a size that is no multiple of the settings' `multiple`.
+        """
+        return Detector(self.network, replace(self.settings, input_px=input_px))
 
     def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
         """The plates of every image in pixels of that image, best score first.

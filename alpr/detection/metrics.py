@@ -5,12 +5,15 @@ Two kinds of box are told apart, as data sets differ in what their boxes mean:
 * *hull*: the upright hull of four corners. A detection's is the hull of its corners; a plate's that of its labelled
   corners, or its labelled box where no corners are labelled. "Found" means hull IoU above a threshold.
 * *box*: the box itself. A detection's own box against the labelled box.
+
+An ignored region is no plate, and a detection that lies in one is not wrong. A scene that is labelled in part says
+nothing of false positives or precision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +26,14 @@ RECALL_IOUS = (0.5, 0.7, 0.9)
 FOUND_IOU = 0.5
 COCO_IOUS = tuple(0.5 + 0.05 * i for i in range(10))
 COCO_MAX_DETECTIONS = 100
+AP_SCORE = 0.01
+"""AP is measured on detections down to this score: a curve that ends at a deployer's threshold has lost its tail."""
+LIES_IN = 0.5
+LEFT_OUT = -1
+"""Stands in place of a hit or a miss: the detection lies in an ignored region."""
+
+Counts = npt.NDArray[np.int64]
+Hits = npt.NDArray[np.int8]
 
 
 class Match(NamedTuple):
@@ -72,11 +83,36 @@ def match_boxes(predicted: FloatArray, true: FloatArray) -> list[Match]:
 def match_plates(detections: Sequence[Detection], plates: Sequence[Plate]) -> list[Match]:
     """One-to-one pairs of detections and plates by hull IoU, the best first; indices into both sequences.
 
-    A plate without a place is in no pair.
+    A plate without a place and an ignored one are in no pair.
     """
-    hulls = [(i, hull) for i, plate in enumerate(plates) if (hull := true_hull(plate)) is not None]
+    hulls = [(i, hull) for i, p in enumerate(plates) if not p.ignored and (hull := true_hull(p)) is not None]
     pairs = match_boxes(predicted_hulls(detections), _stack([hull for _, hull in hulls]))
     return [pair._replace(plate=hulls[pair.plate][0]) for pair in pairs]
+
+
+def lie_in(boxes: FloatArray, regions: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which boxes (N, 4) lie in one of the regions (M, 4) with more than half of their own area: (N,)."""
+    top_left = np.maximum(boxes[:, None, :2], regions[None, :, :2])
+    bottom_right = np.minimum(boxes[:, None, 2:], regions[None, :, 2:])
+    shared = np.clip(bottom_right - top_left, 0, None).prod(axis=-1)
+    area = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=-1)
+    return np.asarray((shared > LIES_IN * area[:, None]).any(axis=1))
+
+
+def ignored_regions(scene: Scene) -> FloatArray:
+    """The hulls of a scene's ignored regions: (M, 4) px."""
+    return _stack([hull for plate in scene.plates if plate.ignored and (hull := true_hull(plate)) is not None])
+
+
+def false_positives(detections: Sequence[Detection], scene: Scene, pairs: Sequence[Match]) -> list[int]:
+    """The detections that find no plate (hull IoU > 0.5) and lie in no ignored region: their indices.
+
+    Args:
+        pairs: of the detections with the scene's plates.
+    """
+    right = {pair.detection for pair in pairs if pair.iou > FOUND_IOU}
+    spared = lie_in(predicted_hulls(detections), ignored_regions(scene))
+    return [i for i in range(len(detections)) if i not in right and not spared[i]]
 
 
 def corner_error(predicted: FloatArray, true: FloatArray) -> float:
@@ -137,17 +173,20 @@ class DetectionScores:
 
     Attributes:
         images: scenes that count (all but those whose plates have no place).
-        plates: labelled plates with corners or a box.
+        empty_images: scenes known to be empty.
+        plates: labelled plates with corners or a box, the ignored ones aside.
+        detections: those above the detector's score threshold.
         recall_hull_50: the share of plates with hull IoU > 0.5 (0.7, 0.9).
         recall_box_50: the share of plates with a labelled box whose IoU with a detection's box is > 0.5 (0.7, 0.9).
-        ap_box_50: COCO's AP of the detections' boxes at IoU 0.5, against the labelled box, else the hull. The
-            detections are those above the detector's score threshold, so the curve ends there.
+        ap_box_50: COCO's AP of the detections' boxes at IoU 0.5, against the labelled box, else the hull, on
+            wholly labelled scenes. It counts detections below the score threshold too, where they are given.
         ap_box_50_95: the mean of AP over IoU 0.5, 0.55 ... 0.95.
         ap_hull_50, ap_hull_50_95: the same of the hulls of the detections' corners, against the hull.
         polygon_iou: the mean over found plates with labelled corners.
         corner_error_median: mean distance of the four corners / plate height, over found plates with labelled corners.
         corner_error_p95: its 95th percentile.
-        false_positives_per_image: detections that find no plate (hull IoU > 0.5), per image.
+        false_positives_per_image: detections that find no plate (hull IoU > 0.5) and lie in no ignored region, per
+            wholly labelled image.
         false_positives_per_empty_image: the same over the scenes known to be empty.
     """
 
@@ -177,79 +216,85 @@ class DetectionMetrics:
     """Sums over scenes; `compute` may be called at any time."""
 
     images: int = 0
+    complete_images: int = 0  # wholly labelled
     empty_images: int = 0
     plates: int = 0
+    complete_plates: int = 0  # in wholly labelled images
     boxes: int = 0  # plates with a labelled box
     detections: int = 0
-    found_hull: list[int] = field(default_factory=lambda: [0] * len(RECALL_IOUS))
-    found_box: list[int] = field(default_factory=lambda: [0] * len(RECALL_IOUS))
+    found_hull: Counts = field(default_factory=lambda: np.zeros(len(RECALL_IOUS), np.int64))
+    found_box: Counts = field(default_factory=lambda: np.zeros(len(RECALL_IOUS), np.int64))
     false_positives: int = 0
     false_positives_in_empty: int = 0
     polygon_ious: list[float] = field(default_factory=list)
     corner_errors: list[float] = field(default_factory=list)
     scores: list[FloatArray] = field(default_factory=list)  # per image (N,)
-    hits_box: list[npt.NDArray[np.bool_]] = field(default_factory=list)  # per image (10, N)
-    hits_hull: list[npt.NDArray[np.bool_]] = field(default_factory=list)  # per image (10, N)
+    hits_box: list[Hits] = field(default_factory=list)  # per image (10, N)
+    hits_hull: list[Hits] = field(default_factory=list)  # per image (10, N)
 
-    def update(self, detections: Sequence[Detection], scene: Scene) -> None:
-        """Adds one scene. A scene whose plates all have no place (a ready-made crop) is left out."""
-        located = [plate for plate in scene.plates if true_hull(plate) is not None]
-        if scene.plates and not located:
+    def update(
+        self, detections: Sequence[Detection], scene: Scene, candidates: Sequence[Detection] | None = None
+    ) -> None:
+        """Adds one scene. A scene whose plates all have no place (a ready-made crop) is left out.
+
+        Args:
+            detections: those above the detector's threshold.
+            candidates: those down to a low score (`AP_SCORE`), which only AP counts; None: the detections themselves.
+        """
+        if scene.plates and all(true_hull(plate) is None for plate in scene.plates):
             return
+        located = [plate for plate in scene.plates if not plate.ignored and true_hull(plate) is not None]
+        pairs = match_plates(detections, located)
         self.images += 1
         self.plates += len(located)
         self.detections += len(detections)
-        pairs = match_plates(detections, located)
-        missed = len(detections) - sum(pair.iou > FOUND_IOU for pair in pairs)
-        self.false_positives += missed
-        if not scene.plates:
-            self.empty_images += 1
-            self.false_positives_in_empty += missed
-        _count(self.found_hull, pairs)
+        self.found_hull += _found(pairs)
+        labelled = _stack([plate.box for plate in located if plate.box is not None])
+        self.boxes += len(labelled)
+        self.found_box += _found(match_boxes(_stack([d.box for d in detections]), labelled))
         for pair in pairs:
             corners = located[pair.plate].corners
             if pair.iou > FOUND_IOU and corners is not None:
                 predicted = detections[pair.detection].corners
                 self.polygon_ious.append(quad_iou(predicted, corners))
                 self.corner_errors.append(corner_error(predicted, corners))
-        self._add_boxes(detections, located)
+        if scene.complete:
+            wrong = len(false_positives(detections, scene, pairs))
+            self.complete_images += 1
+            self.false_positives += wrong
+            if not scene.plates:
+                self.empty_images += 1
+                self.false_positives_in_empty += wrong
+            self._add_ranking(detections if candidates is None else candidates, scene, located)
 
-    def _add_boxes(self, detections: Sequence[Detection], located: Sequence[Plate]) -> None:
-        boxes = _stack([d.box for d in detections])
-        labelled = _stack([plate.box for plate in located if plate.box is not None])
-        self.boxes += len(labelled)
-        _count(self.found_box, match_boxes(boxes, labelled))
-        scores = np.array([d.score for d in detections], dtype=np.float64)
+    def _add_ranking(self, candidates: Sequence[Detection], scene: Scene, located: Sequence[Plate]) -> None:
+        scores = np.array([d.score for d in candidates], dtype=np.float64)
         order = np.argsort(-scores, kind="stable")[:COCO_MAX_DETECTIONS]
-        truth = [box for plate in located if (box := true_box(plate)) is not None]
-        hulls = [hull for plate in located if (hull := true_hull(plate)) is not None]
+        regions = ignored_regions(scene)
+        boxes, hulls = _stack([d.box for d in candidates])[order], predicted_hulls(candidates)[order]
+        self.complete_plates += len(located)
         self.scores.append(scores[order])
-        self.hits_box.append(coco_hits(boxes[order], _stack(truth)))
-        self.hits_hull.append(coco_hits(predicted_hulls(detections)[order], _stack(hulls)))
+        self.hits_box.append(_hits(boxes, [true_box(plate) for plate in located], regions))
+        self.hits_hull.append(_hits(hulls, [true_hull(plate) for plate in located], regions))
+
+    def add(self, other: DetectionMetrics) -> None:
+        """Adds the sums of another, which is not changed."""
+        for f in fields(self):  # numbers and arrays are added, lists joined, in place
+            mine = getattr(self, f.name)
+            mine += getattr(other, f.name)
+            setattr(self, f.name, mine)
 
     def merge(self, other: DetectionMetrics) -> DetectionMetrics:
         """The sums of both; neither is changed."""
-        return DetectionMetrics(
-            images=self.images + other.images,
-            empty_images=self.empty_images + other.empty_images,
-            plates=self.plates + other.plates,
-            boxes=self.boxes + other.boxes,
-            detections=self.detections + other.detections,
-            found_hull=[a + b for a, b in zip(self.found_hull, other.found_hull, strict=True)],
-            found_box=[a + b for a, b in zip(self.found_box, other.found_box, strict=True)],
-            false_positives=self.false_positives + other.false_positives,
-            false_positives_in_empty=self.false_positives_in_empty + other.false_positives_in_empty,
-            polygon_ious=self.polygon_ious + other.polygon_ious,
-            corner_errors=self.corner_errors + other.corner_errors,
-            scores=self.scores + other.scores,
-            hits_box=self.hits_box + other.hits_box,
-            hits_hull=self.hits_hull + other.hits_hull,
-        )
+        merged = DetectionMetrics()
+        merged.add(self)
+        merged.add(other)
+        return merged
 
     def compute(self) -> DetectionScores:
         """The figures so far."""
-        hull = [_share(n, self.plates) for n in self.found_hull]
-        box = [_share(n, self.boxes) for n in self.found_box]
+        hull = [_share(int(n), self.plates) for n in self.found_hull]
+        box = [_share(int(n), self.boxes) for n in self.found_box]
         scores = np.concatenate([np.zeros(0), *self.scores])
         ap_box, ap_hull = (self._average_precisions(scores, hits) for hits in (self.hits_box, self.hits_hull))
         errors = self.corner_errors
@@ -271,23 +316,34 @@ class DetectionMetrics:
             polygon_iou=float(np.mean(self.polygon_ious)) if self.polygon_ious else None,
             corner_error_median=float(np.median(errors)) if errors else None,
             corner_error_p95=float(np.percentile(errors, 95)) if errors else None,
-            false_positives_per_image=_share(self.false_positives, self.images),
+            false_positives_per_image=_share(self.false_positives, self.complete_images),
             false_positives_per_empty_image=_share(self.false_positives_in_empty, self.empty_images),
         )
 
-    def _average_precisions(self, scores: FloatArray, hits: Sequence[npt.NDArray[np.bool_]]) -> list[float]:
+    def _average_precisions(self, scores: FloatArray, hits: Sequence[Hits]) -> list[float]:
         """AP at each of COCO's ten IoUs; empty where there is no plate."""
-        joined = np.concatenate([np.zeros((len(COCO_IOUS), 0), dtype=bool), *hits], axis=1)
-        return [ap for row in joined if (ap := average_precision(scores, row, self.plates)) is not None]
+        joined = np.concatenate([np.zeros((len(COCO_IOUS), 0), dtype=np.int8), *hits], axis=1)
+        figures = []
+        for row in joined:
+            counted = row != LEFT_OUT
+            ap = average_precision(scores[counted], row[counted] > 0, self.complete_plates)
+            if ap is not None:
+                figures.append(ap)
+        return figures
 
 
-def _stack(boxes: Sequence[FloatArray]) -> FloatArray:
-    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
+def _stack(boxes: Sequence[FloatArray | None]) -> FloatArray:
+    return np.array([box for box in boxes if box is not None], dtype=np.float64).reshape(-1, 4)
 
 
-def _count(found: list[int], pairs: Sequence[Match]) -> None:
-    for i, threshold in enumerate(RECALL_IOUS):
-        found[i] += sum(pair.iou > threshold for pair in pairs)
+def _found(pairs: Sequence[Match]) -> Counts:
+    return np.array([sum(pair.iou > iou for pair in pairs) for iou in RECALL_IOUS], dtype=np.int64)
+
+
+def _hits(predicted: FloatArray, true: Sequence[FloatArray | None], regions: FloatArray) -> Hits:
+    """1 for a hit, 0 for a miss, LEFT_OUT for a miss in an ignored region: (10, N)."""
+    hits = coco_hits(predicted, _stack(true))
+    return np.where(~hits & lie_in(predicted, regions), LEFT_OUT, hits).astype(np.int8)
 
 
 def _share(part: float, whole: int) -> float | None:

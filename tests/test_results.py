@@ -1,0 +1,88 @@
+"""docs/results.md is what its kept JSON says, and new runs get in by one command."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def collect_results(repository: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("collect_results", repository / "scripts" / "collect_results.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_document_is_up_to_date_with_its_kept_json(collect_results: ModuleType, repository: Path) -> None:
+    kept, document = repository / "docs" / "results", (repository / "docs" / "results.md").read_text(encoding="utf-8")
+    tables = collect_results.read_tables(kept / "tables.yaml")
+    assert collect_results.filled(document, tables, kept) == document, "run scripts/collect_results.py"
+    assert {p.stem for p in kept.glob("*.json")} == {row.keep for table in tables for row in table.rows}
+    for table in tables:
+        for row in table.rows:
+            assert "/work/" not in (kept / f"{row.keep}.json").read_text(encoding="utf-8")
+
+
+RUN = {
+    "name": "base", "config": {"data": {"batch_size": 16, "root": "/home/me/datasets"}, "country": {"code": "CN"}},
+    "seed": 3, "manifests": {"/home/me/ccpd/labels.csv": "0" * 64}, "split": "train", "fold": 0, "status": "finished",
+    "started": "2026-01-01T00:00:00+00:00", "seconds": 90.0, "resumed": 0, "steps": 100, "commit": "a" * 40,
+    "versions": {}, "device": "a CPU", "precision": "32-true", "result": {"val/recall_hull_70": 0.5, "best": None},
+}  # fmt: skip
+TABLES = """
+runs:
+  title: run
+  columns:
+    - {title: images, key: images_seen, format: ",d"}
+    - {title: found, key: result.val/recall_hull_70, format: .1%}
+    - {title: best, key: result.best, format: .3f}
+  rows:
+    - {label: base, keep: base, folder: FOLDER, command: python train.py experiment=base}
+"""
+
+
+def test_a_run_is_kept_without_places_and_the_table_survives_the_run(
+    collect_results: ModuleType, tmp_path: Path
+) -> None:
+    run, kept = tmp_path / "run", tmp_path / "kept"
+    run.mkdir()
+    kept.mkdir()
+    (run / "run.json").write_text(json.dumps(RUN), encoding="utf-8")
+    (kept / "tables.yaml").write_text(TABLES.replace("FOLDER", str(run)), encoding="utf-8")
+    (tables,) = collect_results.read_tables(kept / "tables.yaml")
+    collect_results.collect([tables], kept)
+    data = json.loads((kept / "base.json").read_text(encoding="utf-8"))
+    assert "country" not in data["config"] and data["config"]["data"]["root"] == "me/datasets"
+    assert list(data["manifests"]) == ["ccpd/labels.csv"] and data["minutes"] == 1.5
+    before = "# R\n<!-- table runs -->\nold\n<!-- end -->\ntext\n"
+    text = collect_results.filled(before, [tables], kept)
+    assert "| base | 1,600 | 50.0% | - |\n" in text and "Device: a CPU. Commit: aaaaaaa.\n" in text
+    assert "python train.py experiment=base\n" in text and "old" not in text and text.endswith("<!-- end -->\ntext\n")
+    shutil.rmtree(run)
+    collect_results.collect([tables], kept)
+    assert collect_results.filled(text, [tables], kept) == text
+    (kept / "base.json").unlink()
+    with pytest.raises(collect_results.ResultError, match="base: neither the folder"):
+        collect_results.collect([tables], kept)
+
+
+def test_what_cannot_be_made_is_named(collect_results: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(collect_results.ResultError, match=r"there is no 'vall'; found val/a"):
+        collect_results.value_at({"result": {"val/a": 1}}, "result.vall")
+    with pytest.raises(collect_results.ResultError, match=r"places for \['gone'\]"):
+        collect_results.filled("<!-- table gone -->\n<!-- end -->", [], tmp_path)
+    with pytest.raises(collect_results.ResultError, match=r"holds none of run\.json"):
+        collect_results.kept_of(tmp_path)
+    path = tmp_path / "tables.yaml"
+    path.write_text("t: {title: x, colums: [], rows: []}", encoding="utf-8")
+    with pytest.raises(collect_results.ResultError, match=r"table t: .*colums"):
+        collect_results.read_tables(path)
