@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from alpr.card import DetectorSettings
 from alpr.detection.detect import Detector, DetectorNetwork
 from alpr.detection.losses import DetectionLosses, DetectionLossSettings, detection_losses
-from alpr.detection.metrics import DetectionMetrics
+from alpr.detection.metrics import AP_SCORE, COCO_MAX_DETECTIONS, DetectionMetrics
 from alpr.detection.model import RawDetections, Scrfd, ScrfdSettings
 from alpr.detection.targets import DetectionBatch
 from alpr.optim import OptimSettings
@@ -101,8 +101,10 @@ class DetectorModule(TaskModule):
     def validation_step(self, batch: list[tuple[ImageArray | None, Scene, str]], batch_idx: int) -> None:
         self.report_unreadable([reason for image, _, reason in batch if image is None])
         read = [(image, scene) for image, scene, _ in batch if image is not None]
-        for found, (_, scene) in zip(self.detector().detect([image for image, _ in read]), read, strict=True):
-            self.metrics.update(found, scene)
+        detector = self.detector()
+        low = detector.down_to(AP_SCORE, COCO_MAX_DETECTIONS).detect([image for image, _ in read])
+        for found, (_, scene) in zip(low, read, strict=True):
+            self.metrics.update(detector.sure(found), scene, found)
 
     def on_validation_epoch_end(self) -> None:
         merged = DetectionMetrics()
