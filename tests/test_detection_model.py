@@ -77,9 +77,7 @@ def test_a_cell_sees_the_place_where_its_anchor_stands(place: tuple[int, int]) -
     for count, stride in zip(raw.anchors.counts, STRIDES, strict=True):
         most = first + int(change[first : first + count].argmax())
         distance = (raw.anchors.centres[most] - torch.tensor(place)).abs().max()
-        assert distance <= stride, (
-            f"stride {stride}: the cell at {raw.anchors.centres[most].tolist()} sees {place}"
-        )
+        assert distance <= stride, f"stride {stride}: the cell at {raw.anchors.centres[most].tolist()} sees {place}"
         first += count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -113,12 +114,24 @@ class TimmBackbone(Backbone):
         except Exception as error:  # RuntimeError, AssertionError, IndexError and others, as the network has it
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(f"timm gives no features {tuple(indices)} of {name!r}: {reason}") from error
-        self.widths = tuple(self.network.feature_info.channels())
-        self.strides = tuple(self.network.feature_info.reduction())
-        mean, std = (torch.tensor(self.network.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+        described: Any = self.network  # timm attaches these to a plain module
+        self.widths = tuple(described.feature_info.channels())
+        self.strides = tuple(described.feature_info.reduction())
+        mean, std = (torch.tensor(described.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
         # ((x + 1) / 2 - mean) / std
         self.register_buffer("scale", 0.5 / std, persistent=False)
         self.register_buffer("shift", (0.5 - mean) / std, persistent=False)
+        self._freeze_what_gives_nothing()
+
+    def _freeze_what_gives_nothing(self) -> None:
+        """Some networks keep the stages after the last feature that was asked for: DDP waits for their gradients."""
+        training = self.training
+        features = self.eval()(torch.zeros(1, 3, 64, 64))  # in evaluation mode, so that no running mean moves
+        parameters = list(self.network.parameters())
+        gradients = torch.autograd.grad(sum(f.sum() for f in features), parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.requires_grad_(gradient is not None)
+        self.train(training)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         features: list[Tensor] = self.network(x * self.scale + self.shift)

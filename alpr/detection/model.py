@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -143,7 +144,7 @@ class Scrfd(nn.Module):
         strides = list(self.backbone.strides)
         for _ in range(settings.extra_levels):
             strides.append(2 * strides[-1])
-        if any(coarse != 2 * fine for fine, coarse in zip(strides, strides[1:], strict=False)):
+        if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
             raise ValueError(f"The levels' strides are {strides}; expected each to be twice the one before.")
         if len(settings.anchor_sides) != len(strides):
             raise ValueError(
@@ -162,10 +163,11 @@ class Scrfd(nn.Module):
         sizes = [(f.shape[2], f.shape[3]) for f in features]
         anchors = make_anchors(sizes, images.device, self.strides, self.settings.anchor_sides)
         bins = self.settings.bins
-        logits, sides, corners = predictions.split((1, 4 * bins, CORNERS), -1)
-        spread = sides.unflatten(-1, (4, bins)) if self.settings.reg_max else None
+        logits, sides, corners = torch.split(predictions, [1, 4 * bins, CORNERS], -1)
+        spread = sides.reshape(*sides.shape[:2], 4, bins) if self.settings.reg_max else None
         distances = sides if spread is None else expectation(spread)
-        return RawDetections(logits.squeeze(-1), distances, corners.unflatten(-1, (4, 2)), anchors, spread)
+        points = corners.reshape(*corners.shape[:2], 4, 2)
+        return RawDetections(logits.squeeze(-1), distances, points, anchors, spread)
 
     def forward(self, images: Tensor) -> Detections:
         raw = self.raw(images)
@@ -238,4 +240,4 @@ def decode_corners(raw: RawDetections) -> Tensor:
     """Corners (B, A, 4, 2) in px."""
     # Flat: with an innermost axis of 2 the sum takes ONNX Runtime ten times as long.
     corners = raw.corners.flatten(-2) * raw.anchors.strides[:, None] + raw.anchors.centres.repeat(1, 4)
-    return corners.unflatten(-1, (4, 2))
+    return corners.reshape(raw.corners.shape)
