@@ -1,23 +1,32 @@
-"""SCRFD with four corners: depthwise backbone, PAFPN neck and one head tower per stride.
+"""The detector: a backbone, a neck and a head, from settings; what its outputs mean, and where its anchors stand.
 
-Source: Guo et al., "Sample and computation redistribution for efficient face detection", ICLR 2022, and the
-`scrfd_500m_bnkps` configuration of insightface; landmarks are a plate's four corners here.
+Source: Guo et al., "Sample and computation redistribution for efficient face detection", ICLR 2022, and the `bnkps`
+configurations of insightface; landmarks are a plate's four corners here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from alpr.layers import conv_norm_act, depthwise_separable, normalised_input
+from alpr.detection.backbones import Backbone, TimmBackbone, depthwise_backbone, residual_backbone
+from alpr.detection.heads import CORNERS, GflHead, KpsHead
+from alpr.detection.necks import Bifpn, Pafpn
+from alpr.layers import normalised_input
 
 STRIDES = (8, 16, 32)
 ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))  # px, two square anchors per cell
-SCORE_BIAS = -4.595  # sigmoid = 0.01: at the start nearly every anchor is background
+CHOICES = {
+    "block": ("depthwise", "residual"),
+    "neck": ("pafpn", "bifpn"),
+    "fusion": ("sum", "weighted"),
+    "head": ("kps", "gfl"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,26 +34,69 @@ class ScrfdSettings:
     """The shape of a network; the defaults are SCRFD-0.5GF.
 
     Attributes:
-        stem: widths of the two stem convolutions; the first has stride 2.
+        stem: widths of the stem's convolutions, the first of which has stride 2; two depthwise, three residual.
         stage_blocks, stage_widths: blocks and channels at strides 4, 8, 16 and 32.
-        neck_width: channels of the PAFPN.
+        neck_width: channels of the neck.
         head_convs, head_width: depth and channels of each head tower.
+        block: "depthwise" or "residual", of the stages; the towers of a "kps" head are depthwise with the first.
+        reg_max: 0: a box's sides are numbers; n: each is the expectation of a distribution over 0..n strides.
+        anchor_sides: px, of the square anchors of a cell, level by level.
+        timm: the name of a timm backbone in place of stem and stages.
+        pretrained: begin with timm's weights, which it downloads.
+        timm_indices: which of its features, as timm counts; negative from the end.
+        neck: "pafpn" or "bifpn"; the rest is of the latter only.
+        neck_repeats: how many layers.
+        extra_levels: coarser levels than the backbone's, each of twice the stride.
+        fusion: "sum", or "weighted" by learnt shares.
+        head: "kps", a tower per stride, or "gfl", one for all with separate towers for score and box.
+
+    Raises:
+        ValueError: a value out of its choices, or lists whose lengths do not belong together.
     """
 
-    stem: tuple[int, int] = (16, 16)
+    stem: tuple[int, ...] = (16, 16)
     stage_blocks: tuple[int, ...] = (2, 3, 2, 6)
     stage_widths: tuple[int, ...] = (40, 72, 152, 288)
     neck_width: int = 16
     head_convs: int = 2
     head_width: int = 64
+    block: str = "depthwise"
+    reg_max: int = 0
+    anchor_sides: tuple[tuple[float, ...], ...] = ANCHOR_SIDES
+    timm: str | None = None
+    pretrained: bool = False
+    timm_indices: tuple[int, ...] = (-3, -2, -1)
+    neck: str = "pafpn"
+    neck_repeats: int = 1
+    extra_levels: int = 0
+    fusion: str = "sum"
+    head: str = "kps"
 
     def __post_init__(self) -> None:
-        for name in ("stem", "stage_blocks", "stage_widths"):
+        for name in ("stem", "stage_blocks", "stage_widths", "timm_indices"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "anchor_sides", tuple(tuple(sides) for sides in self.anchor_sides))
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(choices)}.")
         if len(self.stage_blocks) != 4 or len(self.stage_widths) != 4:
             raise ValueError(
                 f"SCRFD has four stages; found {len(self.stage_blocks)} stage_blocks, {len(self.stage_widths)} widths."
             )
+        convolutions = 2 if self.block == "depthwise" else 3
+        if self.timm is None and len(self.stem) != convolutions:
+            raise ValueError(f"A {self.block} stem has {convolutions} convolutions; found the widths {self.stem}.")
+        if self.reg_max < 0:
+            raise ValueError(f"reg_max is {self.reg_max}; expected 0, for none, or the last bin of a distribution.")
+        if self.neck == "pafpn" and self.extra_levels:
+            raise ValueError(f"A pafpn has the backbone's levels; extra_levels is {self.extra_levels}, expected 0.")
+        if self.head == "gfl" and len({len(sides) for sides in self.anchor_sides}) > 1:
+            raise ValueError("A gfl head is shared by all levels; anchor_sides must have equally many in each.")
+
+    @property
+    def bins(self) -> int:
+        """Outputs per side of a box."""
+        return self.reg_max + 1
 
 
 class Anchors(NamedTuple):
@@ -74,121 +126,108 @@ class Detections(NamedTuple):
     corners: Tensor  # (B, A, 4, 2)
 
 
-class Backbone(nn.Module):
-    """MobileNetV1-like: (B, 3, H, W) -> features at strides 8, 16 and 32."""
-
-    def __init__(self, settings: ScrfdSettings) -> None:
-        super().__init__()
-        first, second = settings.stem
-        self.stem = nn.Sequential(conv_norm_act(3, first, 3, 2), depthwise_separable(first, second))
-        stages, width = [], second
-        for blocks, stage_width in zip(settings.stage_blocks, settings.stage_widths, strict=True):
-            layers = [depthwise_separable(width, stage_width, stride=2)]
-            layers += [depthwise_separable(stage_width, stage_width) for _ in range(blocks - 1)]
-            stages.append(nn.Sequential(*layers))
-            width = stage_width
-        self.stages = nn.ModuleList(stages)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        features = []
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return features[1:]
-
-
-class Pafpn(nn.Module):
-    """Path aggregation (Liu et al., 2018) without norm or activation, as SCRFD has it."""
-
-    def __init__(self, widths_in: Sequence[int], width: int) -> None:
-        super().__init__()
-        levels = len(widths_in)
-        self.laterals = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths_in)
-        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(levels))
-        self.down = nn.ModuleList(nn.Conv2d(width, width, 3, 2, 1) for _ in range(levels - 1))
-        self.fuse = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(levels - 1))
-
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        tops = [lateral(f) for lateral, f in zip(self.laterals, features, strict=True)]
-        for i in range(len(tops) - 1, 0, -1):
-            tops[i - 1] = tops[i - 1] + nn.functional.interpolate(tops[i], scale_factor=2.0, mode="nearest")
-        paths = [smooth(t) for smooth, t in zip(self.smooth, tops, strict=True)]
-        for i, down in enumerate(self.down):
-            paths[i + 1] = paths[i + 1] + down(paths[i])
-        return [paths[0], *(fuse(p) for fuse, p in zip(self.fuse, paths[1:], strict=True))]
-
-
-class Head(nn.Module):
-    """One stride's tower, shared by score, box and corners: (B, C, h, w) -> (B, h * w * anchors, 1 + 4 + 8)."""
-
-    def __init__(self, width_in: int, width: int, convs: int, anchors: int) -> None:
-        super().__init__()
-        self.anchors = anchors
-        self.tower = nn.Sequential(*(depthwise_separable(width_in if i == 0 else width, width) for i in range(convs)))
-        self.score = nn.Conv2d(width, anchors, 3, padding=1)
-        self.box = nn.Conv2d(width, 4 * anchors, 3, padding=1)
-        self.corner = nn.Conv2d(width, 8 * anchors, 3, padding=1)
-        for convolution in (self.score, self.box, self.corner):
-            nn.init.normal_(convolution.weight, std=0.01)
-            nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-        nn.init.constant_(self.score.bias, SCORE_BIAS)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.tower(x)
-        b = x.shape[0]
-        score, box, corner = (
-            layer(x).permute(0, 2, 3, 1).reshape(b, -1, size)
-            for layer, size in ((self.score, 1), (self.box, 4), (self.corner, 8))
-        )
-        return score, box, corner
-
-
 class Scrfd(nn.Module):
-    """The detector: uint8 images (B, H, W, 3) BGR, H and W multiples of 32, to `Detections`."""
+    """The detector: uint8 images (B, H, W, 3) BGR, H and W multiples of 32, to `Detections`.
+
+    Attributes:
+        strides: input pixels per cell of each level, as the backbone says.
+
+    Raises:
+        ValueError: anchors for another number of levels than there are, or levels whose strides do not double.
+    """
 
     def __init__(self, settings: ScrfdSettings | None = None) -> None:
         super().__init__()
         settings = settings or ScrfdSettings()
         self.settings = settings
-        self.backbone = Backbone(settings)
-        self.neck = Pafpn(settings.stage_widths[1:], settings.neck_width)
-        self.heads = nn.ModuleList(
-            Head(settings.neck_width, settings.head_width, settings.head_convs, len(sides)) for sides in ANCHOR_SIDES
-        )
+        self.backbone = _backbone(settings)
+        strides = list(self.backbone.strides)
+        for _ in range(settings.extra_levels):
+            strides.append(2 * strides[-1])
+        if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
+            raise ValueError(f"The levels' strides are {strides}; expected each to be twice the one before.")
+        if len(settings.anchor_sides) != len(strides):
+            raise ValueError(
+                f"anchor_sides has {len(settings.anchor_sides)} levels; the network has {len(strides)}, "
+                f"of strides {strides}."
+            )
+        self.strides = tuple(strides)
+        self.neck = _neck(settings, self.backbone.widths)
+        self.head = _head(settings, len(strides))
 
     def raw(self, images: Tensor) -> RawDetections:
         """Per-anchor outputs in strides, for the losses, in float32 also under autocast."""
-        features = self.neck(self.backbone(normalised_input(images, self.heads[0].score.weight.dtype)))  # type: ignore
-        scores, boxes, corners = zip(*(head(f) for head, f in zip(self.heads, features, strict=True)), strict=True)
-        anchors = make_anchors([(f.shape[2], f.shape[3]) for f in features], images.device)
-        corner_offsets = torch.cat(corners, 1).float()
-        return RawDetections(
-            torch.cat(scores, 1).float().squeeze(-1),
-            torch.cat(boxes, 1).float(),
-            corner_offsets.reshape(corner_offsets.shape[0], -1, 4, 2),
-            anchors,
-        )
+        dtype = next(self.head.parameters()).dtype
+        features = self.neck(self.backbone(normalised_input(images, dtype)))
+        predictions: Tensor = self.head(features).float()
+        sizes = [(f.shape[2], f.shape[3]) for f in features]
+        anchors = make_anchors(sizes, images.device, self.strides, self.settings.anchor_sides)
+        bins = self.settings.bins
+        logits, sides, corners = torch.split(predictions, [1, 4 * bins, CORNERS], -1)
+        spread = sides.reshape(*sides.shape[:2], 4, bins) if self.settings.reg_max else None
+        distances = sides if spread is None else expectation(spread)
+        points = corners.reshape(*corners.shape[:2], 4, 2)
+        return RawDetections(logits.squeeze(-1), distances, points, anchors, spread)
 
     def forward(self, images: Tensor) -> Detections:
         raw = self.raw(images)
         return Detections(raw.logits.sigmoid(), decode_boxes(raw), decode_corners(raw))
 
 
-def make_anchors(sizes: Sequence[tuple[int, int]], device: torch.device) -> Anchors:
-    """Anchors for feature maps of (h, w), one per stride; a cell's centre is at (j + 0.5, i + 0.5) strides."""
-    centres, sides, strides, counts = [], [], [], []
-    for (h, w), stride, anchor_sides in zip(sizes, STRIDES, ANCHOR_SIDES, strict=True):
+def _backbone(settings: ScrfdSettings) -> Backbone:
+    if settings.timm is not None:
+        return TimmBackbone(settings.timm, settings.pretrained, settings.timm_indices)
+    build = depthwise_backbone if settings.block == "depthwise" else residual_backbone
+    return build(settings.stem, settings.stage_blocks, settings.stage_widths)
+
+
+def _neck(settings: ScrfdSettings, widths: Sequence[int]) -> nn.Module:
+    if settings.neck == "pafpn":
+        return Pafpn(widths, settings.neck_width)
+    weighted = settings.fusion == "weighted"
+    return Bifpn(widths, settings.neck_width, settings.extra_levels, settings.neck_repeats, weighted)
+
+
+def _head(settings: ScrfdSettings, levels: int) -> nn.Module:
+    shape = settings.neck_width, settings.head_width, settings.head_convs
+    anchors = [len(sides) for sides in settings.anchor_sides]
+    if settings.head == "kps":
+        return KpsHead(*shape, settings.block == "depthwise", anchors, settings.bins)
+    return GflHead(*shape, anchors[0], levels, settings.bins)
+
+
+def expectation(bins: Tensor) -> Tensor:
+    """The mean of distributions over 0..n, from their logits: (..., n + 1) -> (...).
+
+    Source: Li et al., "Generalized focal loss", NeurIPS 2020, equation 5.
+    """
+    places = torch.arange(bins.shape[-1], dtype=bins.dtype, device=bins.device)
+    return bins.softmax(-1) @ places
+
+
+def make_anchors(
+    sizes: Sequence[tuple[int, int]],
+    device: torch.device,
+    strides: Sequence[int] = STRIDES,
+    sides: Sequence[Sequence[float]] = ANCHOR_SIDES,
+) -> Anchors:
+    """Anchors for feature maps of (h, w), one per stride; those of cell (i, j) stand at (j, i) strides.
+
+    Not at the middle of the cell's square: a strided 3x3 convolution with padding 1 is centred on the pixel of index
+    j * stride, so that is where a cell looks.
+    """
+    centres, lengths, steps, counts = [], [], [], []
+    for (h, w), stride, anchor_sides in zip(sizes, strides, sides, strict=True):
         k = len(anchor_sides)
-        ys = (torch.arange(h, device=device) + 0.5) * stride
-        xs = (torch.arange(w, device=device) + 0.5) * stride
+        ys = torch.arange(h, dtype=torch.float32, device=device) * stride
+        xs = torch.arange(w, dtype=torch.float32, device=device) * stride
         cells = torch.stack([xs[None, :].expand(h, w), ys[:, None].expand(h, w)], dim=-1)  # (h, w, 2)
         centres.append(cells[:, :, None, :].expand(h, w, k, 2).reshape(-1, 2))
         cell_sides = torch.tensor(anchor_sides, dtype=torch.float32, device=device)
-        sides.append(cell_sides.expand(h, w, k).reshape(-1))
-        strides.append(torch.full_like(sides[-1], float(stride)))
+        lengths.append(cell_sides.expand(h, w, k).reshape(-1))
+        steps.append(torch.full_like(lengths[-1], float(stride)))
         counts.append(h * w * k)
-    return Anchors(torch.cat(centres), torch.cat(sides), torch.cat(strides), tuple(counts))
+    return Anchors(torch.cat(centres), torch.cat(lengths), torch.cat(steps), tuple(counts))
 
 
 def decode_boxes(raw: RawDetections) -> Tensor:
@@ -199,4 +238,6 @@ def decode_boxes(raw: RawDetections) -> Tensor:
 
 def decode_corners(raw: RawDetections) -> Tensor:
     """Corners (B, A, 4, 2) in px."""
-    return raw.anchors.centres[:, None, :] + raw.corners * raw.anchors.strides[:, None, None]
+    # Flat: with an innermost axis of 2 the sum takes ONNX Runtime ten times as long.
+    corners = raw.corners.flatten(-2) * raw.anchors.strides[:, None] + raw.anchors.centres.repeat(1, 4)
+    return corners.reshape(raw.corners.shape)

@@ -67,6 +67,8 @@ class DetectorModule(TaskModule):
     ) -> None:
         super().__init__(OptimSettings(**(optim or {})), seed)
         self.save_hyperparameters()
+        if (network or {}).get("pretrained"):  # what is rebuilt from a checkpoint has its weights there, not on the net
+            self.hparams["network"] = {**(network or {}), "pretrained": False}
         self.network = Scrfd(ScrfdSettings(**(network or {})))
         self.loss = DetectionLossSettings(**(loss or {}))
         self.predictor = DetectorSettings(**(predictor or {}))
