@@ -37,7 +37,7 @@ def annotate(image: ImageArray, plates: Sequence[PlateReading]) -> ImageArray:
     height = int(np.clip(side / 26, 13, 96))
     for plate in plates:
         corners = plate.detection.corners
-        _draw_quad(canvas, corners, thickness)
+        draw_quad(canvas, corners, thickness)
         _draw_label(canvas, label(plate.reading), corner_box(corners), height)
     return canvas
 
@@ -64,13 +64,17 @@ def ascii_label(text: str) -> str:
     return "".join(c if 32 <= ord(c) < 127 else f"[U+{ord(c):04X}]" for c in text)
 
 
-def _draw_quad(canvas: ImageArray, corners: FloatArray, thickness: int) -> None:
+def draw_quad(
+    canvas: ImageArray, corners: FloatArray, thickness: int, colour: tuple[int, int, int] = LINE, dot: bool = True
+) -> None:
+    """Draws corners (4, 2) px into an image, with a dot on the top left one."""
     # OpenCV overflows on far points; its own whole numbers stand for pixel centres, hence the half pixel.
     reach = 4 * max(canvas.shape)
     points = np.clip(np.round((corners - 0.5) * 8), -8 * reach, 8 * reach).astype(np.int32)
-    cv2.polylines(canvas, [points], True, LINE, thickness, cv2.LINE_AA, shift=3)
-    start = (int(points[0][0]), int(points[0][1]))
-    cv2.circle(canvas, start, 8 * (2 * thickness), START, -1, cv2.LINE_AA, shift=3)
+    cv2.polylines(canvas, [points], True, colour, thickness, cv2.LINE_AA, shift=3)
+    if dot:
+        start = (int(points[0][0]), int(points[0][1]))
+        cv2.circle(canvas, start, 8 * (2 * thickness), START, -1, cv2.LINE_AA, shift=3)
 
 
 def _draw_label(canvas: ImageArray, text: str, box: FloatArray, height: int) -> None:

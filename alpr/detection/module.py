@@ -65,7 +65,7 @@ class DetectorModule(TaskModule):
         self.network = Scrfd(ScrfdSettings(**(network or {})))
         self.loss = DetectionLossSettings(**(loss or {}))
         self.predictor = DetectorSettings(**(predictor or {}))
-        self.metrics = DetectionMetrics()
+        self.metrics: dict[str, DetectionMetrics] = {}  # by source
 
     def losses(self, batch: tuple[DetectionBatch, list[str]]) -> DetectionLosses:
         return detection_losses(self.network.raw(batch[0].images), batch[0], self.loss)
@@ -83,18 +83,25 @@ class DetectorModule(TaskModule):
         return Detector(torch_detector(self.network), self.predictor)
 
     def on_validation_epoch_start(self) -> None:
-        self.metrics = DetectionMetrics()
+        self.metrics = {}
 
-    def validation_step(self, batch: list[tuple[ImageArray | None, Scene, str]], batch_idx: int) -> None:
-        self.report_unreadable([reason for image, _, reason in batch if image is None])
-        read = [(image, scene) for image, scene, _ in batch if image is not None]
-        for found, (_, scene) in zip(self.detector().detect([image for image, _ in read]), read, strict=True):
-            self.metrics.update(found, scene)
+    def validation_step(self, batch: list[tuple[ImageArray | None, Scene, str, str]], batch_idx: int) -> None:
+        self.report_unreadable([reason for image, _, reason, _ in batch if image is None])
+        read = [(image, scene, source) for image, scene, _, source in batch if image is not None]
+        for found, (_, scene, source) in zip(self.detector().detect([r[0] for r in read]), read, strict=True):
+            self.metrics.setdefault(source, DetectionMetrics()).update(found, scene)
 
     def on_validation_epoch_end(self) -> None:
-        merged = DetectionMetrics()
+        by_source: dict[str, DetectionMetrics] = {}
         for part in self.gathered(self.metrics):
-            merged = merged.merge(part)
+            for source, metrics in part.items():
+                by_source[source] = by_source.get(source, DetectionMetrics()).merge(metrics)
+        merged = DetectionMetrics()
+        for source in sorted(by_source):
+            merged = merged.merge(by_source[source])
+            recall = by_source[source].compute().recall_hull_50
+            if len(by_source) > 1 and recall is not None:
+                self.log(f"val/recall_hull_50_{source}", recall, rank_zero_only=False)
         scores = merged.compute()
         for name, value in asdict(scores).items():
             if isinstance(value, float):
