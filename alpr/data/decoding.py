@@ -28,9 +28,9 @@ class Photographs:
     """Reads photographs. What is kept changes the time that it takes, never the result.
 
     Args:
-        max_side: larger images are reduced so that their longer side is this many px; JPEGs are then decoded at a
-            half, a quarter or an eighth, which is faster. Null keeps every pixel. Nothing is lost for a canvas whose
-            longer side times the highest scale is no more than this.
+        max_side: larger images are halved until their longer side is at most this many px; JPEGs are decoded at a
+            half, a quarter or an eighth, which is faster. None keeps every pixel. Nothing is lost where it is at
+            least twice the canvas's longer side times the highest scale.
         cache_mb: decoded images are kept in up to so many MB, per process; the least recently used go first.
 
     Raises:
@@ -70,26 +70,25 @@ class Photographs:
             data = path.read_bytes()
         except OSError as error:
             raise UnreadableImage(f"{path} cannot be read: {error.strerror or error}.") from error
-        size = encoded_size(data)
-        if size is not None and size[0] * size[1] > MAX_PIXELS:  # before its pixels fill the memory
-            raise UnreadableImage(f"{path} has {size[1]}x{size[0]} px; at most {MAX_PIXELS} px are read.")
-        reduce = 1
-        if self.max_side is not None and size is not None and data[:2] == b"\xff\xd8":
-            reduce = next((n for n in (8, 4, 2) if max(size) >= n * self.max_side), 1)
-        image = read_image(data, str(path), reduce=reduce)
-        height, width = image.shape[:2]
-        if min(height, width) * reduce < SMALLEST_SIDE_PX or max(height, width) > WARP_LIMIT_PX:
+        height, width = encoded_size(data) or read_image(data, str(path)).shape[:2]
+        if height * width > MAX_PIXELS:  # before its pixels fill the memory
+            raise UnreadableImage(f"{path} has {width}x{height} px; at most {MAX_PIXELS} px are read.")
+        factor = 1  # a power of two
+        while self.max_side is not None and max(height, width) > factor * self.max_side:
+            factor *= 2
+        reduce = min(factor, 8) if data[:2] == b"\xff\xd8" else 1  # OpenCV reduces only JPEGs well
+        if min(height, width) < SMALLEST_SIDE_PX or max(height, width) > WARP_LIMIT_PX * factor:
             raise UnreadableImage(
-                f"{path} has {width * reduce}x{height * reduce} px; "
-                f"expected sides of {SMALLEST_SIDE_PX} to {WARP_LIMIT_PX} px."
+                f"{path} has {width}x{height} px; expected sides of {SMALLEST_SIDE_PX} to {WARP_LIMIT_PX} px."
             )
-        scale = np.array([1.0, 1.0]) / reduce
-        if self.max_side is not None and max(height, width) > self.max_side:
-            ratio = self.max_side / max(height, width)
-            reduced = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-            image = np.asarray(cv2.resize(image, reduced, interpolation=cv2.INTER_AREA), np.uint8)
-            scale = scale * np.array(reduced) / [width, height]
-        return Photograph(image, scale)
+        image = read_image(data, str(path), reduce=reduce)
+        if factor == reduce:
+            return Photograph(image, np.array([1.0, 1.0]) / reduce)
+        rest = factor // reduce
+        height, width = image.shape[:2]
+        reduced = (-(-width // rest), -(-height // rest))
+        image = np.asarray(cv2.resize(image, reduced, interpolation=cv2.INTER_AREA), np.uint8)
+        return Photograph(image, np.array(reduced) / [width, height] / reduce)
 
 
 def encoded_size(data: bytes) -> tuple[int, int] | None:

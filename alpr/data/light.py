@@ -120,14 +120,17 @@ def make_night(image: ImageArray, rng: np.random.Generator) -> ImageArray:
     """
     x, y = _coarse_grid(image.shape[:2], _COARSE)
     aspect = image.shape[0] / image.shape[1]
-    lit = np.full(np.broadcast(x, y).shape, rng.uniform(0.06, 0.3))
+    lit = np.full(np.broadcast(x, y).shape, rng.uniform(0.2, 0.5))
     for _ in range(rng.integers(1, 3)):
         lit = lit + rng.uniform(0.3, 0.7) * _spot(x, y * aspect, rng.random(), rng.uniform(0.3, 1) * aspect, 0.35, rng)
+    image = change_gamma(image, rng.uniform(1.0, 1.4))
+    # To a mean of 25 to 60, not by a factor: a plate that nobody can see must not be labelled as one.
+    lit = lit * rng.uniform(25, 60) / max(1.0, float(np.mean(cv2.mean(image[::4, ::4])[:3])) * float(lit.mean()))
     tint = np.array([rng.uniform(0.55, 1.1), 0.95, rng.uniform(0.9, 1.2)])  # sodium yellow to bluish LED
-    dark = _lit(change_gamma(image, rng.uniform(1.0, 1.6)), lit[..., None] * tint)
+    dark = _lit(image, lit[..., None] * tint)
     glow = np.zeros_like(lit)
-    for _ in range(rng.integers(0, 5)):
-        glow += rng.uniform(0.4, 1.2) * _spot(x, y * aspect, rng.random(), rng.random() * aspect, 0.04, rng)
+    for _ in range(rng.integers(0, 4)):
+        glow += rng.uniform(0.4, 1.2) * _spot(x, y * aspect, rng.random(), rng.random() * aspect, 0.03, rng)
     if glow.any():
         colour = np.array([rng.uniform(170, 255), 235, 255])
         halo = _uint8(np.clip(glow[..., None] * colour, 0, 255))
