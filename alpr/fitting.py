@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from alpr.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
+from alpr.filmstrip import Filmstrip
 from alpr.metrics_csv import forget_from
 from alpr.provenance import commit_label
 from alpr.recognition.module import RecogniserModule
@@ -72,7 +73,7 @@ def fit(config: DictConfig) -> float:
     L.seed_everything(config.seed, verbose=False)
     torch.set_float32_matmul_precision("high")
     data = instantiate(config.data, _convert_="all")
-    manifests = {data.manifest_name: data.manifest.sha256}
+    manifests = data.manifests
     if record is None:
         record = RunRecord(
             config.name, plain, config.seed, manifests, plain["data"].get("split"), plain["data"].get("holdout_fold")
@@ -100,6 +101,7 @@ class _Fitting:
 
     def run(self, config: DictConfig, module: TaskModule, data: Any) -> float:
         callbacks = training_callbacks(self.folder, module.monitor, module.shown, self.note, **self.plain["watch"])
+        callbacks.append(Filmstrip(self.folder))  # after the averaged weights, which it shows
         self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
         loggers = self.loggers(config)
         asked = self.plain["trainer"]

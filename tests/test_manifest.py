@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from alpr.data import atomic
 from alpr.data.columns import COLUMNS, CORNER_COLUMNS, convex_clockwise, number_cells
-from alpr.data.manifest import Manifest, ManifestError, fold_of, join_manifests, read_manifest
+from alpr.data.manifest import Manifest, ManifestError, fold_of, join_manifests, read_manifest, where_from
 from alpr.geometry import is_convex_clockwise
 
 SQUARE = (1.0, 2.0, 11.0, 2.5, 11.0, 6.0, 1.0, 5.5)
@@ -85,6 +85,50 @@ def test_a_bad_row_is_left_out_with_its_place_and_reason(tmp_path: Path, bad: di
     assert rejection.row == 3 and rejection.file == str(path) and says in rejection.reason
     with pytest.raises(ManifestError, match=r"t\.csv, row 3"):
         read_manifest(path, strict=True)
+
+
+def test_regions_to_ignore(tmp_path: Path) -> None:
+    columns = (*COLUMNS, "kind")
+    path = table(
+        tmp_path / "t.csv",
+        row(x1=1, y1=1, x2=9, y2=5, kind="plate"),
+        row(text="", x1=20, y1=1, x2=29, y2=5, kind="ignore"),
+        row(image="b.jpg", text="", x1=20, y1=1, x2=29, y2=5, kind="ignored"),
+        row(image="c.jpg", text="", kind="ignore"),
+        columns=columns,
+    )
+    manifest = read_manifest(path)
+    (scene,) = manifest.scenes()
+    assert [(p.ignored, p.text) for p in scene.plates] == [(False, "B123"), (True, None)]
+    assert [(r.row, r.reason) for r in manifest.rejected] == [
+        (4, "column kind holds 'ignored'; expected plate, ignore or nothing"),
+        (5, "a region to ignore has neither box nor corners; expected one of them"),
+    ]
+    assert manifest.place(1) == f"{path}, row 3"
+    manifest.write(tmp_path / "again.csv")
+    assert [p.ignored for p in read_manifest(tmp_path / "again.csv").scenes()[0].plates] == [False, True]
+    with pytest.raises(ManifestError, match=r"Entry 0 .*kind holds 'x'"):
+        Manifest.of(tmp_path, ["a"], extra={"kind": "x"})
+
+
+def test_rows_keep_their_place_through_joins_and_selections(tmp_path: Path) -> None:
+    first = table(tmp_path / "a.csv", row(image="x.jpg", split="val"), row(image="bad.jpg", x1="?"), row())
+    second = table(tmp_path / "b.csv", row(image="y.jpg"))
+    both = read_manifest([first, second], splits=["train"])
+    assert [both.place(i) for i in range(both.rows)] == [f"{first}, row 4", f"{second}, row 2"]
+    assert where_from(both.scenes(), 1) == f"{second}, row 2 (y.jpg)"
+    assert Manifest.of(tmp_path, ["z.jpg"]).place(0) == "entry 0"
+
+
+def test_scenes_with_a_plate_that_stands_anywhere_are_left_out(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "t.csv",
+        row(image="a.jpg", x1=1, y1=1, x2=9, y2=5),
+        row(image="b.jpg", x1=1, y1=1, x2=9, y2=5),
+        row(image="b.jpg"),
+        row(image="empty.jpg", text=""),
+    )
+    assert read_manifest(path).located().image == ["a.jpg", "empty.jpg"]
 
 
 def test_the_other_plates_of_a_spoilt_image_go_too(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from alpr.data.sampling import SampleKey, StepSampler
+from alpr.data.sampling import SampleKey, StepSampler, shares
 
 
 def keys(sampler: StepSampler, steps: range) -> list[SampleKey]:
@@ -92,3 +92,25 @@ def test_nothing_to_draw_is_refused() -> None:
         StepSampler([4], [1], 0, seed=0)
     with pytest.raises(ValueError, match="Source 1 is empty"):
         StepSampler([4, 0], [1, 1], 2, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "total", "expected"),
+    [
+        ([1], 16, [16]),
+        ([4, 3, 3], 10, [4, 3, 3]),
+        ([1, 1, 1], 16, [6, 5, 5]),  # the largest remainder; the first on a tie
+        ([0.7, 0.2, 0.1], 16, [11, 3, 2]),
+        ([1000, 1, 1], 8, [6, 1, 1]),  # each at least one
+        ([5, 5], 2, [1, 1]),
+    ],
+)
+def test_shares_of_a_batch(weights: list[float], total: int, expected: list[int]) -> None:
+    assert shares(weights, total) == expected
+
+
+def test_shares_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="batch of 2 cannot hold"):
+        shares([1, 1, 1], 2)
+    with pytest.raises(ValueError, match="above 0"):
+        shares([1, 0], 4)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -61,11 +62,25 @@ def test_run_json_says_what_made_the_run_and_what_came_of_it(runs: Path, tiny_da
         assert record["precision"] == "32-true" and record["seconds"] > 0 and "threads" in record["device"]
         assert record["commit"] is None or len(record["commit"].removesuffix("+changes")) == 40
         assert math.isfinite(record["result"]["best"]) and len(record["result"]) > 4
-        assert sorted(p.name for p in (runs / name).iterdir() if p.name != ".lock") == [
-            "checkpoints",
-            "metrics.csv",
-            "run.json",
-        ]
+        left = ["checkpoints", *(["filmstrip"] if name == "detector" else []), "metrics.csv", "run.json"]
+        assert sorted(p.name for p in (runs / name).iterdir() if p.name != ".lock") == left
+
+
+def test_a_filmstrip_shows_every_validation(runs: Path) -> None:
+    strip = sorted((runs / "detector" / "filmstrip").iterdir())
+    assert [p.name for p in strip] == ["epoch_000.jpg", "epoch_001.jpg", "epoch_002.jpg"]
+    assert all(p.stat().st_size < 200_000 and cv2.imread(str(p)) is not None for p in strip)
+
+
+def test_a_mixture_is_scored_as_a_whole_and_by_source(scripts: Scripts, tiny_data: Path, tmp_path: Path) -> None:
+    table = "ccpd_green/alpr_dataset.csv"
+    sources = f"data.sources=[{{manifest: {table}, name: a}}, {{manifest: {table}, complete: false, name: b}}]"
+    arguments = overrides(DETECTOR, tiny_data, tmp_path, "data.manifest=null", sources, "data.epoch_samples=2")
+    done = scripts.run("train.py", [*arguments, "augment=scenes_strong", "data.cache_mb=20"])
+    assert done.code == 0 and "a mixture of 2 sources" in done.text, done.text
+    result = record_of(tmp_path)["result"]
+    both = result["val/recall_hull_50_a"], result["val/recall_hull_50_b"]
+    assert result["val/recall_hull_50"] == pytest.approx(sum(both) / 2)
 
 
 def test_the_log_has_an_estimate_and_a_line_per_validation_and_nothing_else(runs: Path) -> None:

@@ -12,6 +12,9 @@ import numpy.typing as npt
 BOX_COLUMNS = ("x1", "y1", "x2", "y2")
 CORNER_COLUMNS = ("tl_x", "tl_y", "tr_x", "tr_y", "br_x", "br_y", "bl_x", "bl_y")
 COLUMNS = ("image", "text", "country", *BOX_COLUMNS, *CORNER_COLUMNS, "split", "note")
+KIND_COLUMN = "kind"
+IGNORE = "ignore"
+KINDS = ("", "plate", IGNORE)
 REJECTED_COLUMNS = ("file", "row", "image", "reason")
 
 Floats = npt.NDArray[np.float64]
@@ -108,6 +111,26 @@ def geometry_faults(box: Floats, corners: Floats) -> dict[int, str]:
     for i in np.flatnonzero((has_box == 4) & ~((box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1]))):
         faults.setdefault(int(i), f"the box {number_cells(box[i])} has no area; expected x1 < x2 and y1 < y2")
     return faults
+
+
+def kind_faults(kinds: Sequence[str], located: Booleans) -> dict[int, str]:
+    """Why a row's kind cannot be used, by row.
+
+    Args:
+        located: (N,) whether a row has a box or corners.
+    """
+    faults: dict[int, str] = {}
+    for i, kind in enumerate(kinds):
+        if kind not in KINDS:
+            faults[i] = f"column {KIND_COLUMN} holds {kind!r}; expected plate, {IGNORE} or nothing"
+        elif kind == IGNORE and not located[i]:
+            faults[i] = "a region to ignore has neither box nor corners; expected one of them"
+    return faults
+
+
+def has_place(box: Floats, corners: Floats) -> Booleans:
+    """Whether rows have a box (N, 4) or corners (N, 4, 2): (N,)."""
+    return np.asarray(np.isfinite(box[:, 0]) | np.isfinite(corners[:, 0, 0]))
 
 
 def _points(corners: Floats) -> str:

@@ -1,7 +1,8 @@
 """The one table of labelled plates: a row is a plate, rows of one image make a scene.
 
 A row with neither box, corners nor text says that its image is known to hold no plate. `image` is relative to the
-folder of the CSV file, or absolute. Other columns than those of `COLUMNS` are kept as text in `extra`.
+folder of the CSV file, or absolute. Other columns than those of `COLUMNS` are kept as text in `extra`; of them `kind`
+may say `ignore`: a region that is neither a plate to learn nor background.
 The table is held by columns: an object per row would be too much for the 355,000 of CCPD.
 """
 
@@ -23,6 +24,8 @@ from alpr.data.columns import (
     BOX_COLUMNS,
     COLUMNS,
     CORNER_COLUMNS,
+    IGNORE,
+    KIND_COLUMN,
     REJECTED_COLUMNS,
     Booleans,
     Floats,
@@ -31,6 +34,8 @@ from alpr.data.columns import (
     as_cells,
     as_numbers,
     geometry_faults,
+    has_place,
+    kind_faults,
     number_cells,
 )
 from alpr.data.tables import RawTable, read_table
@@ -60,8 +65,10 @@ class Manifest:
     corners: Floats  # (N, 4, 2) px, NaN where unknown
     split: list[str]
     note: list[str]
+    line: Indices  # (N,) in the file that was read, as a text editor counts; 0 where there was none
     extra: dict[str, list[str]] = field(default_factory=dict)
     rejected: tuple[Rejection, ...] = ()
+    tables: tuple[str, ...] = ()  # the files that were read, one for each of `folders`
     source_sha256: str = ""  # of the files that were read; a selection keeps it
 
     @classmethod
@@ -99,9 +106,12 @@ class Manifest:
             corners=as_numbers(corners, n, (4, 2)),
             split=as_cells(split, n, "split"),
             note=as_cells(note, n, "note"),
+            line=np.zeros(n, np.int64),
             extra={name: as_cells(values, n, name) for name, values in (extra or {}).items()},
         )
-        for row, reason in sorted(geometry_faults(manifest.box, manifest.corners).items()):
+        located = has_place(manifest.box, manifest.corners)
+        faults = geometry_faults(manifest.box, manifest.corners)
+        for row, reason in sorted((kind_faults(manifest.extra.get(KIND_COLUMN, []), located) | faults).items()):
             raise ManifestError(f"Entry {row} ({manifest.image[row]}): {reason}.")
         return manifest
 
@@ -124,6 +134,12 @@ class Manifest:
         folder: Path = self.folders[int(self.folder_index[row])]
         return folder / self.image[row]
 
+    def place(self, row: int) -> str:
+        """Where a row stands, for a complaint: its file and line, else its number."""
+        if self.line[row] and self.tables:
+            return f"{self.tables[int(self.folder_index[row])]}, row {self.line[row]}"
+        return f"entry {row}"
+
     def plate(self, row: int) -> Plate | None:
         """The plate of a row, or None where the row says that there is none."""
         box, corners = self.box[row], self.corners[row]
@@ -135,11 +151,24 @@ class Manifest:
             corners=corners.astype(np.float32) if has_corners else None,
             box=box.astype(np.float32) if has_box else None,
             country=self.country[row] or None,
+            ignored=KIND_COLUMN in self.extra and self.extra[KIND_COLUMN][row] == IGNORE,
         )
 
-    def scenes(self) -> Scenes:
-        """The photographs with their plates, in the order of first mention; each is made when it is asked for."""
-        return Scenes(self)
+    def scenes(self, complete: bool = True) -> Scenes:
+        """The photographs with their plates, in the order of first mention; each is made when it is asked for.
+
+        Args:
+            complete: whether every plate in them is labelled.
+        """
+        return Scenes(self, complete)
+
+    def located(self) -> Manifest:
+        """The rows of the scenes that say where their plates are, or that there are none."""
+        lost = np.array([bool(text) for text in self.text], bool) & ~has_place(self.box, self.corners)
+        scene_of, starts = _scene_numbers(self)
+        spoilt = np.zeros(len(starts), bool)
+        spoilt[scene_of[lost]] = True
+        return self.take(~spoilt[scene_of]) if lost.any() else self
 
     def take(self, rows: npt.ArrayLike) -> Manifest:
         """The manifest of these rows only: indices, or one truth value per row."""
@@ -150,6 +179,7 @@ class Manifest:
         return replace(
             self,
             folder_index=self.folder_index[index],
+            line=self.line[index],
             box=self.box[index],
             corners=self.corners[index],
             extra={name: [cells[i] for i in listed] for name, cells in self.extra.items()},
@@ -228,8 +258,8 @@ _TEXT_FIELDS = ("image", "text", "country", "split", "note")
 class Scenes(Sequence[Scene]):
     """A manifest's photographs; a sequence that makes each Scene when it is asked for."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self.manifest = manifest
+    def __init__(self, manifest: Manifest, complete: bool = True) -> None:
+        self.manifest, self.complete = manifest, complete
         scene_of, self._starts = _scene_numbers(manifest)
         self._order = np.argsort(scene_of, kind="stable")
         self._bounds = np.searchsorted(scene_of[self._order], np.arange(len(self._starts) + 1))
@@ -252,6 +282,7 @@ class Scenes(Sequence[Scene]):
             image=self.manifest.path(rows[0]),
             plates=tuple(plate for plate in plates if plate is not None),
             split=self.manifest.split[rows[0]] or None,
+            complete=self.complete,
         )
 
     def rows(self, index: int) -> list[int]:
@@ -261,6 +292,20 @@ class Scenes(Sequence[Scene]):
         index %= len(self)
         rows: list[int] = self._order[self._bounds[index] : self._bounds[index + 1]].tolist()
         return rows
+
+
+def where_from(scenes: Sequence[Scene], index: int, plate: int = 0) -> str:
+    """Where a scene's plate was labelled, for a complaint: the table, the row and the image, as far as they are known.
+
+    Args:
+        plate: its number in the scene.
+    """
+    image = scenes[index].image
+    if not isinstance(scenes, Scenes):
+        return f"{image}, plate {plate + 1}"
+    rows = scenes.rows(index)
+    named = [row for row in rows if scenes.manifest.plate(row) is not None] or rows
+    return f"{scenes.manifest.place(named[plate])} ({image.name})"
 
 
 def _scene_numbers(manifest: Manifest) -> tuple[Indices, list[int]]:
@@ -326,8 +371,10 @@ def _read_one(path: Path, strict: bool) -> Manifest:
         folder_index=np.zeros(len(raw.texts["image"]), np.int64),
         box=raw.numbers[:, :4].copy(),
         corners=raw.numbers[:, 4:].reshape(-1, 4, 2).copy(),
+        line=np.array(raw.line, np.int64),
         extra=extra,
         rejected=tuple(raw.rejected),
+        tables=(str(path),),
         source_sha256=raw.sha256,
         **{name: raw.texts[name] for name in _TEXT_FIELDS},
     )
@@ -346,7 +393,9 @@ def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
         box=np.concatenate([m.box for m in manifests]),
         corners=np.concatenate([m.corners for m in manifests]),
         extra={name: [c for m in manifests for c in m.extra.get(name, [""] * m.rows)] for name in names},
+        line=np.concatenate([m.line for m in manifests]),
         rejected=tuple(r for m in manifests for r in m.rejected),
+        tables=tuple(t for m in manifests for t in m.tables or [""] * len(m.folders)),
         source_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
         **{name: [cell for m in manifests for cell in getattr(m, name)] for name in _TEXT_FIELDS},
     )

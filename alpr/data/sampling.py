@@ -21,6 +21,25 @@ class SampleKey(NamedTuple):
         return np.random.default_rng((seed, self.source, self.draw))
 
 
+def shares(weights: Sequence[float], total: int) -> list[int]:
+    """Whole numbers in the proportion of the weights, by largest remainder; each is at least 1, their sum `total`.
+
+    Raises:
+        ValueError: a weight that is not above 0, or a total that is less than the number of weights.
+    """
+    if not weights or min(weights) <= 0:
+        raise ValueError(f"The samples of the sources are {list(weights)}; expected numbers above 0.")
+    if total < len(weights):
+        raise ValueError(f"A batch of {total} cannot hold a sample of each of {len(weights)} sources.")
+    spare = total - len(weights)  # each has its one; the rest is shared so as to come near the proportion
+    wanted = np.maximum(0.0, np.array(weights, float) * total / sum(weights) - 1)
+    exact = wanted * (spare / max(wanted.sum(), 1e-12))
+    given = np.floor(exact + 1e-9).astype(int)
+    for k in np.argsort(-(exact - given), kind="stable")[: spare - int(given.sum())]:
+        given[k] += 1
+    return [int(n) + 1 for n in given]
+
+
 class StepSampler(Sampler[list[SampleKey]]):
     """Batches for one epoch of training, from wherever training stands.
 

@@ -21,10 +21,13 @@ from alpr.data.columns import (
     BOX_COLUMNS,
     COLUMNS,
     CORNER_COLUMNS,
+    KIND_COLUMN,
     Floats,
     ManifestError,
     Rejection,
     geometry_faults,
+    has_place,
+    kind_faults,
     parse_numbers,
 )
 
@@ -51,6 +54,7 @@ class RawTable:
 
     texts: Cells  # image, text, country, split, note, and every other column
     numbers: Floats  # (N, 12): box, then corners
+    line: list[int]  # (N,) in the file, as a text editor counts
     rejected: list[Rejection]
     sha256: str
 
@@ -100,7 +104,7 @@ def _read(path: Path) -> RawTable:
             raise ManifestError(f"{path} is no valid CSV: {error}.") from error
     _drop_companions(path, rows)
     numbers = np.concatenate(rows.numbers) if rows.numbers else np.empty((0, 12))
-    return RawTable(rows.texts, numbers, rows.rejected, digest.hexdigest())
+    return RawTable(rows.texts, numbers, rows.line, rows.rejected, digest.hexdigest())
 
 
 def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
@@ -189,7 +193,8 @@ def _add(
         columns.append(values)
         faults = wrong | faults
     numbers = np.stack(columns, axis=1)
-    faults = geometry_faults(numbers[:, :4], numbers[:, 4:].reshape(-1, 4, 2)) | faults
+    box, corners = numbers[:, :4], numbers[:, 4:].reshape(-1, 4, 2)
+    faults = kind_faults(texts.get(KIND_COLUMN, []), has_place(box, corners)) | geometry_faults(box, corners) | faults
     for i in sorted(faults):
         rows.rejected.append(Rejection(str(path), line[i], texts["image"][i], faults[i]))
     if faults:

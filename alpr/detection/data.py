@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from alpr.data.augment import PixelAugment, SceneGeometry, scene_homography, warp
+from alpr.data.augment import PixelAugment, SceneGeometry, antialiased_warp, scene_homography
+from alpr.data.decoding import Photographs
+from alpr.data.manifest import where_from
 from alpr.data.sampling import SampleKey
 from alpr.detection.targets import ABSENT, IGNORED, PLATE, DetectionBatch
 from alpr.geometry import MIRRORED_CORNERS, box_corners, corner_box, transform_points
-from alpr.imaging import UnreadableImage, read_image
+from alpr.imaging import GREY, UnreadableImage
 from alpr.records import FloatArray, ImageArray, Plate, Scene
+
+
+class BadLabel(ValueError):
+    """A plate that does not fit its image; the sentence names the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,115 +36,216 @@ class DetectionSample:
     kinds: np.ndarray  # (N,) int64
     complete: bool = True  # every plate of the photograph is labelled
     unreadable: str | None = None  # why this image could not be read; the sample is then an empty canvas
+    faults: tuple[str, ...] = ()  # labels and parts of a mosaic that were left out, and why
 
 
 class TrainingScenes(Dataset[DetectionSample]):
     """Augmented canvases of scenes, one per key.
 
     Args:
-        scenes: photographs with their plates; plates without corners and box are no use here and are left out.
+        sources: photographs with their plates, by source; plates without corners and box are no use here and are
+            left out.
         canvas: (height, width) px, multiples of 32.
-        strict: an unreadable image raises instead of giving an empty canvas with the reason.
+        mosaic: probability (0..1) of a canvas with four scenes of the source instead of one.
+        photographs: how images are read.
+        strict: an image or a plate that cannot be used raises instead of being left out with a reason.
         smallest_px: plates lower than this on the canvas are ignored, neither plate nor background.
+
+    Raises:
+        ValueError: a canvas or a probability out of its range.
     """
 
     def __init__(
         self,
-        scenes: Sequence[Scene],
+        sources: Sequence[Sequence[Scene]],
         canvas: tuple[int, int],
         geometry: SceneGeometry,
         pixels: PixelAugment,
         seed: int,
+        *,
+        mosaic: float = 0.0,
+        photographs: Photographs | None = None,
         strict: bool = False,
         smallest_px: float = 5.0,
     ) -> None:
         if canvas[0] % 32 or canvas[1] % 32 or min(canvas) < 32:
             raise ValueError(f"The canvas is {canvas} (height, width); expected multiples of 32.")
-        self.scenes, self.canvas, self.geometry, self.pixels = scenes, canvas, geometry, pixels
-        self.seed, self.strict, self.smallest_px = seed, strict, smallest_px
+        if not 0 <= mosaic <= 1:
+            raise ValueError(f"augment.mosaic is {mosaic}; expected a probability, 0 to 1.")
+        self.sources, self.canvas, self.geometry, self.pixels = sources, canvas, geometry, pixels
+        self.seed, self.mosaic, self.strict, self.smallest_px = seed, mosaic, strict, smallest_px
+        self.photographs = photographs or Photographs()
+        # A part of a mosaic shows at least its scene's shorter side: closer, most plates would be cut.
+        wide = tuple(s for s in geometry.crop_scales or () if s >= 1) or geometry.crop_scales
+        self._part_geometry = replace(geometry, crop_scales=wide)
 
     def __len__(self) -> int:
-        return len(self.scenes)
+        return sum(len(scenes) for scenes in self.sources)
 
     def __getitem__(self, key: SampleKey) -> DetectionSample:
         rng = key.generator(self.seed)
-        scene = self.scenes[key.item]
+        in_parts = self.mosaic > 0 and rng.random() < self.mosaic
+        sample = self._mosaic(key, rng) if in_parts else self._whole(key, rng)
+        return sample if sample.unreadable else replace(sample, image=self.pixels(sample.image, rng))
+
+    def _laid(
+        self, source: int, item: int, canvas: tuple[int, int], geometry: SceneGeometry, rng: np.random.Generator
+    ) -> DetectionSample:
+        """One scene on a canvas under a random homography, in the light of its photograph."""
+        scenes = self.sources[source]
+        scene = scenes[item]
         try:
-            return self.augmented(scene, rng)
+            image, px_per_px = self.photographs.read(scene.image)
         except UnreadableImage as error:
+            reason = f"{where_from(scenes, item)}: {error}"
             if self.strict:
-                raise
-            return self._empty(str(error))
-
-    def _empty(self, reason: str) -> DetectionSample:
-        grey = np.full((*self.canvas, 3), 128, np.uint8)
-        none = np.zeros
-        # The whole canvas is ignored: nothing is learnt from it.
-        everywhere = np.array([[0, 0, self.canvas[1], self.canvas[0]]], np.float32)
-        kinds = np.array([IGNORED], np.int64)
-        return DetectionSample(grey, everywhere, none((1, 4, 2), np.float32), none(1, bool), kinds, unreadable=reason)
-
-    def augmented(self, scene: Scene, rng: np.random.Generator) -> DetectionSample:
-        """One scene on the canvas, under a random homography and random light."""
-        quads, known = plate_quads(scene.plates)
-        image = read_image(scene.image)
+                raise UnreadableImage(reason) from error
+            return _nothing_learnt(canvas, reason)
         size = (image.shape[0], image.shape[1])
-        focus = quads[rng.integers(len(quads))].mean(0) if len(quads) else None
-        matrix, mirrored = scene_homography(self.geometry, size, self.canvas, focus, rng)
-        canvas = self.pixels(_antialiased_warp(image, matrix, self.canvas), rng)
-        corners = transform_points(quads, matrix)
+        quads = plate_quads(scene.plates)
+        quads = quads._replace(corners=(quads.corners * px_per_px).astype(np.float32))
+        quads, faults = self._inside(quads, size, px_per_px, scenes, item)
+        aims = quads.corners[~quads.ignored] if not quads.ignored.all() else quads.corners
+        focus = aims[rng.integers(len(aims))].mean(0) if len(aims) else None
+        matrix, mirrored = scene_homography(geometry, size, canvas, focus, rng)
+        corners = transform_points(quads.corners, matrix)
         if mirrored:
             corners = corners[:, MIRRORED_CORNERS]
         boxes = corner_box(corners)
-        kinds = self._kinds(corners, boxes)
+        kinds = np.where(quads.ignored, IGNORED, PLATE)
+        kinds[~self._large(boxes) | ~_centred(corners, canvas)] = IGNORED
+        depth = quads.corners @ matrix[2, :2] + matrix[2, 2]  # a perspective may put a far plate behind the viewer
+        kinds[~_touching(boxes, canvas) | (depth < 0.05).any(-1)] = ABSENT
         seen = kinds != ABSENT
-        return DetectionSample(canvas, boxes[seen], corners[seen], known[seen], kinds[seen], scene.complete)
-
-    def _kinds(self, corners: FloatArray, boxes: FloatArray) -> np.ndarray:
-        """Plates whose centre is on the canvas are learnt, those cut off or tiny ignored, those outside forgotten."""
-        height, width = self.canvas
-        centres = corners.mean(axis=1)
-        inside = ((centres > 0) & (centres < [width, height])).all(-1)
-        touching = (boxes[:, 2] > 0) & (boxes[:, 3] > 0) & (boxes[:, 0] < width) & (boxes[:, 1] < height)
-        tiny = boxes[:, 3] - boxes[:, 1] < self.smallest_px
-        return np.where(inside & ~tiny, PLATE, np.where(touching, IGNORED, ABSENT)).astype(np.int64)
-
-
-def plate_quads(plates: Sequence[Plate]) -> tuple[FloatArray, np.ndarray]:
-    """(N, 4, 2) quads of the plates that have corners or a box, and (N,) whether they are true corners."""
-    quads, known = [], []
-    for plate in plates:
-        if plate.corners is not None:
-            quads.append(plate.corners)
-            known.append(True)
-        elif plate.box is not None:
-            quads.append(box_corners(plate.box))
-            known.append(False)
-    return np.asarray(quads, np.float32).reshape(-1, 4, 2), np.asarray(known, bool)
-
-
-def _antialiased_warp(image: ImageArray, matrix: FloatArray, size: tuple[int, int]) -> ImageArray:
-    """A warp that averages first where it shrinks by two or more; a bilinear warp alone would alias."""
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    step = int(1 / max(scale, 1e-3))
-    if step >= 2:
-        small = cv2.resize(
-            image, (-(-image.shape[1] // step), -(-image.shape[0] // step)), interpolation=cv2.INTER_AREA
+        warped = antialiased_warp(image, matrix, canvas)
+        return DetectionSample(
+            warped, boxes[seen], corners[seen], quads.known[seen], kinds[seen], scene.complete, faults=faults
         )
-        back = np.diag([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0], 1.0])
-        return warp(np.asarray(small, np.uint8), matrix @ back, size)
-    return warp(image, matrix, size)
+
+    def _large(self, boxes: FloatArray) -> npt.NDArray[np.bool_]:
+        return np.asarray(boxes[:, 3] - boxes[:, 1] >= self.smallest_px)
+
+    def _inside(
+        self, quads: Quads, size: tuple[int, int], px_per_px: FloatArray, scenes: Sequence[Scene], item: int
+    ) -> tuple[Quads, tuple[str, ...]]:
+        """The plates that lie on their image at least in part, and a sentence about each of the others."""
+        boxes = corner_box(quads.corners)
+        kept = _touching(boxes, size)
+        height, width = (round(n / s) for n, s in zip(size, px_per_px[::-1], strict=True))
+        faults = []
+        for i in np.flatnonzero(~kept).tolist():
+            x1, y1, x2, y2 = (round(float(v), 1) for v in (boxes[i].reshape(2, 2) / px_per_px).ravel())
+            faults.append(
+                f"{where_from(scenes, item, int(quads.number[i]))}: the plate at ({x1}, {y1}) to ({x2}, {y2}) lies "
+                f"outside its image of {width}x{height} px; it is left out."
+            )
+        if faults and self.strict:
+            raise BadLabel(faults[0])
+        return Quads(quads.corners[kept], quads.known[kept], quads.ignored[kept], quads.number[kept]), tuple(faults)
+
+    def _whole(self, key: SampleKey, rng: np.random.Generator) -> DetectionSample:
+        return self._laid(key.source, key.item, self.canvas, self.geometry, rng)
+
+    def _mosaic(self, key: SampleKey, rng: np.random.Generator) -> DetectionSample:
+        """Four scenes around a random centre; a plate that its quadrant cuts is ignored.
+
+        Source: Bochkovskiy et al., YOLOv4 (2004.10934), section 3.3.
+        """
+        height, width = self.canvas
+        y, x = round(height * rng.uniform(0.35, 0.65)), round(width * rng.uniform(0.35, 0.65))
+        image = np.empty((height, width, 3), np.uint8)
+        parts = []
+        for n, (top, left, bottom, right) in enumerate(
+            ((0, 0, y, x), (0, x, y, width), (y, 0, height, x), (y, x, height, width))
+        ):
+            item = key.item if n == 0 else int(rng.integers(len(self.sources[key.source])))
+            size = (bottom - top, right - left)
+            part = _cut_ignored(self._laid(key.source, item, size, self._part_geometry, rng))
+            image[top:bottom, left:right] = part.image
+            by = np.array([left, top], np.float32)
+            parts.append(replace(part, boxes=part.boxes + np.tile(by, 2), corners=part.corners + by))
+        reasons = [p.unreadable for p in parts if p.unreadable]
+        return DetectionSample(
+            image,
+            np.concatenate([p.boxes for p in parts]),
+            np.concatenate([p.corners for p in parts]),
+            np.concatenate([p.has_corners for p in parts]),
+            np.concatenate([p.kinds for p in parts]),
+            complete=all(p.complete for p in parts),
+            unreadable=reasons[0] if len(reasons) == len(parts) else None,
+            faults=(*reasons, *(fault for p in parts for fault in p.faults)),
+        )
+
+
+class Quads(NamedTuple):
+    """Where N plates of a scene are."""
+
+    corners: FloatArray  # (N, 4, 2) px
+    known: npt.NDArray[np.bool_]  # (N,) true corners, not those of a box
+    ignored: npt.NDArray[np.bool_]  # (N,) regions to ignore
+    number: npt.NDArray[np.int64]  # (N,) the plate's number in the scene
+
+
+def plate_quads(plates: Sequence[Plate]) -> Quads:
+    """The quads of the plates that have corners or a box."""
+    quads = []
+    for i, plate in enumerate(plates):
+        if plate.corners is not None:
+            quads.append((plate.corners, True, plate.ignored, i))
+        elif plate.box is not None:
+            quads.append((box_corners(plate.box), False, plate.ignored, i))
+    corners, known, ignored, index = zip(*quads, strict=True) if quads else ((), (), (), ())
+    return Quads(
+        np.asarray(corners, np.float32).reshape(-1, 4, 2),
+        np.asarray(known, bool),
+        np.asarray(ignored, bool),
+        np.asarray(index, np.int64),
+    )
+
+
+def _nothing_learnt(canvas: tuple[int, int], reason: str) -> DetectionSample:
+    """A grey canvas that is ignored as a whole."""
+    height, width = canvas
+    return DetectionSample(
+        np.full((height, width, 3), GREY, np.uint8),
+        np.array([[0, 0, width, height]], np.float32),
+        np.zeros((1, 4, 2), np.float32),
+        np.zeros(1, bool),
+        np.array([IGNORED], np.int64),
+        unreadable=reason,
+    )
+
+
+def _centred(corners: FloatArray, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Whether the centres of quads (N, 4, 2) lie within (height, width)."""
+    centres = corners.mean(axis=1)
+    return np.asarray(((centres > 0) & (centres < [size[1], size[0]])).all(-1))
+
+
+def _touching(boxes: FloatArray, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Whether boxes (N, 4) lie within (height, width) at least in part."""
+    return np.asarray((boxes[:, 2:] > 0).all(-1) & (boxes[:, :2] < [size[1], size[0]]).all(-1))
+
+
+def _cut_ignored(part: DetectionSample) -> DetectionSample:
+    """A part of a mosaic: its neighbours hide what lies beyond its edges, so cut plates are ignored up to there."""
+    limits = np.array([part.image.shape[1], part.image.shape[0]] * 2, np.float32)
+    clipped = np.clip(part.boxes, 0, limits)
+    kinds = np.where((clipped != part.boxes).any(-1), IGNORED, part.kinds)
+    boxes = np.where((kinds == IGNORED)[:, None], clipped, part.boxes)
+    return replace(part, boxes=boxes.astype(np.float32), kinds=kinds)
 
 
 def collate(samples: Sequence[DetectionSample]) -> tuple[DetectionBatch, list[str]]:
-    """B samples as one batch, padded to the most plates, and the reasons of those that could not be read.
+    """B samples as one batch, padded to the most plates, and what was left out, with the reasons.
 
     Raises:
         ValueError: not one image of the batch could be read.
     """
-    reasons = [s.unreadable for s in samples if s.unreadable]
-    if len(reasons) == len(samples):
-        raise ValueError(f"No image of a whole batch of {len(samples)} could be read. The first: {reasons[0]}")
+    unreadable = [s.unreadable for s in samples if s.unreadable]
+    if len(unreadable) == len(samples):
+        raise ValueError(f"No image of a whole batch of {len(samples)} could be read. The first: {unreadable[0]}")
+    reasons = [*unreadable, *(fault for s in samples for fault in s.faults)]
     b, n = len(samples), max(1, *(len(s.boxes) for s in samples))
     boxes, corners = np.zeros((b, n, 4), np.float32), np.zeros((b, n, 4, 2), np.float32)
     has_corners, kinds = np.zeros((b, n), bool), np.full((b, n), ABSENT, np.int64)

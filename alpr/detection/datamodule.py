@@ -3,56 +3,114 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
+from alpr.data.decoding import Photographs
 from alpr.data.loading import single_thread
-from alpr.data.manifest import Manifest, read_manifest
-from alpr.data.sampling import StepSampler
+from alpr.data.manifest import Manifest, read_manifest, where_from
+from alpr.data.sampling import StepSampler, shares
 from alpr.detection.data import DetectionSample, TrainingScenes, collate
 from alpr.imaging import UnreadableImage, read_image
 from alpr.records import ImageArray, Scene
 
 
-class WholeScenes(Dataset[tuple[ImageArray | None, Scene, str]]):
-    """Scenes as they are: the image (None where it cannot be read), the scene, and why."""
+class HeldScene(NamedTuple):
+    """A scene to validate on, as it is."""
 
-    def __init__(self, scenes: Sequence[Scene]) -> None:
-        self.scenes = scenes
+    image: ImageArray | None  # None where it cannot be read
+    scene: Scene
+    reason: str  # why it cannot
+    source: str
+
+
+class HeldScenes(Dataset[HeldScene]):
+    """The held-back scenes of some sources, one source after the other; of them every `world`-th from `rank` on."""
+
+    def __init__(self, sources: Mapping[str, Sequence[Scene]], rank: int = 0, world: int = 1) -> None:
+        self.sources = sources
+        self.places = [(name, i) for name, scenes in sources.items() for i in range(len(scenes))][rank::world]
 
     def __len__(self) -> int:
-        return len(self.scenes)
+        return len(self.places)
 
-    def __getitem__(self, index: int) -> tuple[ImageArray | None, Scene, str]:
-        scene = self.scenes[index]
+    def __getitem__(self, index: int) -> HeldScene:
+        name, i = self.places[index]
+        scene = self.sources[name][i]
         try:
-            return read_image(scene.image), scene, ""
+            return HeldScene(read_image(scene.image), scene, "", name)
         except UnreadableImage as error:
-            return None, scene, str(error)
+            return HeldScene(None, scene, f"{where_from(self.sources[name], i)}: {error}", name)
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """One of the sets that are mixed in every batch.
+
+    Attributes:
+        manifest: a CSV file or several, relative to the root of the data or absolute.
+        samples: its share of every batch, in proportion to the other sources' numbers.
+        split: only rows of this split; None for all.
+        complete: whether every plate in its scenes is labelled. Where not, background that looks like a plate is
+            not held against the detector.
+        name: for figures and messages; the manifest's folder where none is given.
+    """
+
+    manifest: str | Sequence[str]
+    samples: float = 1.0
+    split: str | None = "train"
+    complete: bool = True
+    name: str = ""
+
+    @property
+    def files(self) -> list[str]:
+        return [self.manifest] if isinstance(self.manifest, str) else list(self.manifest)
+
+    @property
+    def label(self) -> str:
+        return self.name or Path(self.files[0]).parent.name or Path(self.files[0]).stem
+
+
+class LoadedSource(NamedTuple):
+    """The scenes of a source."""
+
+    settings: SceneSource
+    manifest: Manifest
+    train: Sequence[Scene]
+    held: Sequence[Scene]
+    unlocated: int  # scenes left out because one of their plates has neither corners nor box
 
 
 class DetectionData(L.LightningDataModule):
-    """Scenes of one or several manifests.
+    """Scenes of one source or of a mixture.
 
     Args:
-        manifest: CSV file or files, relative to `root` or absolute.
-        split: only rows of this split; null for all.
+        manifest: CSV file or files, relative to `root` or absolute; one source.
+        sources: instead of a manifest, the sources to mix; see `SceneSource`.
+        split: of the manifest's rows only those of this split; null for all.
         canvas: (height, width) px of training, multiples of 32.
         batch_size: per process.
         epoch_samples: images between two validations, over all processes; null for one pass over the scenes.
-        holdout_fold: the tenth of the plates (0 to 9) that chooses checkpoints and is never trained on.
+        holdout_fold: the tenth of the plates (0 to 9) that chooses checkpoints and is never trained on; scenes
+            without a text go by the name of their image.
         workers: loader processes.
         geometry, pixels: see `SceneGeometry` and `PixelSettings`.
-        strict: stop at a row or image that cannot be used, instead of counting and skipping it.
+        mosaic: probability of a canvas with four scenes.
+        max_side, cache_mb: see `Photographs`; the cache is one per loader process.
+        strict: stop at a row, a plate or an image that cannot be used, instead of counting and skipping it.
+
+    Raises:
+        ValueError: neither manifest nor sources, or both; two sources of one name; nothing to train or choose on.
     """
 
     def __init__(
         self,
-        manifest: str | Sequence[str],
+        manifest: str | Sequence[str] | None = None,
         root: str = ".",
         split: str | None = "train",
         canvas: tuple[int, int] = (448, 448),
@@ -64,6 +122,10 @@ class DetectionData(L.LightningDataModule):
         pixels: Mapping[str, Any] | None = None,
         strict: bool = False,
         seed: int = 0,
+        sources: Sequence[Mapping[str, Any]] | None = None,
+        mosaic: float = 0.0,
+        max_side: int | None = None,
+        cache_mb: float = 0.0,
     ) -> None:
         super().__init__()
         self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
@@ -72,43 +134,66 @@ class DetectionData(L.LightningDataModule):
         self.epoch_samples = epoch_samples
         self.geometry = SceneGeometry(**(geometry or {}))
         self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
-        names = [manifest] if isinstance(manifest, str) else list(manifest)
-        self.manifest_name = ", ".join(names)
-        rows = read_manifest(
-            [Path(root) / name for name in names], splits=None if split is None else [split], strict=strict
-        )
-        self.manifest: Manifest = rows
-        self.unlocated = len(rows.scenes()) - len(_located(rows.scenes()))
-        self.train_scenes = _located(rows.select(fold=holdout_fold, inside=False).scenes())
-        self.val_scenes = _located(rows.select(fold=holdout_fold, inside=True).scenes())
-        for scenes, what in ((self.train_scenes, "trains"), (self.val_scenes, "is held back")):
-            if not scenes:
-                raise ValueError(f"{self.manifest_name}: no scene with a located plate {what} (split {split!r}).")
+        self.mosaic, self.photographs = mosaic, Photographs(max_side, cache_mb)
+        given = _settings(manifest, split, sources)
+        self.sources = [_loaded(source, Path(root), holdout_fold, strict) for source in given]
+        self.counts = shares([source.samples for source in given], batch_size)
+        self.held = {source.settings.label: source.held for source in self.sources}
+        if not any(self.held.values()):
+            names = ", ".join(name for source in given for name in source.files)
+            raise ValueError(f"{names}: no scene with a located plate is held back (fold {holdout_fold}).")
+
+    @property
+    def manifests(self) -> dict[str, str]:
+        """SHA-256 by manifest."""
+        return {", ".join(source.settings.files): source.manifest.sha256 for source in self.sources}
 
     def describe(self) -> str:
-        """One sentence for the start of a run."""
-        return (
-            f"{len(self.train_scenes)} scenes train, {len(self.val_scenes)} held-back scenes choose the checkpoint; "
-            f"{len(self.manifest.rejected)} rows were rejected, {self.unlocated} scenes left out because "
+        """What trains and what chooses, in a sentence per source, for the start of a run."""
+        lines = [
+            f"{len(source.train)} scenes train, {len(source.held)} held-back scenes choose the checkpoint; "
+            f"{len(source.manifest.rejected)} rows were rejected, {source.unlocated} scenes left out because "
             "a plate in them has neither corners nor box."
+            for source in self.sources
+        ]
+        if len(lines) == 1:
+            return lines[0]
+        named = zip(self.sources, self.counts, lines, strict=True)
+        return "\n".join(
+            [
+                f"a mixture of {len(lines)} sources.",
+                *(f"  {s.settings.label}, {count} of {self.batch_size}: {line}" for s, count, line in named),
+            ]
+        )
+
+    def training_scenes(self) -> TrainingScenes:
+        """The augmented canvases that train."""
+        return TrainingScenes(
+            [source.train for source in self.sources],
+            self.canvas,
+            self.geometry,
+            self.pixels,
+            self.seed,
+            mosaic=self.mosaic,
+            photographs=self.photographs,
+            strict=self.strict,
         )
 
     def train_dataloader(self) -> DataLoader[DetectionSample]:
         trainer = self.trainer
         assert trainer is not None
-        samples = self.epoch_samples or len(self.train_scenes)
+        sizes = [len(source.train) for source in self.sources]
         sampler = StepSampler(
-            [len(self.train_scenes)],
-            [self.batch_size],
-            max(1, samples // (self.batch_size * trainer.world_size)),
+            sizes,
+            self.counts,
+            max(1, (self.epoch_samples or sum(sizes)) // (self.batch_size * trainer.world_size)),
             self.seed,
             first_step=lambda: max(trainer.global_step, self.start_step) * trainer.accumulate_grad_batches,
             rank=trainer.global_rank,
             world=trainer.world_size,
         )
-        data = TrainingScenes(self.train_scenes, self.canvas, self.geometry, self.pixels, self.seed, self.strict)
         return DataLoader(
-            data,
+            self.training_scenes(),
             batch_sampler=sampler,
             collate_fn=collate,
             num_workers=self.workers,
@@ -116,13 +201,42 @@ class DetectionData(L.LightningDataModule):
             persistent_workers=self.workers > 0,
         )
 
-    def val_dataloader(self) -> DataLoader[tuple[ImageArray | None, Scene, str]]:
+    def val_dataloader(self) -> DataLoader[HeldScene]:
         trainer = self.trainer
         assert trainer is not None
-        mine = self.val_scenes[trainer.global_rank :: trainer.world_size]
-        return DataLoader(WholeScenes(mine), batch_size=8, collate_fn=list, num_workers=0)
+        mine = HeldScenes(self.held, trainer.global_rank, trainer.world_size)
+        return DataLoader(mine, batch_size=8, collate_fn=list, num_workers=0)
 
 
-def _located(scenes: Sequence[Scene]) -> list[Scene]:
-    """Scenes that say where their plates are, or that there are none."""
-    return [s for s in scenes if all(p.corners is not None or p.box is not None for p in s.plates)]
+def _settings(
+    manifest: str | Sequence[str] | None, split: str | None, sources: Sequence[Mapping[str, Any]] | None
+) -> list[SceneSource]:
+    if (manifest is None) == (not sources):
+        both = "both are" if sources else "neither is"
+        raise ValueError(f"The data are one data.manifest, or data.sources with data.manifest=null; {both} given.")
+    if not sources:
+        assert manifest is not None
+        return [SceneSource(manifest, split=split)]
+    given = [SceneSource(**source) for source in sources]
+    labels = [source.label for source in given]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(f"Two of data.sources are called {', '.join(twice)}; give one of them a name of its own.")
+    return given
+
+
+def _loaded(source: SceneSource, root: Path, fold: int, strict: bool) -> LoadedSource:
+    """Reads a source and holds back a tenth.
+
+    Raises:
+        ValueError: a table that cannot be used, or no scene that trains.
+    """
+    splits = None if source.split is None else [source.split]
+    rows = read_manifest([root / name for name in source.files], splits=splits, strict=strict)
+    located = rows.located()
+    train, held = (
+        located.select(fold=fold, inside=inside).scenes(complete=source.complete) for inside in (False, True)
+    )
+    if not train:
+        raise ValueError(f"{', '.join(source.files)}: no scene with a located plate trains (split {source.split!r}).")
+    return LoadedSource(source, rows, train, held, len(rows.scenes()) - len(located.scenes()))

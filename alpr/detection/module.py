@@ -72,7 +72,7 @@ class DetectorModule(TaskModule):
         self.network = Scrfd(ScrfdSettings(**(network or {})))
         self.loss = DetectionLossSettings(**(loss or {}))
         self.predictor = DetectorSettings(**(predictor or {}))
-        self.metrics = DetectionMetrics()
+        self.metrics: dict[str, DetectionMetrics] = {}  # by source
         # The function, not the network: a compiled network has other names for its weights and cannot be copied.
         self._raw: Callable[[Scrfd, Tensor], RawDetections] = torch.compile(Scrfd.raw) if compile else Scrfd.raw
         self._batch_images = self._blind_validations = 0
@@ -98,20 +98,27 @@ class DetectorModule(TaskModule):
         return Detector(torch_detector(self.network), self.predictor)
 
     def on_validation_epoch_start(self) -> None:
-        self.metrics = DetectionMetrics()
+        self.metrics = {}
 
-    def validation_step(self, batch: list[tuple[ImageArray | None, Scene, str]], batch_idx: int) -> None:
-        self.report_unreadable([reason for image, _, reason in batch if image is None])
-        read = [(image, scene) for image, scene, _ in batch if image is not None]
+    def validation_step(self, batch: list[tuple[ImageArray | None, Scene, str, str]], batch_idx: int) -> None:
+        self.report_unreadable([reason for image, _, reason, _ in batch if image is None])
+        read = [(image, scene, source) for image, scene, _, source in batch if image is not None]
         detector = self.detector()
-        low = detector.down_to(AP_SCORE, COCO_MAX_DETECTIONS).detect([image for image, _ in read])
-        for found, (_, scene) in zip(low, read, strict=True):
-            self.metrics.update(detector.sure(found), scene, found)
+        low = detector.down_to(AP_SCORE, COCO_MAX_DETECTIONS).detect([image for image, _, _ in read])
+        for found, (_, scene, source) in zip(low, read, strict=True):
+            self.metrics.setdefault(source, DetectionMetrics()).update(detector.sure(found), scene, found)
 
     def on_validation_epoch_end(self) -> None:
-        merged = DetectionMetrics()
+        by_source: dict[str, DetectionMetrics] = {}
         for part in self.gathered(self.metrics):
-            merged = merged.merge(part)
+            for source, metrics in part.items():
+                by_source[source] = by_source.get(source, DetectionMetrics()).merge(metrics)
+        merged = DetectionMetrics()
+        for source in sorted(by_source):
+            merged = merged.merge(by_source[source])
+            recall = by_source[source].compute().recall_hull_50
+            if len(by_source) > 1 and recall is not None:
+                self.log(f"val/recall_hull_50_{source}", recall, rank_zero_only=False)
         scores = merged.compute()
         for name, value in asdict(scores).items():
             if isinstance(value, float):

@@ -95,6 +95,11 @@ class RecognitionData(L.LightningDataModule):
         if synthetic + real < 1:
             raise ValueError("data.synthetic and data.real are both 0; expected at least one crop per batch.")
 
+    @property
+    def manifests(self) -> dict[str, str]:
+        """SHA-256 by manifest."""
+        return {self.manifest_name: self.manifest.sha256}
+
     def _readable(self, crops: Sequence[LabelledCrop]) -> list[LabelledCrop]:
         """Crops whose text the country pack can print; the others are counted, or raise where strict."""
         charset, kept = self.pack.charset, []

@@ -1,0 +1,114 @@
+"""Photographs read for training: reduced as they are decoded, and kept in memory up to a limit."""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from alpr.imaging import MAX_PIXELS, WARP_LIMIT_PX, UnreadableImage, read_image
+from alpr.records import FloatArray, ImageArray
+
+SMALLEST_SIDE_PX = 16
+"""A photograph with a shorter side holds no plate that could be learnt."""
+
+
+class Photograph(NamedTuple):
+    """An image (H, W, 3) uint8 BGR, and its px per px of the file, in x and y: (2,)."""
+
+    image: ImageArray
+    scale: FloatArray
+
+
+class Photographs:
+    """Reads photographs. What is kept changes the time that it takes, never the result.
+
+    Args:
+        max_side: larger images are halved until their longer side is at most this many px; JPEGs are decoded at a
+            half, a quarter or an eighth, which is faster. None keeps every pixel. Nothing is lost where it is at
+            least twice the canvas's longer side times the highest scale.
+        cache_mb: decoded images are kept in up to so many MB, per process; the least recently used go first.
+
+    Raises:
+        ValueError: a limit out of its range.
+    """
+
+    def __init__(self, max_side: int | None = None, cache_mb: float = 0.0) -> None:
+        if cache_mb < 0 or (max_side is not None and max_side < 64):
+            raise ValueError(
+                f"data.cache_mb is {cache_mb} and data.max_side {max_side}; expected 0 or more, and 64 px or more."
+            )
+        self.max_side, self.capacity = max_side, int(cache_mb * 1e6)
+        self._kept: OrderedDict[Path, Photograph] = OrderedDict()
+        self._bytes = 0
+
+    def read(self, path: Path) -> Photograph:
+        """A photograph.
+
+        Raises:
+            UnreadableImage: a file that cannot be read, or one too small or too large to train on.
+        """
+        if path in self._kept:
+            self._kept.move_to_end(path)
+            return self._kept[path]
+        photograph = self._decoded(path)
+        size = photograph.image.nbytes
+        if size <= self.capacity:
+            self._kept[path] = photograph
+            self._bytes += size
+            while self._bytes > self.capacity:
+                _, oldest = self._kept.popitem(last=False)
+                self._bytes -= oldest.image.nbytes
+        return photograph
+
+    def _decoded(self, path: Path) -> Photograph:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UnreadableImage(f"{path} cannot be read: {error.strerror or error}.") from error
+        height, width = encoded_size(data) or read_image(data, str(path)).shape[:2]
+        if height * width > MAX_PIXELS:  # before its pixels fill the memory
+            raise UnreadableImage(f"{path} has {width}x{height} px; at most {MAX_PIXELS} px are read.")
+        factor = 1  # a power of two
+        while self.max_side is not None and max(height, width) > factor * self.max_side:
+            factor *= 2
+        reduce = min(factor, 8) if data[:2] == b"\xff\xd8" else 1  # OpenCV reduces only JPEGs well
+        if min(height, width) < SMALLEST_SIDE_PX or max(height, width) > WARP_LIMIT_PX * factor:
+            raise UnreadableImage(
+                f"{path} has {width}x{height} px; expected sides of {SMALLEST_SIDE_PX} to {WARP_LIMIT_PX} px."
+            )
+        image = read_image(data, str(path), reduce=reduce)
+        if factor == reduce:
+            return Photograph(image, np.array([1.0, 1.0]) / reduce)
+        rest = factor // reduce
+        height, width = image.shape[:2]
+        reduced = (-(-width // rest), -(-height // rest))
+        image = np.asarray(cv2.resize(image, reduced, interpolation=cv2.INTER_AREA), np.uint8)
+        return Photograph(image, np.array(reduced) / [width, height] / reduce)
+
+
+def encoded_size(data: bytes) -> tuple[int, int] | None:
+    """The (height, width) px that a JPEG's or PNG's header says; None for another format or a damaged header.
+
+    An orientation in the file's EXIF data may swap them.
+    """
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        return int(height), int(width)
+    if data[:2] != b"\xff\xd8":
+        return None
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame
+            height, width = struct.unpack(">HH", data[position + 5 : position + 9])
+            return int(height), int(width)
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return None
