@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 
 from alpr import __version__
+from alpr.card import ModelCard
 from alpr.imaging import UnreadableImage
 from alpr.predictor import Reader, default_bundle
 from alpr.provenance import UnknownProvenance, cpu_model, source_commit
@@ -56,6 +58,22 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The bundle's detector beside another, in turns in one run. The minima are what a busy machine disturbs least."""
+
+    name: str
+    size: tuple[int, int]  # of the other's input
+    bundle_size: tuple[int, int]  # of the bundle's
+    bundle: StageFigures
+    onnxruntime: StageFigures
+    pytorch: StageFigures
+    bundle_min_ms: float
+    onnxruntime_min_ms: float
+    pytorch_min_ms: float
+    times_faster: float  # than the other in ONNX Runtime, by the minima
+
+
+@dataclass(frozen=True)
 class BenchmarkReport:
     """One measurement."""
 
@@ -75,6 +93,7 @@ class BenchmarkReport:
     images_per_s: float
     peak_memory_mb: float
     environment: Environment
+    reference: Comparison | None = None
 
     def write(self, path: Path) -> None:
         """Writes the report as JSON, whole or not at all."""
@@ -185,6 +204,60 @@ def run_benchmark(
         images_per_s=1000 * len(times) / float(figures[:, 3].sum()),
         peak_memory_mb=peak_memory_mb(),
         environment=described,
+    )
+
+
+def compare_detectors(
+    bundle: Path | None, size: tuple[int, int], config: Sequence[str], *, repeats: int = 50, threads: int = 1
+) -> Comparison:
+    """Times the bundle's detector at a size beside an untrained network, both on one image, call by call in turn.
+
+    Args:
+        size: (height, width) px for the bundle's detector, multiples of 32.
+        config: overrides of a training's configuration that name the other network; it gets its own square input.
+
+    Raises:
+        SessionError: a network that ONNX Runtime cannot run.
+    """
+    import torch  # only here: a deployer who measures a bundle has none
+
+    from alpr.configuration import composed
+    from alpr.detection.detect import DetectorNetwork
+    from alpr.detection.module import DetectorModule, torch_detector
+    from alpr.export import export_detector
+    from alpr.sessions import OnnxDetector
+
+    model = composed("train", list(config)).model
+    module = DetectorModule(network=model.network, predictor=model.predictor).eval()
+    side = module.predictor.input_px
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as folder:
+        export_detector(module.network, Path(folder) / "other.onnx", module.predictor)
+        other = OnnxDetector(Path(folder) / "other.onnx", threads=threads)
+    card_folder = default_bundle() if bundle is None else bundle
+    ours = OnnxDetector(card_folder / ModelCard.read(card_folder).detector_file.file, threads=threads)
+    noise = np.random.default_rng(0)
+    images = [noise.integers(0, 256, (1, *shape, 3), dtype=np.uint8) for shape in (size, (side, side), (side, side))]
+    calls: tuple[DetectorNetwork, ...] = (ours, other, torch_detector(module.network))
+    times = np.empty((repeats + 1, 3))
+    for row in times:
+        for i, (call, image) in enumerate(zip(calls, images, strict=True)):
+            started = perf_counter()
+            call(image)
+            row[i] = 1000 * (perf_counter() - started)
+    times = times[1:]  # the first call of each also prepares
+    ours_ms, other_ms, torch_ms = (round(float(ms), 3) for ms in times.min(axis=0))
+    return Comparison(
+        name=config[0],
+        size=(side, side),
+        bundle_size=size,
+        bundle=_figures(times[:, 0]),
+        onnxruntime=_figures(times[:, 1]),
+        pytorch=_figures(times[:, 2]),
+        bundle_min_ms=ours_ms,
+        onnxruntime_min_ms=other_ms,
+        pytorch_min_ms=torch_ms,
+        times_faster=round(other_ms / ours_ms, 2),
     )
 
 

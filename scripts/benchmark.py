@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alpr.batch import collect_images, progress
-from alpr.benchmark import BenchmarkReport, run_benchmark
+from alpr.benchmark import BenchmarkReport, compare_detectors, run_benchmark
 
 
 def main(
@@ -18,6 +19,10 @@ def main(
     model: Annotated[Path | None, typer.Option(help="A bundle's folder; else the default one.")] = None,
     repeat: Annotated[int, typer.Option(min=1, help="How often every image is read.")] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Threads per network.")] = 1,
+    reference: Annotated[bool, typer.Option(help="Time the reference detector's shape beside the bundle's.")] = False,
+    reference_size: Annotated[
+        tuple[int, int], typer.Option(help="Height and width px of the bundle's detector beside it.")
+    ] = (320, 320),
     output: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """Measure a bundle from file to text: p50, p95, images/s and peak memory, on one thread by default."""
@@ -25,6 +30,10 @@ def main(
         paths = [item.path for item in collect_images(images)]
         with progress(len(paths) * repeat) as advance:
             report = run_benchmark(model, paths, repeats=repeat, threads=threads, advance=advance)
+        if reference:
+            config = ["experiment=reference_detector"]
+            compared = compare_detectors(model, reference_size, config, repeats=100, threads=threads)
+            report = replace(report, reference=compared)
         if output is not None:
             report.write(output)
     except (RuntimeError, OSError, ValueError) as error:
@@ -46,6 +55,13 @@ def show(report: BenchmarkReport) -> None:
         f"{report.images_per_s:.1f} images/s on {report.threads} thread(s); start {report.start_ms:.0f} ms, "
         f"first image {report.first_ms:.0f} ms, peak memory {report.peak_memory_mb:.0f} MB."
     )
+    if report.reference is not None:
+        other = report.reference
+        console.print(
+            f"Detector alone: {other.bundle_min_ms:.2f} ms at {other.bundle_size[0]}x{other.bundle_size[1]}, best of "
+            f"100; {other.name}, untrained, at {other.size[0]}x{other.size[1]}: {other.onnxruntime_min_ms:.2f} ms in "
+            f"ONNX Runtime, {other.pytorch_min_ms:.2f} ms in PyTorch; {other.times_faster:.1f} times faster."
+        )
     if report.unreadable:
         console.print(f"{len(report.unreadable)} images could not be read: {', '.join(report.unreadable[:5])}")
     changed = " with uncommitted changes" if where.uncommitted_changes else ""
