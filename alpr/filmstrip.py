@@ -9,6 +9,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 
 from alpr import sheets
+from alpr.data.sampling import shares
 from alpr.detection.datamodule import DetectionData, HeldScene, HeldScenes
 from alpr.detection.metrics import true_box
 from alpr.detection.module import DetectorModule
@@ -47,10 +48,14 @@ class Filmstrip(Callback):
 
 
 def evenly_chosen(data: DetectionData, count: int) -> list[HeldScene]:
-    """Up to so many held-back scenes that can be read, the same at every call, evenly spread over the sources."""
-    scenes = HeldScenes(data.held)
-    chosen = np.unique(np.linspace(0, len(scenes) - 1, min(count, len(scenes))).round().astype(int)).tolist()
-    return [held for held in (scenes[i] for i in chosen) if held.image is not None]
+    """Up to so many held-back scenes that can be read, the same at every call, as many from each source."""
+    filled = {name: scenes for name, scenes in data.held.items() if scenes}
+    chosen: list[HeldScene] = []
+    for name, share in zip(filled, shares([1] * len(filled), max(count, len(filled))), strict=True):
+        scenes = HeldScenes({name: filled[name]})
+        places = np.unique(np.linspace(0, len(scenes) - 1, min(share, len(scenes))).round().astype(int)).tolist()
+        chosen += [held for held in (scenes[i] for i in places) if held.image is not None]
+    return chosen[:count]
 
 
 def drawn(held: HeldScene, found: list[Detection]) -> ImageArray:

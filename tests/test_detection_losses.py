@@ -453,7 +453,8 @@ def test_a_loss_that_is_not_finite_stops() -> None:
     """Known mistake 14: a check that printed and went on."""
     module = DetectorModule(SMALL)
     with torch.no_grad():
-        module.network.heads[0].box.bias.fill_(float("nan"))  # type: ignore[union-attr, operator]
+        for parameter in module.network.head.parameters():
+            parameter.fill_(float("nan"))
     with pytest.raises(TrainingFailed, match=r"The loss is nan at step 0\. Likely causes"):
         module.training_step((batch_of([A, B], [C]), []), 0)
 
