@@ -25,6 +25,7 @@ from alpr.detection.losses import (
     giou_loss,
     quality_focal_loss,
 )
+from alpr.detection.metrics import DetectionMetrics
 from alpr.detection.model import RawDetections, Scrfd, ScrfdSettings, make_anchors
 from alpr.detection.module import DetectorModule
 from alpr.detection.targets import ABSENT, IGNORED, PLATE, DetectionBatch, assign
@@ -472,7 +473,7 @@ def test_a_detector_that_finds_nothing_stops_with_the_likely_causes(monkeypatch:
         corners = plate.corners
         assert corners is not None
         detections = [Detection(corners, corner_box(corners), 0.9)] if found else []
-        module.metrics.update(detections, Scene(Path("a.png"), (plate,)))
+        module.metrics.setdefault("green", DetectionMetrics()).update(detections, Scene(Path("a.png"), (plate,)))
         module.on_validation_epoch_end()
 
     for found, steps in ((False, 10), (False, 20), (False, 30), (False, 4999), (True, 5000), (False, 6000)):

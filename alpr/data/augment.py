@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import albumentations as A
 import cv2
 import numpy as np
 
@@ -55,17 +56,27 @@ class PixelSettings:
 
 
 class PixelAugment:
-    """Changes an image's pixels, not its geometry: (H, W, 3) uint8 BGR -> the same."""
+    """Changes an image's pixels, not its geometry: (H, W, 3) uint8 BGR -> the same.
+
+    Optics and compression are albumentations'; colour and noise are `alpr.data.light`'s, 3 and 5 times as fast.
+    """
 
     def __init__(self, settings: PixelSettings) -> None:
-        self.settings = settings
+        self.settings = s = settings
+        blur, motion = ((3, max(3, px | 1)) for px in (s.blur_px, s.motion_px))
+        interpolation = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
+        self._optics = A.Compose(
+            [
+                A.OneOf([A.GaussianBlur(blur_limit=blur), A.MotionBlur(blur_limit=blur)], p=s.blur),
+                A.MotionBlur(blur_limit=motion, p=s.motion),
+                A.Downscale((s.low_resolution_scale, 0.9), interpolation_pair=interpolation, p=s.low_resolution),
+            ]
+        )
+        self._file = A.Compose([A.ImageCompression(quality_range=(30, 90), p=s.jpeg), A.ToGray(p=s.grey)])
 
     def __call__(self, image: ImageArray, rng: np.random.Generator) -> ImageArray:
         s = self.settings
-        happens = rng.random(10) < [
-            s.colour, s.gamma, s.shadow, s.night, s.blur, s.motion, s.low_resolution, s.noise, s.jpeg, s.grey
-        ]  # fmt: skip
-        colour, gamma, shadow, night, blur, motion, low_resolution, noise, jpeg, grey = happens.tolist()
+        colour, gamma, shadow, night, noise = (rng.random(5) < [s.colour, s.gamma, s.shadow, s.night, s.noise]).tolist()
         if colour:
             image = light.jitter_colour(image, rng)
         if gamma:
@@ -74,18 +85,16 @@ class PixelAugment:
             image = light.cast_shadow(image, rng)
         if night:
             image = light.make_night(image, rng)
-        if blur:
-            chosen = light.blur_softly if rng.random() < 0.5 else light.blur_by_motion
-            image = chosen(image, s.blur_px, rng)
-        if motion:
-            image = light.blur_by_motion(image, s.motion_px, rng)
-        if low_resolution:
-            image = light.lower_resolution(image, rng.uniform(s.low_resolution_scale, 0.9))
+        image = _composed(self._optics, image, rng)
         if noise:
             image = light.add_noise(image, rng.uniform(2.5, 15), rng, coarse=bool(rng.random() < 0.5))
-        if jpeg:
-            image = light.compress(image, int(rng.integers(30, 91)))
-        return light.to_grey(image) if grey else image
+        return _composed(self._file, image, rng)
+
+
+def _composed(compose: A.Compose, image: ImageArray, rng: np.random.Generator) -> ImageArray:
+    compose.set_random_seed(int(rng.integers(2**31)))
+    changed: ImageArray = compose(image=image)["image"]
+    return changed
 
 
 @dataclass(frozen=True)

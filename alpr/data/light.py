@@ -42,27 +42,6 @@ def change_gamma(image: ImageArray, gamma: float) -> ImageArray:
     return _uint8(cv2.LUT(image, _uint8(np.rint(255 * (np.arange(256) / 255) ** gamma))))
 
 
-def blur_softly(image: ImageArray, largest_px: int, rng: np.random.Generator) -> ImageArray:
-    """A Gaussian blur of an odd size from 3 to `largest_px` px."""
-    size = _odd_size(largest_px, rng)
-    return _uint8(cv2.GaussianBlur(image, (size, size), 0))
-
-
-def blur_by_motion(image: ImageArray, largest_px: int, rng: np.random.Generator) -> ImageArray:
-    """A blur along a straight line of 3 to `largest_px` px in any direction."""
-    size = _odd_size(largest_px, rng)
-    angle, middle = rng.uniform(0, np.pi), size // 2
-    reach = np.array([np.cos(angle), np.sin(angle)]) * middle
-    kernel = np.zeros((size, size), np.float32)
-    start, end = (tuple(int(v) for v in np.rint((middle + sign * reach) * 16)) for sign in (-1, 1))
-    cv2.line(kernel, (start[0], start[1]), (end[0], end[1]), 1.0, 1, shift=4)
-    return _uint8(cv2.filter2D(image, -1, kernel / kernel.sum()))
-
-
-def _odd_size(largest: int, rng: np.random.Generator) -> int:
-    return 3 + 2 * int(rng.integers(max(1, (largest - 1) // 2)))
-
-
 @lru_cache(maxsize=1)
 def _normal_quantiles() -> FloatArray:
     """(256,): a byte drawn evenly becomes a standard normal value."""
@@ -83,25 +62,6 @@ def add_noise(image: ImageArray, sigma: float, rng: np.random.Generator, coarse:
     if coarse:
         noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
     return _uint8(cv2.addWeighted(image, 1.0, noise, 1.0, -128.0))
-
-
-def lower_resolution(image: ImageArray, scale: float) -> ImageArray:
-    """Down to `scale` (0..1) times the size and up again."""
-    height, width = image.shape[:2]
-    small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    return _uint8(cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR))
-
-
-def compress(image: ImageArray, quality: int) -> ImageArray:
-    """Through JPEG of a quality of 1 to 100 and back."""
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return _uint8(cv2.imdecode(data, cv2.IMREAD_COLOR))
-
-
-def to_grey(image: ImageArray) -> ImageArray:
-    """Without colour."""
-    return _uint8(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR))
 
 
 def cast_shadow(image: ImageArray, rng: np.random.Generator) -> ImageArray:
