@@ -49,6 +49,14 @@ def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
     return Fingerprint(hashlib.sha256(data).hexdigest(), perceptual_hash(_small_grey(data, str(path))))
 
 
+def try_fingerprint(path: str) -> Fingerprint | str:
+    """The fingerprint of an image file, or the sentence that says why there is none; for many images at once."""
+    try:
+        return fingerprint(path)
+    except UnreadableImage as error:
+        return str(error)
+
+
 def _small_grey(data: bytes, name: str) -> ImageArray:
     if not data:
         raise UnreadableImage(f"{name} is empty.")
