@@ -12,6 +12,7 @@ COLOURS = 6
 """Series beyond this many begin again with the first colour."""
 _WIDTH, _HEIGHT = 440.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 10.0, 8.0, 36.0
+_GRID_LINES = 5
 _LABEL_PX = 7.0  # per character, roughly, of the labels below bars
 
 
@@ -174,14 +175,14 @@ def _highest(series: Mapping[str, Sequence[float]]) -> float:
 def _round_up(high: float, low: float) -> float:
     if not high > low:
         return low + 1.0
-    marks = ticks(low, high)
+    marks = ticks(low, high, most=_GRID_LINES)
     step = marks[1] - marks[0] if len(marks) > 1 else high - low
     return math.ceil(high / step - 1e-9) * step
 
 
 def _grid(frame: _Frame, unit: str) -> list[str]:
     drawn = []
-    for value in ticks(*frame.y, most=5):
+    for value in ticks(*frame.y, most=_GRID_LINES):
         y = frame.up(value)
         drawn.append(f'<path class="axis" d="M{_LEFT} {y:.1f}H{frame.width - _RIGHT}"/>')
         drawn.append(_text(_LEFT - 6, y + 4, f"{number(value)}{unit}", "end"))

@@ -135,10 +135,10 @@ def _warnings(manifest: Manifest, geometry: Geometry, splits: Sequence[SplitStat
     for what in ("image", "text"):
         these = [leak for leak in found if leak.what == what]
         if these:
-            said.append(f"{len(these):,} {what}s stand in several splits, e.g. {these[0].name}.")
+            said.append(f"{what.capitalize()}s that stand in several splits: {len(these):,}, e.g. {these[0].name}.")
     small = int((geometry.height < _SMALL_PX).sum())
     if small:
-        said.append(f"{small:,} plates are lower than {_SMALL_PX} px: hardly anybody can read them.")
+        said.append(f"Plates lower than {_SMALL_PX} px: {small:,}, which hardly anybody can read.")
     trained = next((s for s in splits if s.name == "train"), None)
     if trained:
         missing = sorted({c for s in splits for c in s.characters} - set(trained.characters))
@@ -224,5 +224,5 @@ def _figure(value: float) -> str:
 def _rejected(manifest: Manifest) -> list[str]:
     rows: list[list[Cell]] = [[r.file, r.row, r.image, r.reason] for r in manifest.rejected[:_REJECTED_SHOWN]]
     more = len(manifest.rejected) - len(rows)
-    said = [f"{more:,} more are not shown."] if more else []
+    said = [f"Not shown: {more:,} more."] if more else []
     return [table(["table", "row", "image", "reason"], rows), *said]

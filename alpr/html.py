@@ -195,7 +195,7 @@ def picture_sheet(pictures: Iterable[Picture], *, limit: int = 48, longer_px: in
             f'<figure><img loading="lazy" alt="{escape(picture.caption)}" src="{_data_uri(picture.image, longer_px)}">'
             f"<figcaption>{escape(picture.caption)}{remark}</figcaption></figure>\n"
         )
-    more = paragraph(f"{left_out:,} more are not shown.") if left_out else ""
+    more = paragraph(f"Not shown: {left_out:,} more.") if left_out else ""
     return Html(f'<div class="sheet">{"".join(shown)}</div>\n{more}')
 
 
@@ -240,15 +240,15 @@ th { font-weight: 600; white-space: nowrap; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1rem 2rem; }
 .grid > div { min-width: 0; }
 .sheet { display: flex; flex-wrap: wrap; gap: .8rem; margin: .6rem 0; align-items: flex-start; }
-.sheet figure { margin: 0; max-width: min(20rem, 100%); }
+.sheet figure { margin: 0; min-width: 7rem; max-width: min(20rem, 100%); }
 .sheet img { display: block; max-width: 100%; height: auto; border-radius: 3px; background: var(--box); }
 .sheet figcaption { font-size: .85rem; width: 0; min-width: 100%; overflow-wrap: anywhere; unicode-bidi: isolate; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--link); }
 .chart { margin: .6rem 0; overflow-x: auto; }
 .chart figcaption { font-weight: 600; font-size: .9rem; position: sticky; left: 0; }
-.chart svg { display: block; max-width: 100%; height: auto; font: 12px system-ui, "Noto Sans", "Noto Sans CJK SC",
-  sans-serif; }
-.chart svg.wide { max-width: none; }
+.chart svg { display: block; width: 100%; max-width: 36rem; height: auto; 
+  font: 12px system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif; }
+.chart svg.wide { width: auto; max-width: none; }
 .chart text { fill: var(--soft); }
 .chart .axis { stroke: var(--line); stroke-width: 1; fill: none; }
 .chart .line { fill: none; stroke-width: 2; stroke-linejoin: round; }

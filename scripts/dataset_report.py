@@ -100,7 +100,9 @@ def _look(manifest: Manifest, rows: Sequence[int], workers: int, console: Consol
     found = list(run_in_processes(look_at, jobs, workers=workers, label="Images", unit="images", chunk=8))
     faults = [f for f in found if isinstance(f, str)]
     if faults:
-        console.print(f"{len(faults):,} images cannot be read. The first: {faults[0]}", style="yellow", markup=False)
+        console.print(
+            f"Images that cannot be read: {len(faults):,}. The first: {faults[0]}", style="yellow", markup=False
+        )
     return {look.row: look for looks in found if not isinstance(looks, str) for look in looks}
 
 

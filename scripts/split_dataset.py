@@ -103,7 +103,7 @@ def _split(arguments: argparse.Namespace, console: Console) -> int:
         if "plate" in arguments.by:
             together["text"] = same(manifest.text)
         if "near-duplicate" in arguments.by:
-            together["near duplicates"] = _alike(manifest, arguments, console)
+            together["group of near duplicates"] = _alike(manifest, arguments, console)
         groups = connected(manifest.rows, same(image_keys(manifest)), *together.values())
         sizes = np.bincount(groups)
         console.print(f"{manifest.rows:,} rows in {np.count_nonzero(sizes):,} groups; the largest has {sizes.max():,}.")
@@ -123,7 +123,9 @@ def _output(arguments: argparse.Namespace, manifest: Manifest, console: Console)
     if not arguments.in_place and output.resolve() == source.resolve():
         raise ValueError(f"{output} is the table that was read; give --in-place to write over it.")
     if manifest.rejected:
-        left_out = f"{len(manifest.rejected):,} rows of {source} cannot be used; the first: {manifest.rejected[0]}."
+        left_out = (
+            f"Rows of {source} that cannot be used: {len(manifest.rejected):,}; the first: {manifest.rejected[0]}."
+        )
         if arguments.in_place:
             raise ValueError(f"{left_out} --in-place would lose them; mend them or give --output.")
         console.print(f"{left_out} They are left out of {output}.", style="yellow", markup=False)
@@ -147,8 +149,8 @@ def _alike(manifest: Manifest, arguments: argparse.Namespace, console: Console) 
     groups = near_duplicates(hashes, arguments.distance)
     unreadable = [f for f in found if isinstance(f, str)]
     if unreadable:
-        first = f"The first: {unreadable[0]}"
-        console.print(f"{len(unreadable):,} images cannot be compared. {first}", style="yellow", markup=False)
+        first = f"The first: {unreadable[0]} Each stays alone."
+        console.print(f"Images that cannot be compared: {len(unreadable):,}. {first}", style="yellow", markup=False)
     of: dict[str, str] = {}
     named = iter(groups.tolist())
     for path, fingerprint in zip(paths, found, strict=True):
@@ -168,7 +170,7 @@ def _table(rows: Sequence[Count], shares: Mapping[str, float]) -> Table:
         cells = [f"{row.rows.get(s, 0):,} ({row.rows.get(s, 0) - row.asked[s]:+.1f})" for s in shares]
         table.add_row(row.stratum, *cells, *([f"{row.rows.get(GAP, 0):,}"] if has_gap else []))
     if len(chosen) < len(rows):
-        table.caption = f"{len(rows) - len(chosen):,} smaller strata are not shown."
+        table.caption = f"Smaller strata that are not shown: {len(rows) - len(chosen):,}."
     return table
 
 
@@ -183,14 +185,14 @@ def _proved(
             console.print("That is nearer than asked.", style="red")
             return False
     if found:
-        console.print(f"{len(found):,} leaks; the first: {found[0]}.", style="red", markup=False)
+        console.print(f"Leaks: {len(found):,}; nothing was written. The first: {found[0]}.", style="red", markup=False)
         return False
-    console.print(f"No leak: no {' and no group of equal '.join(['image', *together])} stands in two splits.")
+    console.print(f"No leak: nothing of the same {', '.join(['image', *together])} stands in two splits.")
     if "text" not in together:
         shared = leaks(done, {"text": same(done.text)})
         if shared:
             console.print(
-                f"{len(shared):,} texts stand in several splits, e.g. {shared[0].name}: this split is not by plate.",
+                f"Texts in several splits: {len(shared):,}, e.g. {shared[0].name}. This split is not by plate.",
                 style="yellow",
                 markup=False,
             )

@@ -180,7 +180,7 @@ def test_the_command_keeps_near_duplicates_and_their_plates_together(tmp_path: P
     shares = ("--train", 0.6, "--val", 0.2, "--test", 0.2)
     done = run(source, "--by", "plate", "near-duplicate", "--workers", 0, "--output", output, *shares)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 images cannot be compared" in done.stdout
+    assert "Images that cannot be compared: 1. The first:" in done.stdout
     assert "41 distinct" in done.stdout and "No leak" in done.stdout
     assert source.read_bytes() == before
     split = read_manifest(output)

@@ -249,9 +249,7 @@ def random_rows(manifest: Manifest, per_split: int, seed: int = 0) -> list[int]:
 def extreme_rows(values: Floats, among: Booleans, limit: int) -> list[int]:
     """The rows of the smallest values (N,) among some rows, in order; NaN values are none."""
     usable = np.flatnonzero(among & np.isfinite(values))
-    if len(usable) > limit:
-        usable = usable[np.argpartition(values[usable], limit)[:limit]]
-    ranked: list[int] = usable[np.argsort(values[usable], kind="stable")].tolist()
+    ranked: list[int] = usable[np.argsort(values[usable], kind="stable")][:limit].tolist()
     return ranked
 
 
