@@ -246,7 +246,7 @@ th { font-weight: 600; white-space: nowrap; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--link); }
 .chart { margin: .6rem 0; overflow-x: auto; }
 .chart figcaption { font-weight: 600; font-size: .9rem; position: sticky; left: 0; }
-.chart svg { display: block; width: 100%; max-width: 36rem; height: auto; 
+.chart svg { display: block; width: 100%; max-width: 36rem; height: auto;
   font: 12px system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif; }
 .chart svg.wide { width: auto; max-width: none; }
 .chart text { fill: var(--soft); }

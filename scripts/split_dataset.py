@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from alpr.card import file_sha256
 from alpr.country import CountryPack
 from alpr.data.columns import ManifestError
 from alpr.data.fingerprints import NEAR_BITS, Indices, near_duplicates, try_fingerprint
@@ -113,7 +114,7 @@ def _split(arguments: argparse.Namespace, console: Console) -> int:
     if not _proved(done, together, frames, arguments.gap, console):
         return 1
     done.write(output)
-    console.print(f"{output}: SHA-256 {read_manifest(output).sha256}, which run.json of every training names.")
+    console.print(f"{output}: SHA-256 {file_sha256(output)}, which run.json of every training names.")
     return 0
 
 

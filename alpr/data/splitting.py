@@ -254,14 +254,18 @@ def leaks(manifest: Manifest, groups: Mapping[str, Indices] | None = None) -> li
         groups: what a group is, e.g. "text", and each row's group (N,).
     """
     found = []
-    kept = [split != GAP for split in manifest.split]
+    kept = np.flatnonzero([split != GAP for split in manifest.split])
+    number = {split: i for i, split in enumerate(set(manifest.split))}
+    codes = np.array([number[split] for split in manifest.split], np.int64)
     for what, group in {"image": same(image_keys(manifest)), **(groups or {})}.items():
-        for rows in members(group):
-            rows = [row for row in rows if kept[row]]
-            splits = tuple(sorted({manifest.split[row] for row in rows}))
-            if len(splits) > 1:
-                name = manifest.text[rows[0]] if what == "text" else manifest.image[rows[0]]
-                found.append(Leak(what, name, splits, len(rows)))
+        low, high = np.full(manifest.rows, len(number)), np.full(manifest.rows, -1)
+        np.minimum.at(low, group[kept], codes[kept])
+        np.maximum.at(high, group[kept], codes[kept])
+        leaking = kept[(low < high)[group[kept]]]
+        for several in members(group[leaking]):
+            rows = leaking[several].tolist()
+            name = manifest.text[rows[0]] if what == "text" else manifest.image[rows[0]]
+            found.append(Leak(what, name, tuple(sorted({manifest.split[row] for row in rows})), len(rows)))
     return found
 
 
