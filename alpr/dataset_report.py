@@ -99,7 +99,7 @@ def _plain(value: Any) -> Any:
 def _picture(manifest: Manifest, geometry: Geometry, look: Look) -> Picture:
     width, height, tilt = (float(v[look.row]) for v in (geometry.width, geometry.height, geometry.tilt))
     facts = [f"{width:.0f}x{height:.0f} px"] if width == width else []
-    facts += [f"{tilt:+.0f}°"] if tilt == tilt else []
+    facts += [f"{round(tilt):+d}°"] if tilt == tilt else []
     return Picture(look.crop, manifest.text[look.row] or "no text", " ".join([*facts, f"grey {look.brightness:.0f}"]))
 
 

@@ -18,6 +18,7 @@ from alpr.data.parallel import run_in_processes
 from alpr.data.statistics import (
     Geometry,
     Look,
+    SplitStatistics,
     extreme_rows,
     ignored_rows,
     jobs_for,
@@ -73,9 +74,8 @@ def _report(arguments: argparse.Namespace, console: Console) -> None:
     seen = [looks[row] for row in sample if row in looks]
     splits = statistics(manifest, geometry, seen, arguments.region)
     title = arguments.title or ", ".join("/".join(path.absolute().parts[-2:]) for path in arguments.manifests)
-    sheets = _sheets(
-        manifest, geometry, seen, [looks[r] for r in small if r in looks], [looks[r] for r in tilted if r in looks]
-    )
+    small_looks, tilted_looks = ([looks[row] for row in rows if row in looks] for rows in (small, tilted))
+    sheets = _sheets(manifest, splits, geometry, seen, small_looks, tilted_looks)
     dataset_page(title, manifest, geometry, splits, sheets).write(arguments.output)
     console.print(f"{manifest.rows:,} rows, {len(looks):,} plates looked at: {arguments.output}", markup=False)
     if arguments.json:
@@ -107,13 +107,19 @@ def _look(manifest: Manifest, rows: Sequence[int], workers: int, console: Consol
 
 
 def _sheets(
-    manifest: Manifest, geometry: Geometry, seen: Sequence[Look], small: Sequence[Look], tilted: Sequence[Look]
+    manifest: Manifest,
+    splits: Sequence[SplitStatistics],
+    geometry: Geometry,
+    seen: Sequence[Look],
+    small: Sequence[Look],
+    tilted: Sequence[Look],
 ) -> dict[str, Html]:
     chosen: dict[str, list[Look]] = {}
-    for look in seen:
-        chosen.setdefault(f"At random: {name_of(manifest.split[look.row])}", []).append(look)
-    # The sample is in the table's order, where neighbours may be alike; a sheet takes plates from all of it.
-    chosen = {k: [v[i] for i in np.linspace(0, len(v) - 1, min(_SHEET, len(v))).astype(int)] for k, v in chosen.items()}
+    for split in splits:
+        looks = [look for look in seen if manifest.split[look.row] == split.name]
+        # The sample is in the table's order, where neighbours may be alike; a sheet takes plates from all of it.
+        places = np.linspace(0, len(looks) - 1, min(_SHEET, len(looks))).astype(int)
+        chosen[f"At random: {name_of(split.name)}"] = [looks[i] for i in places]
     chosen["The lowest"] = list(small)
     chosen["The most tilted"] = list(tilted)
     chosen["The darkest of the sample"] = sorted(seen, key=lambda look: look.brightness)[:_SHEET]

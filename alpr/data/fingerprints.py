@@ -16,8 +16,13 @@ import numpy.typing as npt
 from alpr.imaging import UnreadableImage
 from alpr.records import ImageArray
 
-NEAR_BITS = 6
-"""Photographs whose hashes differ in at most this many of 64 bits are taken for the same picture."""
+NEAR_BITS = 4
+"""Photographs whose hashes differ in at most this many of 64 bits are taken for the same picture.
+
+Measured on CCPD2020: copies at half the size, at JPEG quality 50 or 20 % darker all lie within 4 bits, 95 % of them
+within 2. Of 1,294 scenes one pair is the same photograph (0 bits); at 4 bits two pairs of like cars join it, at 6 bits
+thirteen groups. In sets of many thousand like scenes 2 is the better choice.
+"""
 _SIDE = 32
 _BANDS = 4
 _PAIRS_AT_ONCE = 1 << 21
