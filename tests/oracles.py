@@ -112,3 +112,13 @@ def distribution_focal(logits: Sequence[Sequence[float]], distances: Sequence[fl
         for i, z in enumerate(side):  # a hat about the distance: 0 for all but the two bins beside it
             total -= max(0.0, 1 - abs(i - distance)) * math.log(math.exp(z) / whole)
     return total / 4
+
+
+def near_groups(hashes: Sequence[int], distance: int) -> list[int]:
+    """The first member of every hash's group, all compared with all: pairs within a distance, and chains of them."""
+    group = list(range(len(hashes)))
+    for i, j in product(range(len(hashes)), repeat=2):
+        if i < j and bin(hashes[i] ^ hashes[j]).count("1") <= distance and group[i] != group[j]:
+            kept, gone = sorted((group[i], group[j]))
+            group = [kept if g == gone else g for g in group]
+    return group
