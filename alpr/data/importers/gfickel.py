@@ -45,6 +45,7 @@ def write(out: Outgoing) -> None:
         text = io.StringIO()
         writer = csv.writer(text, quotechar="|", lineterminator="\n")
         writer.writerow(COLUMNS)
+        written = 0
         for scene in scenes:
             try:
                 indices = [plate_indices(out.manifest.text[row]) for row in scene.rows]
@@ -53,10 +54,13 @@ def write(out: Outgoing) -> None:
             except CcpdNameError:
                 out.counts["{n} images were left out: a text is not seven characters of CCPD's tables."] += 1
                 continue
+            written += 1
             relative = out.put_image(scene, f"{split}/{scene.name}" if split else scene.name)
             for row, plate in zip(scene.rows, indices, strict=True):
                 box, corners = out.box[row], out.corners[row]
                 points = [v for k in _CCPD_ORDER for v in corners[2 * k : 2 * k + 2]]
                 numbers = out.whole([*box, *points])
                 writer.writerow([str((out.target / relative).absolute()), *numbers, *(i + 1 for i in plate)])
+        if not written:
+            continue
         out.put(f"{split}/alpr_annotation.csv" if split else "alpr_annotation.csv", text.getvalue())

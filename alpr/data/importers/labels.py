@@ -196,7 +196,7 @@ class Labels:
             plates = {label for label in found if _plain(label) in asked}
         else:
             plates = {label for label in found if means_plate(label)}
-            if not plates and len(found) == 1:
+            if not plates and len(found) == 1 and self.others_mean_empty:
                 plates = set(found)
                 self.notes.append(f"The only class, {next(iter(found))!r}, was taken for the plates.")
         if not plates:

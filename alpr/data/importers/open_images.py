@@ -40,7 +40,9 @@ def read(source: Path, wanted: Wanted) -> Imported:
         names |= {cells[0]: cells[1] for cells in csv.reader(read_text(path).splitlines()) if len(cells) > 1}
     for path in filter(_is_boxes, files_of(source, (".csv",))):
         split = split_of_name(path.stem)
-        near = [path.parent / part for part in (split, f"images/{split}", "images", "data") if part]
+        near = [
+            path.parent / part for part in (split, path.stem.split("-")[0], f"images/{split}", "images", "data") if part
+        ]
         sizes: dict[str, tuple[Path, tuple[int, int]] | str] = {}
         rows = list(csv.DictReader(read_text(path).splitlines()))
         asked = set(wanted.classes)

@@ -23,6 +23,7 @@ from alpr.geometry import corner_box
 from alpr.imaging import UnreadableImage
 
 Need = Literal["box", "corners", "text", "box or text"]
+_TEXTS = {"text": "texts", "country": "countries", "split": "splits", "note": "notes"}
 ImageMode = Literal["link", "copy", "none"]
 
 
@@ -48,9 +49,9 @@ class Outgoing:
         self.images = images
         self.holds = holds
         self.counts: Counter[str] = Counter()  # sentences, with how often they were true
-        has_corners: Booleans = np.isfinite(manifest.corners.reshape(-1, 8)).all(axis=1)
+        has_corners = np.asarray(np.isfinite(manifest.corners.reshape(-1, 8)).all(axis=1), dtype=bool)
         hulls = corner_box(manifest.corners)
-        has_box: Booleans = np.isfinite(manifest.box).all(axis=1)
+        has_box = np.asarray(np.isfinite(manifest.box).all(axis=1), dtype=bool)
         whole = np.where(has_box[:, None], manifest.box, hulls)
         self.box: list[list[float]] = whole.tolist()  # the label's, or the hull of its corners; NaN without either
         self.corners: list[list[float]] = manifest.corners.reshape(-1, 8).tolist()
@@ -61,14 +62,12 @@ class Outgoing:
 
     def _count_columns(self, has_box: Booleans, has_corners: Booleans, beside: Booleans) -> None:
         manifest = self.manifest
-        for column in ("text", "country", "split", "note"):
+        for column, what in _TEXTS.items():
             if column not in self.holds:
-                self.counts[f"{{n}} cells of the column {column} were dropped."] = sum(
-                    map(bool, getattr(manifest, column))
-                )
-        for name, cells in manifest.extra.items():
-            if name != "kind" and "extra" not in self.holds:
-                self.counts[f"{{n}} cells of the column {name} were dropped."] = sum(map(bool, cells))
+                self.counts[f"{{n}} {what} were dropped."] = sum(map(bool, getattr(manifest, column)))
+        columns = [name for name, cells in manifest.extra.items() if name != "kind" and any(cells)]
+        if columns and "extra" not in self.holds:
+            self.counts[f"{{n}} more columns were dropped: {', '.join(columns)}."] = len(columns)
         if "corners" not in self.holds:
             self.counts["{n} quads of corners were dropped."] = int(has_corners.sum())
         if "box" not in self.holds:
