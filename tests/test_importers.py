@@ -174,8 +174,9 @@ LITERAL = [
     (
         "paddle-det",
         {
-            "det_gt_test.txt": 'images/a.jpg\t[{"transcription": "AB123", '
-            '"points": [[40, 20], [118, 24], [120, 50], [42, 46]]}, {"transcription": "###", "points": [[150, 5], [170, 5], [170, 13], [150, 13]]}]\n'
+            "det_gt_test.txt": "images/a.jpg\t"
+            '[{"transcription": "AB123", "points": [[40, 20], [118, 24], [120, 50], [42, 46]]}, '
+            '{"transcription": "###", "points": [[150, 5], [170, 5], [170, 13], [150, 13]]}]\n'
         },
         ["images/a.jpg"],
         [
