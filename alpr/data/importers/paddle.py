@@ -25,20 +25,21 @@ from alpr.geometry import box_corners
 from alpr.imaging import IMAGE_SUFFIXES
 
 _IGNORE = ("###", "*")
+_LOOKED_AT = 50
 
 
 def looks_like_detection(source: Path) -> bool:
     """Whether a text of the source is a list for detection."""
-    return bool(_lists(source, True))
+    return bool(_lists(source, True, _LOOKED_AT))
 
 
 def looks_like_recognition(source: Path) -> bool:
     """Whether a text of the source is a list for recognition, and none is one for detection."""
-    return bool(_lists(source, False)) and not _lists(source, True)
+    return bool(_lists(source, False, _LOOKED_AT)) and not _lists(source, True, _LOOKED_AT)
 
 
-def _lists(source: Path, detection: bool) -> list[Path]:
-    return [path for path in files_of(source, (".txt",)) if _is_list(path, detection)]
+def _lists(source: Path, detection: bool, limit: int | None = None) -> list[Path]:
+    return [path for path in files_of(source, (".txt",), limit) if _is_list(path, detection)]
 
 
 def _is_list(path: Path, detection: bool) -> bool:
