@@ -1,0 +1,179 @@
+"""The formats by name: how each is read, written and known, and what it can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from alpr.data.columns import COLUMNS, ManifestError
+from alpr.data.importers import (
+    brazilian,
+    ccpd_names,
+    coco,
+    cvat,
+    fast_plate_ocr,
+    gfickel,
+    labelme,
+    open_images,
+    openalpr,
+    paddle,
+    via,
+    voc,
+    yolo,
+)
+from alpr.data.importers.labels import Imported, Wanted
+from alpr.data.importers.outgoing import ImageMode, Outgoing
+from alpr.data.importers.places import first_lines
+from alpr.data.manifest import Manifest, read_manifest
+
+
+class Format(NamedTuple):
+    """A foreign format. `holds` names columns of the manifest, and of what else it can hold:
+
+    both (a box beside corners), kind (regions to ignore), empty (images without a plate), extra (other columns).
+    """
+
+    title: str
+    read: Callable[[Path, Wanted], Imported]
+    write: Callable[[Outgoing], None]
+    looks_like: Callable[[Path], bool]  # whether its first files have the form; others may have it too
+    holds: frozenset[str]
+
+
+def _format(
+    title: str,
+    read: Callable[[Path, Wanted], Imported],
+    write: Callable[[Outgoing], None],
+    looks_like: Callable[[Path], bool],
+    holds: str,
+) -> Format:
+    return Format(title, read, write, looks_like, frozenset(holds.split()))
+
+
+def _is_manifest(source: Path) -> bool:
+    return source.is_file() and set("".join(first_lines(source, 1)).split(",")) >= set(COLUMNS)
+
+
+def _read_manifest(source: Path, wanted: Wanted) -> Imported:
+    return Imported(read_manifest(source, strict=wanted.strict))
+
+
+def _write_manifest(out: Outgoing) -> None:
+    out.target.mkdir(parents=True, exist_ok=True)
+    out.manifest.write(out.target / "manifest.csv")
+
+
+FORMATS = {
+    "manifest": _format(
+        "this project's table",
+        _read_manifest,
+        _write_manifest,
+        _is_manifest,
+        "text country split note box corners both kind empty extra",
+    ),
+    "ccpd": _format(
+        "CCPD 2018, 2019, 2020 (names)",
+        ccpd_names.read,
+        ccpd_names.write,
+        ccpd_names.looks_like,
+        "text country split box corners both extra",
+    ),
+    "coco": _format(
+        "COCO instances, key points, polygons",
+        coco.read,
+        coco.write,
+        coco.looks_like,
+        "text country split box corners both kind empty",
+    ),
+    "voc": _format("Pascal VOC", voc.read, voc.write, voc.looks_like, "split box kind empty"),
+    "yolo": _format("YOLO boxes", yolo.read_boxes, yolo.write_boxes, yolo.looks_like_boxes, "split box empty"),
+    "yolo-pose": _format(
+        "YOLO-pose, four key points",
+        yolo.read_pose,
+        yolo.write_pose,
+        yolo.looks_like_pose,
+        "split box corners both empty",
+    ),
+    "yolo-obb": _format("YOLO-OBB", yolo.read_obb, yolo.write_obb, yolo.looks_like_obb, "split box corners empty"),
+    "labelme": _format("labelme", labelme.read, labelme.write, labelme.looks_like, "text split box corners empty"),
+    "via": _format("VIA 1 and 2", via.read, via.write, via.looks_like, "text country split box corners empty"),
+    "paddle-det": _format(
+        "PaddleOCR detection list",
+        paddle.read_detection,
+        paddle.write_detection,
+        paddle.looks_like_detection,
+        "text split box corners kind empty",
+    ),
+    "paddle-rec": _format(
+        "PaddleOCR recognition list",
+        paddle.read_recognition,
+        paddle.write_recognition,
+        paddle.looks_like_recognition,
+        "text split",
+    ),
+    "fast-plate-ocr": _format(
+        "fast-plate-ocr CSV",
+        fast_plate_ocr.read,
+        fast_plate_ocr.write,
+        fast_plate_ocr.looks_like,
+        "text country split",
+    ),
+    "openalpr": _format(
+        "OpenALPR benchmark", openalpr.read, openalpr.write, openalpr.looks_like, "text split box empty"
+    ),
+    "cvat": _format(
+        "CVAT for images 1.1", cvat.read, cvat.write, cvat.looks_like, "text country split box corners empty"
+    ),
+    "ufpr": _format(
+        "UFPR-ALPR", brazilian.read_ufpr, brazilian.write_ufpr, brazilian.looks_like_ufpr, "text split box corners both"
+    ),
+    "rodosol": _format(
+        "RodoSol-ALPR",
+        brazilian.read_rodosol,
+        brazilian.write_rodosol,
+        brazilian.looks_like_rodosol,
+        "text split box corners",
+    ),
+    "open-images": _format(
+        "Open Images boxes", open_images.read, open_images.write, open_images.looks_like, "split box kind"
+    ),
+    "gfickel": _format(
+        "gfickel/alpr's alpr_annotation.csv",
+        gfickel.read,
+        gfickel.write,
+        gfickel.looks_like,
+        "text country split box corners both",
+    ),
+}
+
+
+def guess(source: Path) -> str:
+    """The one format that the source has.
+
+    Raises:
+        ManifestError: no format, or several; the sentence lists them.
+    """
+    if not source.exists():
+        raise ManifestError(f"{source} is not there; expected a file or a folder.")
+    found = [name for name, each in FORMATS.items() if each.looks_like(source)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ManifestError(f"{source} has the form of no known format; name it with --from: {', '.join(FORMATS)}.")
+    raise ManifestError(f"{source} may be {' or '.join(found)}; name it with --from.")
+
+
+def export(manifest: Manifest, name: str, target: Path, images: ImageMode = "link") -> list[str]:
+    """Writes a manifest into a folder in a format; gives a sentence for everything that the format could not hold.
+
+    Args:
+        images: whether photographs are linked or copied to where the format expects them, or left alone.
+
+    Raises:
+        NotWritten, OSError: a full disk or a folder that cannot be written to.
+    """
+    out = Outgoing(manifest, target, images, FORMATS[name].holds)
+    target.mkdir(parents=True, exist_ok=True)
+    FORMATS[name].write(out)
+    return out.notes()
