@@ -66,6 +66,7 @@ class BasicBlock(nn.Module):
         self.body = nn.Sequential(
             conv_norm_act(width_in, width, 3, stride), nn.Conv2d(width, width, 3, padding=1, bias=False), second
         )
+        # Rounded up, as the strided convolution rounds: without it an export cannot prove that both have one size.
         shortcut: list[nn.Module] = [] if stride == 1 else [nn.AvgPool2d(stride, ceil_mode=True)]
         if stride != 1 or width_in != width:
             shortcut += [nn.Conv2d(width_in, width, 1, bias=False), nn.BatchNorm2d(width)]

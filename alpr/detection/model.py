@@ -238,6 +238,6 @@ def decode_boxes(raw: RawDetections) -> Tensor:
 
 def decode_corners(raw: RawDetections) -> Tensor:
     """Corners (B, A, 4, 2) in px."""
-    # Flat: with an innermost axis of 2 the sum takes ONNX Runtime ten times as long.
+    # Flat: with an innermost axis of 2 this sum is the slowest node of the decoding in ONNX Runtime.
     corners = raw.corners.flatten(-2) * raw.anchors.strides[:, None] + raw.anchors.centres.repeat(1, 4)
     return corners.reshape(raw.corners.shape)

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 
 def upsampled(x: Tensor, like: Tensor) -> Tensor:
-    """Twice the size by nearest neighbours, cut to the size of a map that may be one cell smaller: 7 cells over 4."""
-    x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
-    return x[..., : like.shape[2], : like.shape[3]]
+    """By nearest neighbours to the size of the next finer map, which is twice as large or one cell less: 7 over 4.
+
+    Cell j gets cell j // 2 in both cases.
+    """
+    return nn.functional.interpolate(x, size=like.shape[2:], mode="nearest")
 
 
 class Pafpn(nn.Module):
