@@ -69,3 +69,13 @@ def atss(levels: Sequence[Sequence[Box]], plates: Sequence[Box]) -> list[dict[in
                     owner[anchor] = plate_number
         assignments.append(owner)
     return assignments
+
+
+def near_groups(hashes: Sequence[int], distance: int) -> list[int]:
+    """The first member of every hash's group, all compared with all: pairs within a distance, and chains of them."""
+    group = list(range(len(hashes)))
+    for i, j in product(range(len(hashes)), repeat=2):
+        if i < j and bin(hashes[i] ^ hashes[j]).count("1") <= distance and group[i] != group[j]:
+            kept, gone = sorted((group[i], group[j]))
+            group = [kept if g == gone else g for g in group]
+    return group
