@@ -46,8 +46,8 @@ def geometry_findings(table: DoctorTable, sizes: Floats, limits: Limits | None =
     limits = limits or Limits()
     faults = geometry_faults(table.box, table.corners)
     found = [finding(table, i, "number-invalid", _sentence(reason), DROP) for i, reason in sorted(table.wrong.items())]
-    quads = np.isfinite(table.corners).all(axis=(1, 2))
-    in_order = quads & convex_clockwise(table.corners)
+    quads: Booleans = np.asarray(np.isfinite(table.numbers[:, 4:]).all(axis=1))
+    in_order: Booleans = np.logical_and(quads, convex_clockwise(table.corners))
     for i, reason in sorted(faults.items()):
         if i not in table.wrong and (in_order[i] or not quads[i]):  # the box, or half a label
             found.append(

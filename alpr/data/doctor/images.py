@@ -69,7 +69,7 @@ def image_facts(path: str) -> ImageFacts:
 
 
 def _thumbnail(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """An image of at most a few hundred px: the hash looks at 32 x 32, and averaging all of a large one takes longer."""
+    """An image of at most a few hundred px: the hash looks at 32 x 32 of it."""
     scale = _SMALL_PX / max(image.shape[:2])
     if scale >= 1:
         return image

@@ -186,4 +186,5 @@ def _missing(pack: CountryPack, texts: Counter[str]) -> Iterator[str]:
     for key in dict.fromkeys("".join(patterns)):
         lacking = [c for c in pack.classes[key] if c not in seen[key]]
         if lacking:
-            yield f"{len(lacking)} of {len(pack.classes[key])} symbols of class {key} have no example: {''.join(lacking)}"
+            of = f"{len(lacking)} of {len(pack.classes[key])} symbols of class {key}"
+            yield f"{of} have no example: {''.join(lacking)}"
