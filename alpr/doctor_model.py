@@ -63,7 +63,8 @@ def consult(
     limits = limits or ModelLimits()
     rows: defaultdict[str, list[int]] = defaultdict(list)
     for i, path in enumerate(table.paths):
-        rows[path].append(i)
+        if path:
+            rows[path].append(i)
     found: list[Finding] = []
     readings: dict[int, tuple[str, float]] = {}
     with progress_bar("images") as progress:

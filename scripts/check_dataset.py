@@ -71,7 +71,7 @@ def check(arguments: argparse.Namespace, console: Console) -> list[Finding]:
     table = read_rows(arguments.manifests)
     facts_file = arguments.facts or (arguments.output and arguments.output.with_suffix(".facts.jsonl"))
     cache = FactsCache(facts_file if arguments.images else None)
-    paths = list(dict.fromkeys(table.paths))
+    paths = table.images
     facts = open_images(paths, cache, arguments.num_workers) if arguments.images else {}
     found = examine(table, Settings(packs, country), facts)
     readings = {}

@@ -25,7 +25,7 @@ def split_findings(table: DoctorTable, facts: dict[str, ImageFacts] | None = Non
     """Leaks between splits and repeated rows; exact and near copies of images where they were opened."""
     facts = facts or {}
     content = {path: fact.sha256 for path, fact in facts.items() if fact.sha256}
-    same: list[str] = [content.get(path, path) for path in table.paths]
+    same = [content.get(path, path) or None for path in table.paths]
     found = _leaked_texts(table)
     for rows in _groups(same):
         found += _leak(table, rows, "leak-image", "The image or an exact copy")
@@ -116,7 +116,7 @@ def _copies(table: DoctorTable, rows: Sequence[int]) -> list[Finding]:
     ]
 
 
-def _same_names(table: DoctorTable, same: Sequence[str]) -> list[Finding]:
+def _same_names(table: DoctorTable, same: Sequence[str | None]) -> list[Finding]:
     """Files of one name and label in several folders: one photograph listed in several subsets."""
     keys = [
         (os.path.basename(path), table.text[i], table.numbers[i].tobytes()) if _labelled(table, i) else None  # noqa: PTH119
@@ -136,7 +136,7 @@ def _same_names(table: DoctorTable, same: Sequence[str]) -> list[Finding]:
 
 
 def _labelled(table: DoctorTable, index: int) -> bool:
-    return bool(table.text[index].strip()) and table.quad(index) is not None
+    return bool(table.paths[index] and table.text[index].strip()) and table.quad(index) is not None
 
 
 def _near(table: DoctorTable, facts: dict[str, ImageFacts]) -> list[Finding]:

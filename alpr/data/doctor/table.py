@@ -45,7 +45,7 @@ class DoctorTable:
     numbers: Floats
     wrong: dict[int, str]
     rejected: list[Rejection]
-    paths: list[str] = field(default_factory=list)  # the image of every row; rows of one image share one string
+    paths: list[str] = field(default_factory=list)  # the image of every row, "" where the cell is empty
 
     @property
     def rows(self) -> int:
@@ -60,6 +60,11 @@ class DoctorTable:
     def corners(self) -> Floats:
         """(N, 4, 2) px."""
         return self.numbers[:, 4:].reshape(-1, 4, 2)
+
+    @property
+    def images(self) -> list[str]:
+        """The paths of all images, each once."""
+        return [path for path in dict.fromkeys(self.paths) if path]
 
     def is_plate(self, index: int) -> bool:
         """Whether the row labels a plate: no region to ignore."""
@@ -152,6 +157,8 @@ def _paths(table: DoctorTable) -> list[str]:
     for key in zip(table.file_index.tolist(), table.image, strict=True):
         known = seen.get(key)
         if known is None:
-            known = seen[key] = os.path.normpath(os.path.join(folders[key[0]], key[1]))  # noqa: PTH118, faster
+            owner, image = key
+            known = os.path.normpath(os.path.join(folders[owner], image)) if image else ""  # noqa: PTH118, faster
+            seen[key] = known
         paths.append(known)
     return paths
