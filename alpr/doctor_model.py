@@ -32,7 +32,7 @@ class ModelLimits:
     """
 
     text_score: float = 0.9
-    score: float = 0.5
+    score: float = 0.3
     corner_error: float = 0.25
     same_plate: float = 0.3
 

@@ -145,9 +145,7 @@ def _picture(table: DoctorTable, f: Finding, readings: Mapping[int, tuple[str, f
     try:
         image = _view(table, f.index, f.place, whole)
         if f.other >= 0 and table.paths[f.other] != table.paths[f.index]:
-            image = np.concatenate(
-                [image, np.full((_CELL[0], 6, 3), 255, np.uint8), _view(table, f.other, (), whole)], 1
-            )
+            image = _beside(image, _view(table, f.other, (), whole))
     except UnreadableImage:
         return None
     label = table.text[f.index].strip() or "(no text)"
@@ -156,8 +154,15 @@ def _picture(table: DoctorTable, f: Finding, readings: Mapping[int, tuple[str, f
     return Picture(image, caption, f"{f.message} {f.image}")
 
 
+def _beside(a: ImageArray, b: ImageArray) -> ImageArray:
+    """Two pictures with a white line between them."""
+    sheet = np.full((max(len(a), len(b)), a.shape[1] + b.shape[1] + 6, 3), 255, np.uint8)
+    sheet[: len(a), : a.shape[1]], sheet[: len(b), -b.shape[1] :] = a, b
+    return sheet
+
+
 def _view(table: DoctorTable, index: int, place: Sequence[float], whole: bool) -> ImageArray:
-    """A cell (160, 300) with the plate and what surrounds it, label and model drawn."""
+    """The plate and what surrounds it, at most 160 x 300 px, with its corners, its box and the model's corners."""
     image = read_image(table.paths[index])
     model = np.array(place, np.float64).reshape(-1, 4, 2)
     label = table.quad(index)
@@ -172,8 +177,8 @@ def _view(table: DoctorTable, index: int, place: Sequence[float], whole: bool) -
     cut = image[int(y1) : max(int(y1) + 1, int(np.ceil(y2))), int(x1) : max(int(x1) + 1, int(np.ceil(x2)))]
     scale = min(_CELL[0] / cut.shape[0], _CELL[1] / cut.shape[1], 8.0)
     size = (max(1, int(cut.shape[1] * scale)), max(1, int(cut.shape[0] * scale)))
-    cell = np.full((*_CELL, 3), 235, np.uint8)
-    cell[: size[1], : size[0]] = cv2.resize(cut, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    cell = np.asarray(cv2.resize(cut, size, interpolation=shrinks), dtype=np.uint8)
     quads = [(quad, _OTHERS) for quad in model] + ([] if label is None else [(label, LINE)])
     for quad, colour in quads:
         points = np.rint((quad - (int(x1), int(y1))) * scale).clip(-32000, 32000).astype(np.int32)

@@ -210,6 +210,7 @@ FILES: tuple[Callable[[Copy], None], ...] = (
     _file("image-unreadable", lambda p: p.write_text("<html>not found</html>")),
     _file("image-tiny", lambda p: cv2.imwrite(str(p), np.full((1, 1, 3), 90, np.uint8))),
     _file("image-grey", lambda p: cv2.imwrite(str(p), cv2.cvtColor(read_image(p), cv2.COLOR_BGR2GRAY))),
+    _file("image-blank", lambda p: cv2.imwrite(str(p), np.full((*SIZE, 3), (9, 8, 7), np.uint8))),
     _deep,
 )
 

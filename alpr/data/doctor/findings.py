@@ -34,6 +34,7 @@ RULES: Mapping[str, Rule] = {
     "row-rejected": Rule(_E, "the manifest reader cannot use the row"),
     "companion-lost": Rule(_W, "left out because another plate of its image cannot be used"),
     "image-unreadable": Rule(_E, "the image is missing, truncated or no image"),
+    "image-blank": Rule(_W, "the image is of one colour"),
     "image-grey": Rule(_N, "the image has no colour"),
     "image-16-bit": Rule(_N, "the image has 16 bits per value; 8 are used"),
     "image-huge": Rule(_N, "the image is very large"),

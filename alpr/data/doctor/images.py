@@ -155,7 +155,8 @@ def image_findings(table: DoctorTable, facts: dict[str, ImageFacts]) -> list[Fin
                 ("image-tiny", min(fact.height, fact.width) < TINY_PX, f"The image has {size}."),
                 ("image-huge", fact.height * fact.width > HUGE_PIXELS, f"The image has {size}."),
                 ("image-16-bit", fact.bits == 16, "The image has 16 bits per value."),
-                ("image-grey", fact.grey, "The image has no colour."),
+                ("image-blank", fact.perceptual is None, "The image is of one colour."),
+                ("image-grey", fact.grey and fact.perceptual is not None, "The image has no colour."),
             ):
                 if true:
                     found.append(finding(table, i, rule, message))

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from alpr.data.doctor.findings import DROP, Finding, finding
 from alpr.data.doctor.images import ImageFacts
 from alpr.data.doctor.table import DoctorTable
-from alpr.data.fingerprints import bits_apart, members, near_duplicates
+from alpr.data.fingerprints import bits_apart, join, members, near_duplicates
 from alpr.geometry import box_iou, corner_box, plate_height
 
 SAME_PLACE = 0.5
 """Two labels of an image that overlap by more than this mean the same plate."""
 SAME_CORNERS = 0.15
 """Corners nearer than this share of the plate's height are the same label."""
+
+OTHER_TEXT_BITS = 2
+"""Images whose plates have different texts are near duplicates only up to this many bits of their hashes."""
 
 
 def split_findings(table: DoctorTable, facts: dict[str, ImageFacts] | None = None) -> list[Finding]:
@@ -151,7 +155,7 @@ def _near(table: DoctorTable, facts: dict[str, ImageFacts]) -> list[Finding]:
     rows = [i for i in first.values() if facts[table.paths[i]].perceptual is not None]
     hashes = np.array([facts[table.paths[i]].perceptual for i in rows], np.uint64)
     found = []
-    for group in members(near_duplicates(hashes)) if len(rows) else []:
+    for group in _alike(table, rows, hashes):
         for k, member in enumerate(group[1:], start=1):
             apart = bits_apart(hashes[group[:k]], hashes[member])
             nearest = group[int(apart.argmin())]
@@ -164,3 +168,13 @@ def _near(table: DoctorTable, facts: dict[str, ImageFacts]) -> list[Finding]:
                 found += _leak(table, [rows[group[a]], rows[group[b]]], "leak-near", "A near duplicate")
                 break
     return found
+
+
+def _alike(table: DoctorTable, rows: Sequence[int], hashes: npt.NDArray[np.uint64]) -> Iterator[list[int]]:
+    """Groups of entries with near hashes. Cars and plates of one kind look alike: other texts ask for nearer hashes."""
+    for group in members(near_duplicates(hashes)) if len(hashes) else []:
+        first: dict[str, int] = {}
+        alike = [(first.setdefault(table.text[rows[m]].strip(), k), k) for k, m in enumerate(group)]
+        a, b = np.array(alike, np.int64).T
+        nearer = join(near_duplicates(hashes[group], OTHER_TEXT_BITS), a, b)
+        yield from ([group[k] for k in some] for some in members(nearer))

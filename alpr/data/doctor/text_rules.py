@@ -19,7 +19,8 @@ LOOKALIKES = {
     **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),
 }
 """Cyrillic and Greek capitals that print like Latin ones."""
-SWAPS = {"O": "0", "0": "O", "I": "1", "1": "I"}
+PAIRS = (("O", "0"), ("I", "1"))
+SWAPS = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
 RARE = 20
 """A layout with fewer examples than this is rare."""
 _SURE = 10
@@ -116,12 +117,12 @@ def _latin(text: str, alphabet: str | None) -> str:
     return "".join(c if c in alphabet else LOOKALIKES.get(c, c) for c in text)
 
 
-def swaps_of(text: str) -> Iterator[str]:
-    """The texts that differ from this one only in O and 0, I and 1; itself is left out."""
+def swaps_of(text: str, most: int = 8) -> Iterator[str]:
+    """The texts that differ from this one in O and 0, I and 1, in 1 to `most` places."""
     at = [i for i, c in enumerate(text) if c in SWAPS]
     if 0 < len(at) <= 8:
         for choice in product((False, True), repeat=len(at)):
-            if any(choice):
+            if 0 < sum(choice) <= most:
                 swapped = {i for i, chosen in zip(at, choice, strict=True) if chosen}
                 yield "".join(SWAPS[c] if i in swapped else c for i, c in enumerate(text))
 
@@ -132,31 +133,42 @@ def form_of(text: str) -> str:
 
 
 def _mixed(table: DoctorTable, country: str, rows: list[int]) -> list[Finding]:
-    """Rows whose form a swap of O and 0, or I and 1, makes a frequent one; the forms are those of all other texts."""
+    """Rows whose form a swap of O and 0, or I and 1, makes a frequent one; the forms are those of all other texts.
+
+    A pair whose letter and digit both occur as often as others do is not mixed up, and not looked at.
+    """
     texts = [_formed(table.text[i], "") for i in rows]
+    counts = Counter("".join(texts))
+    letters, digits = _usual(counts)
+    suspect = {c for a, b in PAIRS if counts[a] <= letters / 2 or counts[b] <= digits / 2 for c in (a, b)}
     forms = Counter(form_of(text) for text in texts if not set(text) & SWAPS.keys())
     spellings = set(texts)
     found = []
     for i, text in zip(rows, texts, strict=True):
-        best = max(swaps_of(text), key=lambda s: forms[form_of(s)], default=text)
+        swaps = [s for s in swaps_of(text, most=2) if all(a == b or a in suspect for a, b in zip(text, s, strict=True))]
+        best = max(swaps, key=lambda s: forms[form_of(s)], default=text)
         mine, theirs = forms[form_of(text)], forms[form_of(best)]
         if theirs >= _SURE * max(1, mine):
             message = f"The text {text!r} has the form {form_of(text)} ({mine} sure examples); "
             found.append(finding(table, i, "text-confused", f"{message}{best!r} has {form_of(best)} ({theirs})."))
             continue
-        twin = next((s for s in swaps_of(text) if s in spellings), None)
+        twin = next((s for s in swaps if s in spellings), None)
         if twin is not None:
             found.append(finding(table, i, "text-confused", f"The set holds both {text!r} and {twin!r}."))
     return found + _surplus(country, texts)
+
+
+def _usual(counts: Counter[str]) -> tuple[float, float]:
+    """How often a letter and a digit stand that cannot be confused."""
+    return median(counts[c] for c in "ABCDEFGHJKLMNPRSTUVWXYZ"), median(counts[c] for c in "23456789")
 
 
 def _surplus(country: str, texts: list[str]) -> list[Finding]:
     """O much rarer than other letters while 0 is more frequent than other digits by about as much; I and 1 likewise."""
     counts = Counter("".join(texts))
     found = []
-    for letter, digit in (("O", "0"), ("I", "1")):
-        letters = median(counts[c] for c in "ABCDEFGHJKLMNPRSTUVWXYZ")
-        digits = median(counts[c] for c in "23456789")
+    letters, digits = _usual(counts)
+    for letter, digit in PAIRS:
         lacking, surplus = letters - counts[letter], counts[digit] - digits
         for few, many, missing, more in ((letter, digit, lacking, surplus), (digit, letter, -surplus, -lacking)):
             usual = letters if few == letter else digits
