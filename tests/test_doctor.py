@@ -15,6 +15,7 @@ import pytest
 from planted_faults import Planted, fabricate, place, plant, write
 from tiny_runs import REPOSITORY
 
+from alpr.charset import Charset
 from alpr.country import CountryPack
 from alpr.data.columns import COLUMNS, ManifestError
 from alpr.data.doctor.examination import Settings, examine, ordered
@@ -25,6 +26,10 @@ from alpr.data.doctor.mending import write_mended
 from alpr.data.doctor.table import read_rows
 from alpr.data.doctor.text_rules import judge
 from alpr.data.manifest import read_manifest
+from alpr.doctor_model import consult
+from alpr.geometry import corner_box
+from alpr.predictor import Reader
+from alpr.records import Detection, Reading
 
 WITHOUT_PLANTING = {"companion-lost", "image-huge", "symbols-mixed", "country-unknown", "kind-missing"}
 
@@ -168,6 +173,50 @@ def test_the_original_is_never_written_to(clean: Path) -> None:
 def test_a_dropped_row_says_so() -> None:
     assert Finding("row-rejected", "x", mending=DROP).mending_sentence == "drops the row"
     assert Finding("text-form", "x", mending=(("text", "AB"),)).mending_sentence == "sets text to 'AB'"
+
+
+class StubDetector:
+    """Finds the same quads in every image."""
+
+    def __init__(self, quads: list[np.ndarray]) -> None:
+        self.quads = quads
+
+    def detect(self, images: list[np.ndarray]) -> list[list[Detection]]:
+        return [[Detection(q, corner_box(q), 0.8) for q in self.quads] for _ in images]
+
+
+class StubRecogniser:
+    """Reads the same text everywhere."""
+
+    charset = Charset("ABC123")
+
+    def read_plates(self, image: np.ndarray, corners: list[np.ndarray]) -> list[Reading]:
+        return [Reading("ABC123", 0.97, ())] * len(corners)
+
+    def read_scenes(self, images: list[np.ndarray], corners: list[list[np.ndarray]]) -> list[list[Reading]]:
+        return [self.read_plates(image, quads) for image, quads in zip(images, corners, strict=True)]
+
+
+def test_a_model_contradicts_texts_and_corners_and_finds_what_nobody_labelled(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((200, 300, 3), np.uint8))
+    quad = np.array([[20.0, 20], [80, 20], [80, 40], [20, 40]])
+    empty = dict.fromkeys(COLUMNS, "") | {"image": "a.png"}
+    rows = [
+        {**empty, "text": "ABC123", **place(quad)},
+        {**empty, "text": "ABC122", **place(quad + np.array([100, 0]))},
+        {**empty, "text": "ABC123", **place(quad + np.array([0, 60]))},
+        {**empty, "text": "XYZ", "country": "DE", **place(quad + np.array([100, 60]))},  # not the model's to judge
+    ]
+    write(tmp_path / "m.csv", rows)
+    seen = [quad, quad + np.array([100, 0]), quad + np.array([7, 60]), quad + np.array([180, 120])]
+    reader = Reader.from_parts(StubDetector(seen), StubRecogniser())  # type: ignore[arg-type]
+    found, readings = consult(reader, read_rows([tmp_path / "m.csv"]), FactsCache(None))
+    assert {(f.rule, f.row) for f in found if f.row} == {
+        ("model-text", 3),
+        ("model-corners", 4),
+        ("model-unlabelled", 2),
+    }
+    assert readings[1] == ("ABC123", 0.97)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

@@ -161,6 +161,9 @@ def _near(table: DoctorTable, facts: dict[str, ImageFacts]) -> list[Finding]:
             nearest = group[int(apart.argmin())]
             i, other = rows[member], rows[nearest]
             message = f"{int(apart.min())} of 64 bits from {table.image[other]}; {len(group)} images are alike."
+            texts = table.text[i].strip(), table.text[other].strip()
+            if texts[0] and texts[1] and texts[0] != texts[1]:
+                message += f" One is labelled {texts[0]!r}, the other {texts[1]!r}."
             found.append(finding(table, i, "near-duplicate", message, other=other, score=-float(apart.min())))
         contents = [facts[table.paths[rows[m]]].sha256 for m in group]
         for a, b in combinations(range(len(group)), 2):
