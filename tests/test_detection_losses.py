@@ -23,6 +23,7 @@ from alpr.detection.losses import (
     diou_loss,
     distribution_focal_loss,
     giou_loss,
+    hull_loss,
     quality_focal_loss,
 )
 from alpr.detection.metrics import DetectionMetrics
@@ -519,3 +520,22 @@ def test_compiling_changes_no_name_and_can_be_copied(monkeypatch: pytest.MonkeyP
     assert copied.losses(batch).total.item() != fast.losses(batch).total.item()
     copied.losses(batch).total.backward()
     assert all(p.grad is None for p in fast.parameters())
+
+
+def test_hull_loss_draws_the_corners_of_a_box_only_plate_to_its_box_and_no_others() -> None:
+    box = torch.tensor([[1.0, 2.0, 9.0, 5.0]])
+    filling = torch.tensor([[[1.0, 2.5], [8.5, 2.0], [9.0, 4.5], [1.5, 5.0]]])
+    assert hull_loss(filling, box).item() == 0.0
+    assert hull_loss(filling + torch.tensor([2.0, 0.0]), box).item() == pytest.approx(2 * (2.0 - 1 / 18))
+    corners = (filling + 0.3).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda c: hull_loss(c, box.double()), corners)
+
+    network = Scrfd(ScrfdSettings(**SMALL))  # type: ignore[arg-type]
+    settings = DetectionLossSettings(hull_weight=1.0)
+    known = batch_of([A, B])
+    assert detection_losses(network.raw(known.images), known, settings).hull.item() == 0.0
+    boxes_only = known._replace(has_corners=torch.zeros_like(known.has_corners))
+    losses = detection_losses(network.raw(known.images), boxes_only, settings)
+    assert losses.corner.item() == 0.0 and losses.hull.item() > 0.0
+    assert losses.total.item() == pytest.approx(sum(t.item() for t in losses[1:]), rel=1e-5)
+    assert detection_losses(network.raw(known.images), boxes_only, DetectionLossSettings()).hull.item() == 0.0

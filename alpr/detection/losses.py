@@ -22,6 +22,8 @@ class DetectionLossSettings:
         box: "diou" or "giou".
         assignment: which anchors learn a plate, "atss" or "iou"; see `alpr.detection.targets`.
         bins_weight: of the distribution focal loss; without effect on a network without bins.
+        hull_weight: of the hull loss: where only a plate's box is labelled, the predicted corners must fill it. Not of
+            the paper; what it gives is a quad of the right place and size, its tilt comes from plates with corners.
         trusted_score: a background anchor of an incompletely labelled scene that the network scores higher may see a
             plate that nobody labelled, and is ignored; 1 ignores none. What keeps the score of such anchors down are
             the completely labelled scenes of the mixture: without any, a mistake above this score is never unlearnt.
@@ -32,6 +34,7 @@ class DetectionLossSettings:
     box_weight: float = 2.0
     corner_weight: float = 2.0
     bins_weight: float = 0.25
+    hull_weight: float = 0.0
     focal_beta: float = 2.0
     corner_beta: float = 1 / 9
     trusted_score: float = 0.3
@@ -53,6 +56,7 @@ class DetectionLosses(NamedTuple):
     box: Tensor
     corner: Tensor
     bins: Tensor  # 0 without integral regression
+    hull: Tensor  # 0 where every plate has corners
 
 
 def quality_focal_loss(logits: Tensor, quality: Tensor, beta: float = 2.0) -> Tensor:
@@ -120,6 +124,15 @@ def corner_loss(predicted: Tensor, target: Tensor, beta: float = 1 / 9) -> Tenso
     return functional.smooth_l1_loss(predicted, target, beta=beta, reduction="none").sum((-1, -2))
 
 
+def hull_loss(predicted: Tensor, boxes: Tensor, beta: float = 1 / 9) -> Tensor:
+    """Smooth L1 between the hull of predicted corners and a box, summed over its four sides: (P, 4, 2), (P, 4) -> (P,).
+
+    Both in strides.
+    """
+    hull = torch.cat([predicted.amin(-2), predicted.amax(-2)], -1)
+    return functional.smooth_l1_loss(hull, boxes, beta=beta, reduction="none").sum(-1)
+
+
 def detection_losses(
     raw: RawDetections,
     batch: DetectionBatch,
@@ -165,7 +178,12 @@ def detection_losses(
         sides = torch.cat([centres - target[:, :2], target[:, 2:] - centres], -1) / strides
         spread = distribution_focal_loss(raw.bins[image, anchor], sides)
         bins = settings.bins_weight * (spread * weight).sum() / weights
-    return DetectionLosses(score + box + corner + bins, score, box, corner, bins)
+
+    sides = (target - centres.repeat(1, 2)) / strides
+    apart = hull_loss(raw.corners[image, anchor], sides, settings.corner_beta)
+    # By all weights, not by those of the boxes alone: a single box among corners is one plate, not the half of them.
+    hull = settings.hull_weight * (apart * (weight - corner_weight)).sum() / (4 * weights)
+    return DetectionLosses(score + box + corner + bins + hull, score, box, corner, bins, hull)
 
 
 def _counted(
