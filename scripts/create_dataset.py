@@ -36,7 +36,10 @@ def parse_arguments() -> argparse.Namespace:
         help="read official name lists instead of folders; writes alpr_names.csv into --dataset_path",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="write DIR/<subset>/... instead of into the data")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.names and arguments.output:
+        parser.error("--output is for folders; with --names the table is written into --dataset_path.")
+    return arguments
 
 
 def main() -> int:
