@@ -30,7 +30,8 @@ def normalised_input(images: Tensor, dtype: torch.dtype) -> Tensor:
     """
     # Planes are swapped, not pixels: turning the innermost axis round costs ONNX Runtime a tenth of a detection.
     rgb = images.permute(0, 3, 1, 2)[:, [2, 1, 0]]
-    return (rgb.to(dtype) - 127.5) / 127.5
+    # Convolutions keep to the layout that they are given, and train a quarter faster with channels last.
+    return ((rgb.to(dtype) - 127.5) / 127.5).contiguous(memory_format=torch.channels_last)
 
 
 class FeedForward(nn.Sequential):
