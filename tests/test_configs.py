@@ -57,7 +57,7 @@ def test_every_experiment_is_short_says_its_command_and_takes_a_step(
     # The networks, optimiser and precision are the experiment's own; only the amount of data is small.
     small = [s for s in task_of(experiment) if s.startswith(("data.manifest", "data.workers", "trainer.accelerator"))]
     batch = (
-        ["data.batch_size=2", "data.canvas=[128,96]"]
+        ["data.batch_size=2", "data.canvas=[128,96]", "data.sources=null"]
         if task_of(experiment) is DETECTOR
         else ["data.real=2", "data.synthetic=2"]
     )

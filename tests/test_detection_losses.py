@@ -307,10 +307,10 @@ def test_logged_terms_sum_to_the_optimised_loss(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value.item()}))
     total = module.training_step((batch_of([A, B], [C]), []), 0)
     total.backward()
-    assert set(logged) == {"train/total", "train/score", "train/box", "train/corner", "train/bins"}
+    assert set(logged) == {"train/total", "train/score", "train/box", "train/corner", "train/bins", "train/hull"}
     assert total.ndim == 0 and logged["train/total"] == total.item()
     assert logged["train/score"] + logged["train/box"] + logged["train/corner"] == pytest.approx(total.item(), rel=1e-6)
-    assert logged.pop("train/bins") == 0 and min(logged.values()) > 0
+    assert logged.pop("train/bins") == logged.pop("train/hull") == 0 and min(logged.values()) > 0
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in module.network.parameters())
 
 

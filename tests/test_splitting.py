@@ -106,12 +106,12 @@ def test_many_small_strata_still_give_val_and_test_their_rows() -> None:
 def test_kinds_come_from_the_column_the_pack_or_the_length(china: CountryPack) -> None:
     manifest = Manifest.of(
         Path(), list("abcde"), text=["皖A12345", "皖AD12345", "ABC", "", "B1"], country=["CN", "CN", "DE", "", "DE"],
-        extra={"kind": ["", "", "", "", "motorcycle"], "camera": list("12121")},
+        extra={"layout": ["", "", "", "", "motorcycle"], "camera": list("12121")},
     )  # fmt: skip
     kinds = strata_of(manifest, ["country", "kind"], {"CN": china})
     assert kinds == ["CN blue", "CN green small", "DE 3 characters", "without text", "DE motorcycle"]
     assert strata_of(manifest, ["camera"]) == list("12121") and strata_of(manifest, []) == ["all"] * 5
-    with pytest.raises(ManifestError, match="no column colour to stratify by; expected one of country, kind, camera"):
+    with pytest.raises(ManifestError, match="no column colour .*; expected one of country, kind, layout, camera"):
         strata_of(manifest, ["colour"])
 
 

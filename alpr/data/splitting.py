@@ -226,7 +226,7 @@ def _stratum_column(manifest: Manifest, name: str, packs: Mapping[str, CountryPa
     if name == "country":
         return manifest.country
     if name == "kind":
-        own = manifest.extra.get("kind", [""] * manifest.rows)
+        own = manifest.extra.get("layout", [""] * manifest.rows)
         known: dict[tuple[str, str], str] = {}
         for key in zip(manifest.country, manifest.text, strict=True):
             if key not in known:
