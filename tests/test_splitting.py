@@ -111,7 +111,7 @@ def test_kinds_come_from_the_column_the_pack_or_the_length(china: CountryPack) -
     kinds = strata_of(manifest, ["country", "kind"], {"CN": china})
     assert kinds == ["CN blue", "CN green small", "DE 3 characters", "without text", "DE motorcycle"]
     assert strata_of(manifest, ["camera"]) == list("12121") and strata_of(manifest, []) == ["all"] * 5
-    with pytest.raises(ManifestError, match="no column colour .*; expected one of country, kind, layout, camera"):
+    with pytest.raises(ManifestError, match=r"no column colour .*; expected one of country, kind, layout, camera"):
         strata_of(manifest, ["colour"])
 
 
