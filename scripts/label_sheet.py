@@ -5,6 +5,7 @@ python scripts/label_sheet.py --manifest labels.csv --score runs/labels/corners.
 
 A page shows five plates, a row each: 24x24 px around every labelled corner, twelve times enlarged, with a line per
 pixel, the image's own coordinates every 5 px and a cross at the label. Note the true corner's x and y in the table.
+--blind draws no cross and moves the window by up to 5 px, so that the label does not guide the eye.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ COLUMNS = ("image", "corner", "x", "y", "labelled_x", "labelled_y")
 SIDE, ZOOM, PER_PAGE, RULER = 24, 12, 5, 28
 
 
-def patch(image: ImageArray, corner: FloatArray) -> ImageArray:
-    """The pixels around a corner, enlarged, with rulers: (316, 328, 3)."""
-    x0, y0 = (int(np.floor(v)) - SIDE // 2 for v in corner)
+def patch(image: ImageArray, corner: FloatArray, moved: tuple[int, int] | None = None) -> ImageArray:
+    """The pixels around a corner, enlarged, with rulers: (316, 328, 3).
+
+    Args:
+        moved: px by which the window stands off the corner, which is then not shown; None for a cross at it.
+    """
+    x0, y0 = (int(np.floor(v)) - SIDE // 2 + by for v, by in zip(corner, moved or (0, 0), strict=True))
     rows, columns = np.arange(y0, y0 + SIDE), np.arange(x0, x0 + SIDE)
     pixels = image[np.clip(rows, 0, image.shape[0] - 1)][:, np.clip(columns, 0, image.shape[1] - 1)]
     view = np.kron(pixels, np.ones((ZOOM, ZOOM, 1), np.uint8))
@@ -47,6 +52,8 @@ def patch(image: ImageArray, corner: FloatArray) -> ImageArray:
         if (y0 + offset) % 5 == 0:
             page[RULER + at, RULER + 6 : RULER + 12] = 0
             _write(page, str(y0 + offset), 2, RULER + at + 4)
+    if moved is not None:
+        return page
     # OpenCV's whole numbers are pixel centres, hence the half; 8ths of a pixel.
     x = round(8 * (float(corner[0] - x0) * ZOOM + RULER + 12 - 0.5))
     y = round(8 * (float(corner[1] - y0) * ZOOM + RULER - 0.5))
@@ -59,10 +66,11 @@ def _write(page: ImageArray, text: str, x: int, y: int) -> None:
     cv2.putText(page, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
 
 
-def row_of(manifest: Manifest, row: int) -> ImageArray:
-    """The four corners of one plate beside each other, the plate's image named above them."""
+def row_of(manifest: Manifest, row: int, rng: np.random.Generator | None) -> ImageArray:
+    """The four corners of one plate beside each other, the plate's image named above them; blind with a generator."""
     image = read_image(manifest.path(row))
-    patches = [patch(image, corner) for corner in manifest.corners[row]]
+    moves = [None if rng is None else tuple(rng.integers(-5, 6, 2).tolist()) for _ in CORNERS]
+    patches = [patch(image, corner, move) for corner, move in zip(manifest.corners[row], moves, strict=True)]
     strip = np.concatenate(patches, axis=1)
     head = np.full((24, strip.shape[1], 3), 255, np.uint8)
     name = manifest.image[row].encode("ascii", "replace").decode()
@@ -70,7 +78,7 @@ def row_of(manifest: Manifest, row: int) -> ImageArray:
     return np.concatenate([head, strip])
 
 
-def write_sheets(manifest: Manifest, plates: int, seed: int, output: Path) -> None:
+def write_sheets(manifest: Manifest, plates: int, seed: int, output: Path, blind: bool = False) -> None:
     """Writes page-N.png and corners.csv for some plates with labelled corners.
 
     Raises:
@@ -83,10 +91,11 @@ def write_sheets(manifest: Manifest, plates: int, seed: int, output: Path) -> No
     with_corners = np.flatnonzero(~np.isnan(manifest.corners).any(axis=(1, 2)))
     if not len(with_corners):
         raise ValueError("The manifest has no plate with labelled corners.")
-    order = np.random.default_rng(seed).permutation(with_corners)[:plates]
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(with_corners)[:plates]
     output.mkdir(parents=True, exist_ok=True)
     for page, start in enumerate(range(0, len(order), PER_PAGE), 1):
-        strips = [row_of(manifest, row) for row in order[start : start + PER_PAGE].tolist()]
+        strips = [row_of(manifest, row, rng if blind else None) for row in order[start : start + PER_PAGE].tolist()]
         _, data = cv2.imencode(".png", np.concatenate(strips))
         write_atomically(output / f"page-{page}.png", [data.tobytes()], sync=False)
     text = io.StringIO()
@@ -131,6 +140,7 @@ def main() -> None:
     parser.add_argument("--split", help="only the plates of this split")
     parser.add_argument("--plates", type=int, default=20, help="how many plates are shown")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of plates")
+    parser.add_argument("--blind", action="store_true", help="do not show where the label is")
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--output", type=Path, help="the folder of the pages and of corners.csv")
     chosen.add_argument("--score", type=Path, help="a filled corners.csv: print how far the labels are off")
@@ -138,7 +148,7 @@ def main() -> None:
     try:
         manifest = read_manifest(arguments.manifest, splits=[arguments.split] if arguments.split else None)
         if arguments.output is not None:
-            write_sheets(manifest, arguments.plates, arguments.seed, arguments.output)
+            write_sheets(manifest, arguments.plates, arguments.seed, arguments.output, arguments.blind)
             print(f"Written to {arguments.output}")
             return
         off = distances(manifest, arguments.score)

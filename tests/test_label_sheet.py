@@ -66,3 +66,7 @@ def test_the_cross_stands_on_the_corner(repository: Path) -> None:
     light = page[300, :, 0].astype(int) > 120
     assert abs(int(np.flatnonzero(light & (np.arange(light.size) > 40))[0]) - x) <= 1
     assert abs(int(np.flatnonzero((page[:, 320, 0] > 120) & (np.arange(len(page)) > 28))[0]) - y) <= 1
+    blind = sheet.patch(image, np.array([80.0, 50.0]), (3, -4))
+    assert not (blind[..., 2].astype(int) - blind[..., 1] > 60).any()
+    moved = int(np.flatnonzero((blind[300, :, 0] > 120) & (np.arange(light.size) > 40))[0])
+    assert abs(moved - (x - 3 * sheet.ZOOM)) <= 1
