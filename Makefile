@@ -23,7 +23,7 @@ demo: demo/table.txt ## synthetic CCPD -> tables -> training -> evaluation -> ON
 	@cat demo/table.txt
 
 demo/ccpd/done: $(READY)
-	$(RUN) scripts/synthesize_ccpd.py --output demo/ccpd --scenes 900 --num_workers 2
+	$(RUN) scripts/synthesize_ccpd.py --output demo/ccpd --scenes 900 --seed 2026 --num_workers 2
 	$(RUN) scripts/create_dataset.py --dataset_path demo/ccpd --categories ccpd_base ccpd_green
 	@touch $@
 
