@@ -65,6 +65,10 @@ def predict(
     form: Form = Format.JSONL,
     annotate: Annotate = None,
     threads: Threads = None,
+    input_px: Annotated[
+        int | None,
+        typer.Option("--input-px", metavar="PX", help="Long side at which plates are looked for; else the bundle's."),
+    ] = None,
 ) -> None:
     """Find and read the plates in images.
 
@@ -84,7 +88,7 @@ def predict(
         }
         return record, draw_plates(found.image, found.plates) if annotate else found.image
 
-    _run(inputs, model, Results(output, form.value, PLATE_COLUMNS), annotate, threads, read)
+    _run(inputs, model, Results(output, form.value, PLATE_COLUMNS), annotate, threads, read, input_px)
 
 
 @app.command("read")
@@ -139,11 +143,12 @@ def _run(
     annotate: Path | None,
     threads: int | None,
     read: Callable[[Reader, Item], tuple[dict[str, Any], ImageArray]],
+    input_px: int | None = None,
 ) -> None:
     """Reads every image into the results: exit code 0, 1 where an image failed, 2 where nothing could begin."""
     try:
         items = collect_images(inputs)
-        reader = Reader(model, threads=threads)
+        reader = Reader(model, threads=threads, input_px=input_px)
         if threads is not None:
             cv2.setNumThreads(threads)
         results.open()

@@ -54,6 +54,7 @@ class Reader:
         bundle: a bundle's folder; by default the one that the text file `default` in `model_bin` names.
         threads: threads per network; by default one per core this process may use.
         providers: ONNX Runtime execution providers, best first; by default the CPU's alone.
+        input_px: the long side at which the detector looks, in place of the card's: larger for small plates.
 
     Attributes:
         detector, recogniser: the two halves.
@@ -61,7 +62,8 @@ class Reader:
         providers: the execution providers in use.
 
     Raises:
-        ValueError: no bundle there, a card or file that cannot be trusted, or a provider that is not available.
+        ValueError: no bundle there, a card or file that cannot be trusted, a provider that is not available, or an
+            input size that is no multiple of the card's.
     """
 
     detector: Detector
@@ -75,6 +77,7 @@ class Reader:
         *,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
+        input_px: int | None = None,
     ) -> None:
         folder = default_bundle() if bundle is None else Path(bundle)
         card = ModelCard.read(folder)
@@ -84,6 +87,8 @@ class Reader:
             folder / card.recogniser_file.file, card.recogniser, len(card.charset), threads, providers
         )
         self.detector = Detector(detector, card.detector)
+        if input_px is not None:
+            self.detector = self.detector.at(input_px)
         self.recogniser = Recogniser(recogniser, card.recogniser, card.charset)
         self.card = card
         self.providers = detector.providers

@@ -212,3 +212,10 @@ def test_in_a_shell_without_utf8_and_without_torch(folder: Path) -> None:
 def test_version() -> None:
     result = CliRunner().invoke(app, ["--version"])
     assert (result.exit_code, result.stdout) == (0, f"alpr {__version__}\n")
+
+
+def test_predict_looks_at_the_size_it_is_told(folder: Path) -> None:
+    (small,) = lines(run(folder, "predict", folder / "images" / "a.png", "--input-px", 320).stdout)
+    assert len(small["plates"]) == 1
+    wrong = run(folder, "predict", folder / "images" / "a.png", "--input-px", 321)
+    assert wrong.exit_code == 2 and "input_px is 321" in wrong.stderr

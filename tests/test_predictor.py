@@ -272,3 +272,9 @@ def test_real_photographs_go_through_every_stage(real_data: Path, reader: Reader
         for plate in plates:  # the hand-made detector takes the hull of everything that is very blue or white
             corners = plate.detection.corners
             assert (corners >= -1).all() and (corners <= np.array([width, height]) + 1).all()
+
+
+def test_the_input_size_can_be_chosen(bundle: Path) -> None:
+    assert Reader(bundle, threads=1, input_px=64).detector.settings.input_px == 64
+    with pytest.raises(ValueError, match="input_px is 65; expected a multiple of"):
+        Reader(bundle, threads=1, input_px=65)
