@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,14 @@ def bundle_runs(config: DictConfig) -> None:
 
     Raises:
         RunError: a run that cannot be loaded, or a report without figures.
+        ValueError: an input size or a threshold out of its range.
         ParityError: an exported network that gives other results; no file is left then.
         OSError: a file that cannot be read or written.
     """
     detector, recogniser = load_detector(config.detector), load_recogniser(config.recogniser)
+    chosen = {key: config[key] for key in ("input_px", "score_threshold") if config[key] is not None}
+    detector.predictor = replace(detector.predictor, **chosen)
+    detector.hparams["predictor"] = asdict(detector.predictor)
     records = {path: RunRecord.read(Path(path)) for path in (config.detector, config.recogniser)}
     training = tuple(training_run(path, record) for path, record in records.items())
     made_from = [record.manifests for record in records.values() if record is not None]

@@ -1,0 +1,49 @@
+"""From two trained networks to a bundle: what was chosen after training is in the card and in the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alpr import bundling
+from alpr.bundling import bundle_runs
+from alpr.card import DetectorSettings
+from alpr.configuration import composed
+from alpr.detection.module import DetectorModule
+from alpr.recognition.module import RecogniserModule
+from alpr.weights import read_weights, write_weights
+
+TINY_DETECTOR = {
+    "stem": (8, 8), "stage_blocks": (1, 1, 1, 1), "stage_widths": (8, 8, 8, 8), "neck_width": 8, "head_convs": 1,
+    "head_width": 8,
+}  # fmt: skip
+TINY_RECOGNISER = {"stem_widths": (4, 8, 16), "width": 16, "heads": 2, "encoder_layers": 1}
+
+
+def test_an_input_size_and_a_threshold_chosen_after_training_travel(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exported(*given: Any, beside: Callable[[Path], object], **_: Any) -> str:
+        (tmp_path / "tiny").mkdir()
+        beside(tmp_path / "tiny")
+        settings.append(given[1])
+        return "parity"
+
+    settings: list[DetectorSettings] = []
+    monkeypatch.setattr(bundling, "export_bundle", exported)
+    detector, recogniser = tmp_path / "detector.safetensors", tmp_path / "recogniser.safetensors"
+    pack = yaml.safe_load((repository / "configs" / "country" / "cn.yaml").read_text(encoding="utf-8"))
+    write_weights(DetectorModule(TINY_DETECTOR, predictor={"input_px": 128, "max_plates": 7}), detector)
+    write_weights(RecogniserModule(country=pack, network=TINY_RECOGNISER, predictor={"size": (16, 64)}), recogniser)
+    given = [f"detector={detector}", f"recogniser={recogniser}", f"output={tmp_path / 'tiny'}"]
+    with pytest.raises(ValueError, match="input_px is 130; expected a multiple of 32"):
+        bundle_runs(composed("export", [*given, "input_px=130"]))
+    assert not (tmp_path / "tiny").exists()
+    bundle_runs(composed("export", [*given, "input_px=160", "score_threshold=0.45"]))
+    assert [(s.input_px, s.score_threshold, s.max_plates) for s in settings] == [(160, 0.45, 7)]
+    kept = read_weights(tmp_path / "tiny" / "detector.safetensors")["hyper_parameters"]["predictor"]
+    assert (kept["input_px"], kept["score_threshold"]) == (160, 0.45)
