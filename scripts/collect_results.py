@@ -147,16 +147,19 @@ def collect(tables: Sequence[Table], kept: Path) -> None:
 
 
 def value_at(data: Any, key: str) -> Any:
-    """The value at a key path; its parts are joined by dots.
+    """The value at a key path; its parts are joined by dots, and may hold dots themselves (`a/labels.csv`).
 
     Raises:
         ResultError: a part that is not there.
     """
-    for part in key.split("."):
-        if not isinstance(data, Mapping) or part not in data:
+    rest = key.split(".")
+    while rest:
+        names = [".".join(rest[:n]) for n in range(1, len(rest) + 1)]
+        part = next((n for n in names if isinstance(data, Mapping) and n in data), None)
+        if part is None:
             found = ", ".join(map(str, data)) if isinstance(data, Mapping) else repr(data)
-            raise ResultError(f"{key}: there is no {part!r}; found {found}.")
-        data = data[part]
+            raise ResultError(f"{key}: there is no {rest[0]!r}; found {found}.")
+        data, rest = data[part], rest[part.count(".") + 1 :]
     return data
 
 
