@@ -1,8 +1,9 @@
-"""Evaluates a bundle, runs or checkpoints over a manifest: a printed table, report.json, worst.jpg, detections.jpg.
+"""Evaluates a bundle, runs or checkpoints over a manifest: a printed table, report.json and pages of pictures.
 
 python evaluate.py model=model_bin/cn data.manifest=labels.csv data.split=val output=runs/evaluate/cn
 python evaluate.py detector=runs/detector recogniser=runs/recogniser data.manifest=labels.csv
 python evaluate.py model=model_bin/cn only=detector threads=1 data.manifest=labels.csv input_px=[320,448,640,960]
+python evaluate.py model=model_bin/cn data.manifest=labels.csv crops=[corners,box] corrections=datasets/corrections.csv
 """
 
 from __future__ import annotations
@@ -86,9 +87,12 @@ def evaluate_once(
     config: DictConfig, parts: Parts, identity: dict[str, str], manifest: Manifest, output: Path, console: Console
 ) -> EvaluationReport:
     """One evaluation: printed, and written into a folder."""
+    from alpr.corrections import read_corrections
     from alpr.evaluation import evaluate
+    from alpr.evaluation_page import evaluation_page
     from alpr.gallery import DetectionGallery, Gallery, contact_sheet, write_picture
-    from alpr.report import print_report, write_report
+    from alpr.report import write_report
+    from alpr.report_table import print_report
 
     output.mkdir(parents=True, exist_ok=True)
     paths = [Path(p) for p in listed(config.data.manifest)]
@@ -102,14 +106,19 @@ def evaluate_once(
         groups=groups_of(manifest, paths),
         gallery=gallery,
         drawings=drawings,
+        crops=listed(config.crops),  # type: ignore[arg-type]  # checked
+        corrections=() if config.corrections is None else read_corrections(Path(config.corrections)),
+        replaced=replaced_by(config),
         batch=config.batch,
         workers=config.workers,
         console=console,
     )
     print_report(report, console)
     write_report(replace(report, made_with=made_with(config)), output / "report.json")
-    if gallery is not None and gallery.misses:
-        write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
+    if gallery is not None:
+        evaluation_page(report, gallery).write(output / "report.html")
+        if gallery.misses:
+            write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
     if drawings is not None and drawings.drawn:
         write_picture(drawings.sheet(), output / "detections.jpg")
     console.print(f"Written to {output}", markup=False, highlight=False)
@@ -188,6 +197,18 @@ def check(config: DictConfig) -> None:
         raise ValueError(f"input_px is {config.input_px!r}; expected a size in px, a list such as [320,640], or null.")
     if config.only not in (None, "detector", "recogniser"):
         raise ValueError(f"only is {config.only!r}; expected detector, recogniser or null.")
+
+    unknown = [source for source in listed(config.crops) if source not in ("corners", "detector", "box")]
+    if unknown:
+        raise ValueError(f"crops has {unknown[0]!r}; expected some of corners, detector and box.")
+    for old, new in replaced_by(config).items():
+        if len(old) != 1 or len(new) > 1:
+            raise ValueError(f"data.replace has {old!r}: {new!r}; expected one character for another.")
+
+
+def replaced_by(config: DictConfig) -> dict[str, str]:
+    """The characters that count as others."""
+    return {str(old): str(new) for old, new in (config.data.replace or {}).items()}
 
 
 def listed(value: Any) -> list[str]:

@@ -128,6 +128,38 @@ def line_chart(series: Mapping[str, Line], *, title: str, unit: str = "", x_labe
     return _chart(title, frame, [*_grid(frame, unit), *drawn, *_ticks_below(frame)], list(series), x_label)
 
 
+def matrix_chart(
+    rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[int]], *, title: str, x_label: str = ""
+) -> Html:
+    """Counts in a grid of squares; a square is the darker the larger its share of its row.
+
+    Raises:
+        ValueError: another number of counts than there are rows and columns.
+    """
+    if len(counts) != len(rows) or any(len(row) != len(columns) for row in counts):
+        raise ValueError(f"The matrix {title!r} has other counts than {len(rows)} rows of {len(columns)}.")
+    side, left = 26.0, 30.0
+    drawn = [_text(left + (j + 0.5) * side, 16, name) for j, name in enumerate(columns)]
+    for i, (name, row) in enumerate(zip(rows, counts, strict=True)):
+        y = 22 + i * side
+        drawn.append(_text(left - 8, y + side / 2 + 4, name, "end"))
+        for j, count in enumerate(row):
+            if count:
+                x, share = left + j * side, count / sum(row)
+                tip = _tip(f"{name} read as {columns[j]}: {count}")
+                place = f'x="{x:.0f}" y="{y:.0f}" width="{side - 1:.0f}" height="{side - 1:.0f}"'
+                drawn.append(f'<rect class="f0" fill-opacity="{0.08 + 0.6 * share:.2f}" {place}>{tip}</rect>')
+                drawn.append(_text(x + side / 2, y + side / 2 + 4, number(count)))
+    width, height = left + side * len(columns) + 4, 24 + side * len(rows) + (18 if x_label else 0)
+    if x_label:
+        drawn.append(_text(left + side * len(columns) / 2, height - 4, x_label))
+    return Html(
+        f'<figure class="chart"><figcaption>{escape(title)}</figcaption><svg class="wide" role="img" '
+        f'aria-label="{escape(title)}" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} '
+        f'{height:.0f}">{"".join(drawn)}</svg></figure>\n'
+    )
+
+
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """Round numbers from low to high, both included where they are round: steps of 1, 2 or 5 times a power of ten."""
     if not high > low:

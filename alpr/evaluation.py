@@ -15,11 +15,12 @@ from time import perf_counter
 from typing import NamedTuple, Protocol
 
 import cv2
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from alpr.corrections import Correction, correction_of
+from alpr.data.corner_source import CORNER_SOURCES, CornerSource, corners_from
 from alpr.detection.detect import Detector
 from alpr.detection.metrics import (
     AP_SCORE,
@@ -34,11 +35,20 @@ from alpr.detection.metrics import (
     true_hull,
 )
 from alpr.gallery import DetectionGallery, Gallery
-from alpr.geometry import corner_box, plate_width
 from alpr.imaging import UnreadableImage, read_image
-from alpr.recognition.metrics import RecognitionMetrics, RecognitionScores
+from alpr.plate_properties import brightness, labelled_height, labelled_width, tilt_deg
 from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
-from alpr.report import UNKNOWN, EvaluationReport, ImageError, PlateRecord, figures_of, slices_of
+from alpr.report import (
+    READ,
+    UNKNOWN,
+    EvaluationReport,
+    ImageError,
+    PlateRecord,
+    audit_of,
+    figures_of,
+    scores_of,
+    slices_of,
+)
 
 NOTHING_READ = Reading("", 0.0, ())
 
@@ -102,6 +112,9 @@ def evaluate(
     groups: Mapping[Path, Mapping[str, str]] | None = None,
     gallery: Gallery | None = None,
     drawings: DetectionGallery | None = None,
+    crops: Sequence[CornerSource] = CORNER_SOURCES,
+    corrections: Sequence[Correction] = (),
+    replaced: Mapping[str, str] | None = None,
     batch: int = 8,
     workers: int = 2,
     console: Console | None = None,
@@ -119,6 +132,9 @@ def evaluate(
         groups: more properties to slice by, by image, e.g. {image: {"subset": "blur"}}.
         gallery: collects the missed plates.
         drawings: collects scenes with labels and detections drawn.
+        crops: by which corners the plates of scenes are cut out to be read; ready-made crops are read as they are.
+        corrections: of wrong labels; the report has the figures with the raw labels and with the corrected ones.
+        replaced: characters that count as others, e.g. {"O": "0"}, in labels, corrections and readings alike.
         batch: images that are held and detected together.
         workers: threads that read images.
         console: where the progress bar is drawn; None for no bar.
@@ -132,7 +148,8 @@ def evaluate(
     if predictor.detector is None and predictor.recogniser is None:
         raise ValueError("There is neither a detector nor a recogniser to evaluate; expected at least one.")
     root = common_folder([s.image for s in scenes])
-    run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, groups or {})
+    asked = _Asked(tuple(crops), tuple(corrections), dict(replaced or {}))
+    run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, groups or {}, asked)
     started, complete = perf_counter(), True
     columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=console is None) as progress:
@@ -177,6 +194,18 @@ def _is_crop(scene: Scene) -> bool:
     return len(scene.plates) == 1 and bool(scene.plates[0].text) and true_hull(scene.plates[0]) is None
 
 
+class _Asked(NamedTuple):
+    """What is read, and what it is compared with."""
+
+    crops: tuple[CornerSource, ...]
+    corrections: tuple[Correction, ...]
+    replaced: dict[str, str]
+
+    def text(self, text: str) -> str:
+        """A text as it is compared."""
+        return "".join(self.replaced.get(c, c) for c in text)
+
+
 @dataclass
 class _Run:
     """The sums of one evaluation."""
@@ -187,11 +216,10 @@ class _Run:
     gallery: Gallery | None
     drawings: DetectionGallery | None
     groups: Mapping[Path, Mapping[str, str]]
+    asked: _Asked
     detection: DetectionMetrics = field(default_factory=DetectionMetrics)
     by_image: dict[tuple[str, str], DetectionMetrics] = field(default_factory=dict)
-    crops: RecognitionMetrics = field(default_factory=RecognitionMetrics)
-    true_corners: RecognitionMetrics = field(default_factory=RecognitionMetrics)
-    predicted_corners: RecognitionMetrics = field(default_factory=RecognitionMetrics)
+    applied: list[Correction] = field(default_factory=list)
     records: list[PlateRecord] = field(default_factory=list)
     errors: list[ImageError] = field(default_factory=list)
     false_positives: Counter[str] = field(default_factory=Counter)
@@ -250,11 +278,11 @@ class _Run:
         self.images += len(crops)
         readings: Sequence[Reading | None] = [None] * len(crops)
         if self.recogniser is not None and crops:
-            readings = self.recogniser.read([image for _, image in crops])
+            readings = self._replaced(self.recogniser.read([image for _, image in crops]))
         for (scene, image), reading in zip(crops, readings, strict=True):
-            record = replace(self._record(scene, 0, image, None, None), on_crop=reading)
-            if reading is not None and record.text:
-                self.crops.update(reading, record.text)
+            height, width = image.shape[:2]
+            record = self._record(scene, 0, image, None, None)
+            record = replace(record, on_crop=reading, width_px=float(width), height_px=float(height))
             self._keep(record, image, scene.plates[0])
 
     def _add_scene(self, scene: Scene, image: ImageArray, candidates: list[Detection] | None) -> None:
@@ -271,11 +299,16 @@ class _Run:
             self._add_detections(scene, found, candidates, pairs)
             if self.drawings is not None:
                 self.drawings.add(image, scene, found, self._name(scene))
-        on_true, on_predicted = self._read(scene, image, found, matches)
+        read = self._read(scene, image, found, matches)
         for i, plate in enumerate(scene.plates):
             if true_hull(plate) is not None and not plate.ignored:
                 record = self._record(scene, i, image, found, matches.get(i))
-                record = replace(record, on_true_corners=on_true.get(i), on_predicted_corners=on_predicted.get(i))
+                record = replace(
+                    record,
+                    on_true_corners=read["corners"].get(i),
+                    on_predicted_corners=read["detector"].get(i),
+                    on_box=read["box"].get(i),
+                )
                 self._keep(record, image, plate)
 
     def _add_detections(
@@ -296,40 +329,41 @@ class _Run:
 
     def _read(
         self, scene: Scene, image: ImageArray, found: list[Detection] | None, matches: Mapping[int, Match]
-    ) -> tuple[dict[int, Reading], dict[int, Reading]]:
-        """The readings by plate, on true and on predicted corners; of a plate not found, NOTHING_READ."""
-        placed = {i: p for i, p in enumerate(scene.plates) if not p.ignored and true_hull(p) is not None}
-        texts = {i: plate.text for i, plate in placed.items() if plate.text}
-        if self.recogniser is None or not texts:
-            return {}, {}
-        true = {i: corners for i in texts if (corners := scene.plates[i].corners) is not None}
-        predicted: dict[int, FloatArray] = {}
-        for i in texts:
-            if found is not None and i in matches and matches[i].iou > FOUND_IOU:
-                predicted[i] = found[matches[i].detection].corners
-        readings = self.recogniser.read_plates(image, [*true.values(), *predicted.values()])
-        on_true = dict(zip(true, readings, strict=False))
-        on_predicted = dict(zip(predicted, readings[len(true) :], strict=True))
-        for metrics, by_plate in ((self.true_corners, on_true), (self.predicted_corners, on_predicted)):
-            for i, reading in by_plate.items():
-                metrics.update(reading, texts[i])
-        return on_true, {} if found is None else {i: on_predicted.get(i, NOTHING_READ) for i in texts}
+    ) -> dict[CornerSource, dict[int, Reading]]:
+        """The readings by source of the corners and by plate; NOTHING_READ of a plate that was not found."""
+        readings: dict[CornerSource, dict[int, Reading]] = {source: {} for source in CORNER_SOURCES}
+        placed = {i: p for i, p in enumerate(scene.plates) if p.text and not p.ignored and true_hull(p) is not None}
+        if self.recogniser is None or not placed:
+            return readings
+        if found is not None and "detector" in self.asked.crops:
+            readings["detector"] = dict.fromkeys(placed, NOTHING_READ)
+        detections = {i: (found or [])[m.detection] for i, m in matches.items() if m.iou > FOUND_IOU}
+        cuts = [
+            (source, i, corners)
+            for source in self.asked.crops
+            for i, plate in placed.items()
+            if (corners := corners_from(source, plate, detections.get(i))) is not None
+        ]
+        read = self._replaced(self.recogniser.read_plates(image, [corners for _, _, corners in cuts]))
+        for (source, i, _), reading in zip(cuts, read, strict=True):
+            readings[source][i] = reading
+        return readings
+
+    def _replaced(self, readings: Sequence[Reading]) -> list[Reading]:
+        return [replace(reading, text=self.asked.text(reading.text)) for reading in readings]
 
     def _keep(self, record: PlateRecord, image: ImageArray, plate: Plate) -> None:
         self.records.append(record)
-        if self.gallery is None:
-            return
-        if record.hull_iou is not None and record.hull_iou <= FOUND_IOU:
-            self.gallery.add(image, plate, None, 0.0, record.image)
-            return
-        reading = record.on_predicted_corners or record.on_crop or record.on_true_corners
-        if reading is not None and reading.text != plate.text:
-            self.gallery.add(image, plate, reading.text, reading.score, record.image)
+        if self.gallery is not None:
+            self.gallery.add(image, plate, record)
 
     def _record(
         self, scene: Scene, index: int, image: ImageArray, found: list[Detection] | None, match: Match | None
     ) -> PlateRecord:
-        plate, width = scene.plates[index], _width_px(scene.plates[index])
+        plate, width = scene.plates[index], labelled_width(scene.plates[index])
+        correction = correction_of(self.asked.corrections, scene.image, plate)
+        if correction is not None:
+            self.applied.append(correction)
         scale = None if self.input_px is None else self.input_px / max(image.shape[:2])
         detection = found[match.detection] if found and match is not None and match.iou > FOUND_IOU else None
         compared = None if detection is None or plate.corners is None else (detection.corners, plate.corners)
@@ -337,14 +371,16 @@ class _Run:
             image=self._name(scene),
             index=index,
             folder=self._folder(scene),
-            text=plate.text,
+            text=None if plate.text is None else self.asked.text(plate.text),
+            audited=None if correction is None else self.asked.text(correction.correction),
             split=scene.split,
             country=plate.country,
             groups=self.groups.get(scene.image, {}),
             width_px=width,
+            height_px=labelled_height(plate),
             input_width_px=None if width is None or scale is None else width * scale,
-            brightness=_brightness(image, plate),
-            tilt_deg=None if plate.corners is None else _tilt_deg(plate.corners),
+            brightness=brightness(image, plate),
+            tilt_deg=None if plate.corners is None else tilt_deg(plate.corners),
             hull_iou=None if found is None else 0.0 if match is None else match.iou,
             polygon_iou=None if compared is None else quad_iou(*compared),
             corner_error=None if compared is None else corner_error(*compared),
@@ -356,9 +392,8 @@ class _Run:
     ) -> EvaluationReport:
         """The report of what was added so far."""
 
-        def scores(metrics: RecognitionMetrics) -> RecognitionScores | None:
-            return metrics.compute() if metrics.right else None
-
+        scores = {name: scores_of(self.records, name) for name in READ}
+        corrections = self.asked.corrections
         return EvaluationReport(
             model=model,
             manifests=manifests,
@@ -368,32 +403,29 @@ class _Run:
             errors=tuple(self.errors),
             figures=figures_of(self.records),
             detection=self.detection.compute() if self.detection.images else None,
-            on_crops=scores(self.crops),
-            on_true_corners=scores(self.true_corners),
-            on_predicted_corners=scores(self.predicted_corners),
+            on_crops=scores["on_crops"],
+            on_true_corners=scores["on_true_corners"],
+            on_predicted_corners=scores["on_predicted_corners"],
+            on_box=scores["on_box"],
+            end_to_end=scores["end_to_end"],
             slices=slices_of(self.records, self.by_image),
             plates=tuple(self.records),
             false_positives=dict(self.false_positives),
+            unavailable=self._unavailable([name for name, value in scores.items() if value is None]),
+            audit=audit_of(self.records, self.applied, corrections) if corrections else None,
+            replaced=self.asked.replaced,
         )
 
-
-def _width_px(plate: Plate) -> float | None:
-    if plate.corners is not None:
-        return float(plate_width(np.asarray(plate.corners)))
-    return None if plate.box is None else float(plate.box[2] - plate.box[0])
-
-
-def _brightness(image: ImageArray, plate: Plate) -> float | None:
-    """The mean grey of the plate's hull, 0..255; None where no part of it is in the image."""
-    hull = plate.box if plate.corners is None else corner_box(plate.corners)
-    if hull is None:
-        return None
-    (x1, y1), (x2, y2) = np.floor(np.maximum(hull[:2], 0)).astype(int), np.ceil(np.maximum(hull[2:], 0)).astype(int)
-    region = image[y1:y2, x1:x2]
-    return float(cv2.cvtColor(region, cv2.COLOR_BGR2GRAY).mean()) if region.size else None
-
-
-def _tilt_deg(corners: FloatArray) -> float:
-    """The angle between the text's direction and the horizontal, 0..180: middle of the left edge to the right's."""
-    x, y = (corners[1] + corners[2] - corners[0] - corners[3]).astype(np.float64)
-    return float(abs(np.degrees(np.arctan2(y, x))))
+    def _unavailable(self, missing: Sequence[str]) -> dict[str, str]:
+        """Why sources of crops were not read, by the report's field."""
+        placed = [r for r in self.records if r.on_crop is None and r.text]
+        detector = (
+            "no detector" if self.detector is None else "not asked for" if "detector" not in self.asked.crops else ""
+        )
+        why = {
+            "on_true_corners": "no labelled corners" if "corners" in self.asked.crops else "not asked for",
+            "end_to_end": detector or "no labelled place",
+            "on_predicted_corners": detector or ("no plate found" if placed else "no labelled place"),
+            "on_box": "no labelled place" if "box" in self.asked.crops else "not asked for",
+        }
+        return {} if self.recogniser is None else {name: why[name] for name in missing if name in why}

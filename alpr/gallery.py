@@ -1,4 +1,4 @@
-"""Contact sheets: the plates that were missed, with the text read, and scenes with labels and detections drawn."""
+"""Contact sheets: the plates that were missed or hardly read, and scenes with labels and detections drawn."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from alpr.detection.metrics import FOUND_IOU, Match, corner_error, match_plates,
 from alpr.geometry import box_corners, corner_box, pixel_centre_matrix
 from alpr.imaging import letterbox, rectify, resize_crop
 from alpr.records import Detection, FloatArray, ImageArray, Plate, Scene
+from alpr.report import PlateRecord
 
 CROP = (48, 192)
 _CAPTION_PX = 22
@@ -33,50 +34,81 @@ _TILE = (_VIEW + 2 * _CAPTION_PX + 8, 2 * _VIEW + 12)
 
 @dataclass(frozen=True)
 class Miss:
-    """One missed plate: its crop (48, 192, 3), its true text if known, the text read (None: not found), where."""
+    """One plate that is shown: its crop (48, 192, 3) and its record.
+
+    Attributes:
+        true: its true text, if known.
+        read: the text read; None where it was not found.
+        score: the reading's; 0 where there is none.
+    """
 
     crop: ImageArray
+    record: PlateRecord
     true: str | None
     read: str | None
-    image: str
+    score: float
 
 
 @dataclass
 class Gallery:
-    """The worst misses of each kind; memory stays flat however many there are.
+    """The worst misses of each kind, and right readings that were unsure; memory stays flat however many there are.
 
     Attributes:
-        limit: how many plates of each kind are kept: not found, and read wrong.
+        limit: how many plates of each kind are kept: not found, read wrong, and right but unsure.
     """
 
     limit: int = 40
     _not_found: list[Miss] = field(default_factory=list)
     _read_wrong: list[tuple[float, int, Miss]] = field(default_factory=list)
+    _unsure: list[tuple[float, int, Miss]] = field(default_factory=list)
     _seen: int = 0
 
-    def add(self, image: ImageArray, plate: Plate, read: str | None, score: float, name: str) -> None:
-        """Offers a miss: the first plates not found and the surest wrong readings are kept.
+    def add(self, image: ImageArray, plate: Plate, record: PlateRecord) -> None:
+        """Offers a plate: the first ones not found, the surest wrong and the least sure right readings are kept.
+
+        The reading is that of the detector's corners, else of the ready-made crop, else of the labelled corners, else
+        of the box.
 
         Args:
             image: the scene, or the ready-made crop of a plate without a place.
-            read: the wrong text, or None for a plate that was not found.
-            score: the reading's.
-            name: of the image.
         """
         self._seen += 1
-        if read is None:
+        reading = record.on_predicted_corners or record.on_crop or record.on_true_corners or record.on_box
+        if record.hull_iou is not None and record.hull_iou <= FOUND_IOU:
             if len(self._not_found) < self.limit:
-                self._not_found.append(Miss(_crop(image, plate), plate.text, None, name))
-        elif len(self._read_wrong) < self.limit or score > self._read_wrong[0][0]:
-            entry = (score, -self._seen, Miss(_crop(image, plate), plate.text, read, name))
-            heapq.heappush(self._read_wrong, entry)
-            if len(self._read_wrong) > self.limit:
-                heapq.heappop(self._read_wrong)
+                self._not_found.append(Miss(_crop(image, plate), record, record.text, None, 0.0))
+        elif reading is not None and record.text:
+            right = reading.text == record.text
+            kept, rank = (self._unsure, -reading.score) if right else (self._read_wrong, reading.score)
+            if len(kept) < self.limit or rank > kept[0][0]:
+                miss = Miss(_crop(image, plate), record, record.text, reading.text, reading.score)
+                heapq.heappush(kept, (rank, -self._seen, miss))
+                if len(kept) > self.limit:
+                    heapq.heappop(kept)
+
+    @property
+    def not_found(self) -> tuple[Miss, ...]:
+        """Plates that were not found, the first ones."""
+        return tuple(self._not_found)
+
+    @property
+    def read_wrong(self) -> tuple[Miss, ...]:
+        """Wrong readings, the surest first."""
+        return _ranked(self._read_wrong)
+
+    @property
+    def unsure(self) -> tuple[Miss, ...]:
+        """Right readings, the least sure first."""
+        return _ranked(self._unsure)
 
     @property
     def misses(self) -> tuple[Miss, ...]:
         """Plates not found, then wrong readings, the surest first."""
-        return (*self._not_found, *(miss for _, _, miss in sorted(self._read_wrong, reverse=True, key=lambda e: e[:2])))
+        return self.not_found + self.read_wrong
+
+
+def _ranked(kept: Sequence[tuple[float, int, Miss]]) -> tuple[Miss, ...]:
+    return tuple(miss for _, _, miss in sorted(kept, reverse=True, key=lambda entry: entry[:2]))
 
 
 def _crop(image: ImageArray, plate: Plate) -> ImageArray:

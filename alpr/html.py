@@ -108,6 +108,16 @@ def subheading(text: str) -> Html:
     return Html(f"<h3>{escape(text)}</h3>\n")
 
 
+def marked(parts: Iterable[tuple[str, bool]]) -> Html:
+    """Text in which the parts that are true are marked."""
+    return Html("".join(f"<mark>{escape(text)}</mark>" if mark else escape(text) for text, mark in parts))
+
+
+def lines(*parts: str) -> Html:
+    """Parts below each other."""
+    return Html("<br>".join(map(escape, parts)))
+
+
 def details(summary: str, *parts: str) -> Html:
     """Parts that are shown when the summary is clicked."""
     inside = "".join(p if isinstance(p, Html) else paragraph(p) for p in parts)
@@ -192,11 +202,16 @@ def picture_sheet(pictures: Iterable[Picture], *, limit: int = 48, longer_px: in
             continue
         remark = f"<small>{escape(picture.remark)}</small>" if picture.remark else ""
         shown.append(
-            f'<figure><img loading="lazy" alt="{escape(picture.caption)}" src="{_data_uri(picture.image, longer_px)}">'
+            f'<figure><img loading="lazy" alt="{_plain(picture.caption)}" src="{_data_uri(picture.image, longer_px)}">'
             f"<figcaption>{escape(picture.caption)}{remark}</figcaption></figure>\n"
         )
     more = paragraph(f"Not shown: {left_out:,} more.") if left_out else ""
     return Html(f'<div class="sheet">{"".join(shown)}</div>\n{more}')
+
+
+def _plain(caption: str) -> str:
+    """A caption without markup, for an attribute."""
+    return re.sub("<[^>]*>", " ", caption) if isinstance(caption, Html) else escape(caption)
 
 
 def _data_uri(image: ImageArray, longer_px: int) -> str:
@@ -229,6 +244,7 @@ nav ol { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; list-style: none; ma
 .key dd { margin: 0; font-size: 1.4rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .key dt { color: var(--soft); font-size: .85rem; }
 small { display: block; color: var(--soft); font-size: .8rem; overflow-wrap: anywhere; }
+mark { background: var(--c1); color: var(--back); border-radius: 2px; padding: 0 .1em; }
 .scroll { overflow-x: auto; margin: .6rem 0; }
 table { border-collapse: collapse; font-size: .9rem; }
 caption { text-align: left; color: var(--soft); padding: .2rem 0; }

@@ -1,23 +1,23 @@
-"""What an evaluation found: per-plate records, figures with intervals, slices, the report file and its table."""
+"""What an evaluation found: per-plate records, figures with intervals, slices and the report file."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from alpr.detection.metrics import RECALL_IOUS, DetectionMetrics, DetectionScores
-from alpr.recognition.metrics import RecognitionScores, equal_without_first
+from alpr.corrections import Correction
+from alpr.detection.metrics import FOUND_IOU, RECALL_IOUS, DetectionMetrics, DetectionScores
+from alpr.recognition.metrics import RecognitionMetrics, RecognitionScores, equal_beyond, has_province
 from alpr.records import Reading
 
 WIDTHS_PX = (0, 20, 40, 80, 120, 160, 240)
+HEIGHTS_PX = (0, 10, 15, 20, 30, 40, 60, 80)
 TILTS_DEG = (0, 5, 10, 20, 30)
 GREYS = (0, 40, 80, 120, 160, 200)
 RESAMPLES = 1000
@@ -33,8 +33,11 @@ class PlateRecord:
         image: relative to the folder that all evaluated images share.
         index: the plate's place among its image's plates.
         folder: the image's folder, relative like `image`; CCPD's subsets are folders.
+        text: the label, after the replacements that were asked for.
+        audited: the corrected label, "" where the plate is unreadable; None where the label was not found wrong.
         groups: more properties of the image to slice by, such as a subset.
-        width_px: the mean length of the top and bottom edges, or the width of the labelled box.
+        width_px: the mean length of the top and bottom edges, or the width of the labelled box or ready-made crop.
+        height_px: the same of the left and right edges, or the height of the box or crop.
         input_width_px: the same in the detector's input.
         brightness: the mean grey of the plate's upright hull, 0..255.
         tilt_deg: the angle of the text's direction to the horizontal, 0..180; needs labelled corners.
@@ -44,16 +47,19 @@ class PlateRecord:
         on_crop: the reading of a ready-made crop.
         on_true_corners: the reading of the plate rectified by its labelled corners.
         on_predicted_corners: the reading by the detection's corners; an empty text where the plate was not found.
+        on_box: the reading of the upright hull of the labelled corners, or of the labelled box.
     """
 
     image: str
     index: int
     folder: str
     text: str | None = None
+    audited: str | None = None
     split: str | None = None
     country: str | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     width_px: float | None = None
+    height_px: float | None = None
     input_width_px: float | None = None
     brightness: float | None = None
     tilt_deg: float | None = None
@@ -64,6 +70,12 @@ class PlateRecord:
     on_crop: Reading | None = None
     on_true_corners: Reading | None = None
     on_predicted_corners: Reading | None = None
+    on_box: Reading | None = None
+
+    @property
+    def province(self) -> str | None:
+        """The first character of a text that begins with a province sign."""
+        return self.text[0] if self.text and has_province(self.text) else None
 
     @property
     def cluster(self) -> str:
@@ -105,6 +117,21 @@ class ImageError:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """The figures with corrected labels.
+
+    Attributes:
+        applied: the corrections that name an evaluated plate.
+        unused: those that name none.
+        figures: as `EvaluationReport.figures`; plates that are unreadable are not counted as read.
+    """
+
+    applied: tuple[Correction, ...]
+    unused: tuple[Correction, ...]
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
 class EvaluationReport:
     """Everything an evaluation found.
 
@@ -114,6 +141,11 @@ class EvaluationReport:
         made_with: the commit, the device and the versions, where the caller says.
         complete: False when the evaluation was stopped before its last image.
         images: images that were evaluated; those in `errors` are not among them.
+        on_predicted_corners, end_to_end: by the detector's corners, of the plates found at hull IoU 0.5, and of all,
+            where a plate that was not found has read nothing.
+        unavailable: why a source of crops has no scores, by the name of its field.
+        audit: the figures with corrected labels, where corrections were given.
+        replaced: the characters that were replaced in labels and readings before they were compared.
         false_positives: detections that found no plate, per image that has any.
     """
 
@@ -128,9 +160,14 @@ class EvaluationReport:
     on_crops: RecognitionScores | None
     on_true_corners: RecognitionScores | None
     on_predicted_corners: RecognitionScores | None
+    on_box: RecognitionScores | None
+    end_to_end: RecognitionScores | None
     slices: tuple[Slice, ...]
     plates: tuple[PlateRecord, ...]
     false_positives: Mapping[str, int] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    audit: Audit | None = None
+    replaced: Mapping[str, str] = field(default_factory=dict)
     made_with: Mapping[str, Any] = field(default_factory=dict)
 
     def figure(self, name: str) -> Figure | None:
@@ -145,14 +182,14 @@ def _found(iou: float) -> Measure:
     return lambda r: None if r.hull_iou is None else r.hull_iou > iou
 
 
-def _read(get: Callable[[PlateRecord], Reading | None], found_iou: float | None, whole: bool) -> Measure:
+def _read(get: Callable[[PlateRecord], Reading | None], found_iou: float | None, skipped: int) -> Measure:
     """Whether a reading is right. `found_iou`: None asks no detection; else the plate must be found above it."""
 
     def measure(record: PlateRecord) -> bool | None:
         reading = get(record)
-        if reading is None or not record.text or (not whole and not has_province(record.text)):
+        if reading is None or not record.text or (skipped and not has_province(record.text)):
             return None
-        right = reading.text == record.text if whole else equal_without_first(record.text, reading.text)
+        right = equal_beyond(record.text, reading.text, skipped)
         return right and (found_iou is None or (record.hull_iou or 0.0) > found_iou)
 
     return measure
@@ -162,22 +199,18 @@ def _of_found(measure: Measure) -> Measure:
     return lambda r: measure(r) if (r.hull_iou or 0.0) > 0.5 else None
 
 
-def has_province(text: str) -> bool:
-    """Whether a text begins with a sign that is neither a Latin letter nor a digit, as Chinese plates do."""
-    return not text[:1].isascii()
-
-
 def _measures() -> dict[str, Measure]:
     def predicted(r: PlateRecord) -> Reading | None:
         return r.on_predicted_corners
 
     measures: dict[str, Measure] = {f"found_{round(100 * iou)}": _found(iou) for iou in RECALL_IOUS}
-    for suffix, whole in (("", True), ("_without_province", False)):
-        measures[f"read_on_crops{suffix}"] = _read(lambda r: r.on_crop, None, whole)
-        measures[f"read_on_true_corners{suffix}"] = _read(lambda r: r.on_true_corners, None, whole)
-        measures[f"read_on_predicted_corners{suffix}"] = _of_found(_read(predicted, None, whole))
-        measures[f"end_to_end_50{suffix}"] = _read(predicted, 0.5, whole)
-        measures[f"end_to_end_70{suffix}"] = _read(predicted, 0.7, whole)
+    for suffix, skipped in (("", 0), ("_without_province", 1), ("_without_prefix", 2)):
+        measures[f"read_on_crops{suffix}"] = _read(lambda r: r.on_crop, None, skipped)
+        measures[f"read_on_true_corners{suffix}"] = _read(lambda r: r.on_true_corners, None, skipped)
+        measures[f"read_on_predicted_corners{suffix}"] = _of_found(_read(predicted, None, skipped))
+        measures[f"read_on_box{suffix}"] = _read(lambda r: r.on_box, None, skipped)
+        measures[f"end_to_end_50{suffix}"] = _read(predicted, 0.5, skipped)
+        measures[f"end_to_end_70{suffix}"] = _read(predicted, 0.7, skipped)
     return measures
 
 
@@ -185,9 +218,9 @@ MEASURES: Mapping[str, Measure] = _measures()
 """The headline figures: whether a plate counts as a success, None where it does not count at all.
 
 found_*: hull IoU above 0.5, 0.7, 0.9. read_on_*: every character right, on ready-made crops, on the labelled corners,
-and on the detector's corners of the plates found at 0.5. end_to_end_*: found above that IoU and every character right,
-of all plates with a place and a text. *_without_province: of the texts that begin with a province sign, the first
-character set aside.
+on the detector's corners of the plates found at 0.5, and on the upright box. end_to_end_*: found above that IoU and
+every character right, of all plates with a place and a text. *_without_province and *_without_prefix: of the texts that
+begin with a province sign, the first character, and the first two, set aside.
 """
 
 
@@ -217,6 +250,33 @@ def figures_of(records: Sequence[PlateRecord], seed: int = 0) -> tuple[Figure, .
     return tuple(figures)
 
 
+def audit_of(records: Sequence[PlateRecord], applied: Sequence[Correction], given: Sequence[Correction]) -> Audit:
+    """The figures of plates with their audited texts; an unreadable plate has none."""
+    audited = [r if r.audited is None else replace(r, text=r.audited or None) for r in records]
+    unused = tuple(c for c in given if c not in applied)
+    return Audit(tuple(c for c in given if c in applied), unused, figures_of(audited))
+
+
+READ: Mapping[str, Callable[[PlateRecord], Reading | None]] = {
+    "on_crops": lambda r: r.on_crop,
+    "on_true_corners": lambda r: r.on_true_corners,
+    "end_to_end": lambda r: r.on_predicted_corners,
+    "on_predicted_corners": lambda r: r.on_predicted_corners if (r.hull_iou or 0.0) > FOUND_IOU else None,
+    "on_box": lambda r: r.on_box,
+}
+"""The reading of a plate by the field of the report that holds its scores, in the order of the printed columns."""
+
+
+def scores_of(records: Iterable[PlateRecord], field_name: str) -> RecognitionScores | None:
+    """The scores of a field of the report; None where nothing was read so."""
+    metrics = RecognitionMetrics()
+    for record in records:
+        reading = READ[field_name](record)
+        if reading is not None and record.text:
+            metrics.update(reading, record.text)
+    return metrics.compute() if metrics.outcomes else None
+
+
 def _bin(value: float | None, edges: Sequence[int], unit: str) -> str | None:
     if value is None:
         return None
@@ -229,7 +289,9 @@ SLICES: Mapping[str, Callable[[PlateRecord], str | None]] = {
     "split": lambda r: r.split,
     "country": lambda r: r.country,
     "folder": lambda r: r.folder,
+    "province": lambda r: r.province,
     "plate width": lambda r: _bin(r.width_px, WIDTHS_PX, "px"),
+    "plate height": lambda r: _bin(r.height_px, HEIGHTS_PX, "px"),
     "brightness": lambda r: _bin(r.brightness, GREYS, "grey"),
     "tilt": lambda r: _bin(r.tilt_deg, TILTS_DEG, "deg"),
     "text length": lambda r: f"{len(r.text)} characters" if r.text else None,
@@ -306,77 +368,3 @@ def write_report(report: EvaluationReport, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def print_report(report: EvaluationReport, console: Console) -> None:
-    """Prints the headline figures, the detector's and the recogniser's scores, the slices and the errors."""
-    console.print(_headline(report))
-    if report.detection is not None:
-        console.print(_scores("Detection", {"": asdict(report.detection)}))
-    read = {"crops": report.on_crops, "true corners": report.on_true_corners}
-    read["predicted corners"] = report.on_predicted_corners
-    columns = {name: asdict(scores) for name, scores in read.items() if scores is not None}
-    if columns:
-        console.print(_scores("Recognition", columns))
-        _print_confusions(report, console)
-    if report.slices:
-        console.print(_slice_table(report))
-    if report.errors:
-        console.print(f"{len(report.errors)} could not be evaluated:")
-        for error in report.errors[:10]:
-            console.print(f"  {error.error}", markup=False)
-        if len(report.errors) > 10:
-            console.print(f"  and {len(report.errors) - 10} more, listed in the report file.")
-
-
-def _label(name: str) -> str:
-    for iou in RECALL_IOUS:
-        name = name.replace(f"_{round(100 * iou)}", f" at IoU {iou}")
-    return name.replace("_", " ")
-
-
-def _headline(report: EvaluationReport) -> Table:
-    stopped = "" if report.complete else ", stopped early"
-    title = f"{report.images} images, {len(report.plates)} plates, {report.seconds:.1f} s{stopped}"
-    table = Table("figure", "value", "95 % interval", "plates", title=title)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for f in report.figures:
-        interval = f"{100 * f.low:.1f} - {100 * f.high:.1f}"
-        table.add_row(_label(f.name), f"{100 * f.value:.2f} %", interval, str(f.plates))
-    return table
-
-
-def _scores(title: str, columns: Mapping[str, Mapping[str, object]]) -> Table:
-    table = Table("", *columns, title=title)
-    names = [name for name, value in next(iter(columns.values())).items() if not isinstance(value, tuple | list)]
-    for name in names:
-        values = [scores[name] for scores in columns.values()]
-        if any(value is not None for value in values):
-            cells = [f"{v:.4f}" if isinstance(v, float) else "-" if v is None else str(v) for v in values]
-            table.add_row(name.replace("_", " "), *cells)
-    return table
-
-
-def _print_confusions(report: EvaluationReport, console: Console) -> None:
-    for scores in (report.on_true_corners, report.on_crops, report.on_predicted_corners):
-        if scores is not None and scores.plates:
-            parts = [f"{c.true or 'nothing'} as {c.read or 'nothing'} {c.count}" for c in scores.confusions[:12]]
-            if parts:
-                console.print("Read: " + ", ".join(parts), markup=False, highlight=False)
-            return
-
-
-def _slice_table(report: EvaluationReport) -> Table:
-    found, read = ("found_50", "found_70", "found_90"), ("read_on_crops", "read_on_true_corners", "end_to_end_50")
-    wanted = (*found, "corner_error_median", "corner_error_p95", *read)
-    names = [n for n in wanted if any(n in s.figures for s in report.slices)]
-    table = Table("slice", "value", "plates", *map(_label, names), title="By slice, % (corner error: % of the height)")
-    table.columns[0].overflow = "fold"
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for i, s in enumerate(report.slices):
-        ends = i + 1 == len(report.slices) or report.slices[i + 1].by != s.by
-        cells = [f"{100 * s.figures[n]:.1f}" if n in s.figures else "-" for n in names]
-        table.add_row(s.by, s.value, str(s.plates), *cells, end_section=ends)
-    return table

@@ -29,6 +29,7 @@ TABLES = "tables.yaml"
 RUN_KEYS = ("name", "config", "seed", "manifests", "split", "fold", "status", "started", "seconds", "resumed", "steps")
 MADE_KEYS = ("commit", "versions", "device", "precision", "result")
 REPORT_KEYS = ("model", "manifests", "made_with", "images", "seconds", "detection")
+READING_KEYS = ("on_crops", "on_true_corners", "on_predicted_corners", "on_box", "end_to_end")
 SLICED_BY = ("manifest", "subset", "split", "country")
 
 
@@ -111,12 +112,23 @@ def _of_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_report(report: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: report[key] for key in REPORT_KEYS}
-    kept["figures"] = {figure.pop("name"): figure for figure in report["figures"]}
+    kept["figures"] = _by_name(report["figures"])
+    kept["audited"] = _by_name((report.get("audit") or {}).get("figures", ()))
+    kept["reading"] = {key: _without_lists(report.get(key)) for key in READING_KEYS}
     kept["slices"] = {by: {} for by in SLICED_BY}
     for entry in report["slices"]:
         if entry["by"] in SLICED_BY:
             kept["slices"][entry["by"]][entry["value"]] = {"plates": entry["plates"], **entry["figures"]}
     return kept
+
+
+def _by_name(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {figure["name"]: {k: v for k, v in figure.items() if k != "name"} for figure in figures}
+
+
+def _without_lists(scores: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The figures of a source of crops without its curves and lists; None where there was none."""
+    return None if scores is None else {key: value for key, value in scores.items() if not isinstance(value, list)}
 
 
 def _without_places(value: Any) -> Any:
@@ -153,7 +165,7 @@ def value_at(data: Any, key: str) -> Any:
         ResultError: a part that is not there.
     """
     rest = key.split(".")
-    while rest:
+    while rest and data is not None:  # null: a source of crops that an evaluation did not have
         names = [".".join(rest[:n]) for n in range(1, len(rest) + 1)]
         part = next((n for n in names if isinstance(data, Mapping) and n in data), None)
         if part is None:

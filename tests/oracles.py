@@ -122,3 +122,32 @@ def near_groups(hashes: Sequence[int], distance: int) -> list[int]:
             kept, gone = sorted((group[i], group[j]))
             group = [kept if g == gone else g for g in group]
     return group
+
+
+def risk_curve(scores: Sequence[float], right: Sequence[bool]) -> list[tuple[float, float]]:
+    """(coverage, risk) of every threshold, the highest first."""
+    curve = []
+    for threshold in sorted(set(scores), reverse=True):
+        kept = [r for s, r in zip(scores, right, strict=True) if s >= threshold]
+        curve.append((len(kept) / len(scores), kept.count(False) / len(kept)))
+    return curve
+
+
+def area_under_risk(scores: Sequence[float], right: Sequence[bool]) -> float:
+    """The mean over readings of the risk at the threshold that keeps just them and the surer ones."""
+    total = 0.0
+    for own in scores:
+        kept = [r for s, r in zip(scores, right, strict=True) if s >= own]
+        total += kept.count(False) / len(kept)
+    return total / len(scores)
+
+
+def coverage_at(scores: Sequence[float], right: Sequence[bool], precision: float) -> float:
+    """The largest coverage of a threshold with at least this precision."""
+    return max((c for c, risk in risk_curve(scores, right) if 1 - risk >= precision - 1e-9), default=0.0)
+
+
+def macro_accuracy(pairs: Sequence[tuple[str, str]]) -> float:
+    """The mean over first characters of the share of texts (true, read) that are equal."""
+    firsts = {true[0] for true, _ in pairs}
+    return statistics.mean(statistics.mean(t == r for t, r in pairs if t[0] == first) for first in firsts)

@@ -24,7 +24,8 @@ from alpr.gallery import LABEL, DetectionGallery, Gallery, contact_sheet, write_
 from alpr.geometry import box_corners, corner_box
 from alpr.imaging import read_image, rectify
 from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
-from alpr.report import EvaluationReport, bootstrap, print_report, write_report
+from alpr.report import EvaluationReport, PlateRecord, bootstrap, write_report
+from alpr.report_table import print_report
 
 TEXTS = {50: "皖A12345", 100: "皖AD12345", 150: "苏B0", 200: "ABC123", 250: "皖A99999"}
 BOXES = [[20, 20, 80, 40], [100, 30, 180, 60], [30, 90, 110, 120]]
@@ -103,8 +104,11 @@ def test_a_perfect_predictor_scores_1(scenes: list[Scene]) -> None:
     report = evaluate(Parts(PatchDetector(), ColourRecogniser()), scenes)
     assert {f.name: f.value for f in report.figures} == {
         f"{name}{suffix}": 1.0
-        for name in ("read_on_true_corners", "read_on_predicted_corners", "end_to_end_50", "end_to_end_70")
-        for suffix in ("", "_without_province")
+        for name in (
+            *("read_on_true_corners", "read_on_predicted_corners", "read_on_box"),
+            *("end_to_end_50", "end_to_end_70"),
+        )
+        for suffix in ("", "_without_province", "_without_prefix")
     } | {"found_50": 1.0, "found_70": 1.0, "found_90": 1.0}
     assert report.detection is not None
     assert (report.detection.plates, report.detection.recall_hull_90, report.detection.corner_error_p95) == (3, 1, 0)
@@ -203,14 +207,20 @@ def test_ready_made_crops_are_read_as_they_are(tmp_path: Path) -> None:
     assert value(report, "read_on_crops") == 0.5
     assert report.detection is None and detector.batches == []
     assert report.on_crops is not None and report.on_crops.cer == pytest.approx(1 / 15)
-    assert {f.name for f in report.figures} == {"read_on_crops", "read_on_crops_without_province"}
+    assert {f.name for f in report.figures} == {
+        f"read_on_crops{suffix}" for suffix in ("", "_without_province", "_without_prefix")
+    }
 
 
 def test_one_half_alone_gives_its_half_of_the_report(scenes: list[Scene]) -> None:
     found = evaluate(Parts(detector=PatchDetector()), scenes)
     assert [f.name for f in found.figures] == ["found_50", "found_70", "found_90"]
     read = evaluate(Parts(recogniser=ColourRecogniser()), scenes)
-    assert [f.name for f in read.figures] == ["read_on_true_corners", "read_on_true_corners_without_province"]
+    assert {f.name for f in read.figures} == {
+        f"read_on_{source}{suffix}"
+        for source in ("true_corners", "box")
+        for suffix in ("", "_without_province", "_without_prefix")
+    }
     assert read.detection is None
     with pytest.raises(ValueError, match="neither a detector nor a recogniser"):
         evaluate(Parts(), scenes)
@@ -270,6 +280,10 @@ def test_slices_by_hand(scenes: list[Scene]) -> None:
         ("split", "val"): (2, 0.5),
         ("folder", "blur"): (2, 0.5),
         ("folder", "tilt"): (1, 1),
+        ("province", "皖"): (2, 0.5),
+        ("province", "unknown"): (1, 1),
+        ("plate height", "20-30 px"): (1, 0),
+        ("plate height", "30-40 px"): (2, 1),
         ("plate width", "40-80 px"): (1, 0),
         ("plate width", "80-120 px"): (2, 1),
         ("text length", "6 characters"): (1, 1),
@@ -395,7 +409,8 @@ def test_the_gallery_keeps_the_surest_errors_and_plates_not_found(scenes: list[S
     small = Gallery(limit=2)
     image = np.zeros((50, 100, 3), np.uint8)
     for score in (0.1, 0.9, 0.5, 0.7):
-        small.add(image, Plate("A"), f"{score}", score, "a")
+        record = PlateRecord("a", 0, "", text="A", on_crop=Reading(f"{score}", score, ()))
+        small.add(image, Plate("A"), record)
     assert [m.read for m in small.misses] == ["0.9", "0.7"]
 
 
@@ -405,7 +420,8 @@ def test_the_contact_sheet_shows_every_crop(font: bool, tmp_path: Path, monkeypa
         monkeypatch.setattr(gallery_module, "_font_file", lambda: None)
     gallery = Gallery()
     for i in range(6):
-        gallery.add(np.full((48, 192, 3), 10 * i, np.uint8), Plate("皖A1"), None if i < 3 else "皖A7", i / 10, "a")
+        record = PlateRecord("a", 0, "", "皖A1", hull_iou=0.0 if i < 3 else 0.9, on_crop=Reading("皖A7", i / 10, ()))
+        gallery.add(np.full((48, 192, 3), 10 * i, np.uint8), Plate("皖A1"), record)
     sheet = contact_sheet(gallery.misses, columns=5)
     assert sheet.shape[1] == 5 * 200 and [int(sheet[20, 100 + 200 * i, 0]) for i in range(5)] == [0, 10, 20, 50, 40]
     assert (sheet[54:96, :200] < 100).any()  # something is written below the crop

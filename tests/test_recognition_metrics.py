@@ -6,17 +6,23 @@ from dataclasses import asdict
 from functools import lru_cache
 
 import numpy as np
+import oracles
 import pytest
 
 from alpr.recognition.metrics import (
+    CharacterScore,
     Confusion,
     Edit,
     LengthScore,
+    ProvinceScore,
     RecognitionMetrics,
     align,
+    area_under_risk,
     coverage_at_precision,
     edit_distance,
     expected_calibration_error,
+    reliability,
+    risk_coverage,
 )
 from alpr.records import Reading
 
@@ -160,3 +166,67 @@ def test_shards_merge_to_the_whole_and_are_not_changed() -> None:
     assert first.merge(second).compute() == whole.compute()
     assert first.compute() == before
     assert RecognitionMetrics().merge(first).compute() == before
+
+
+def test_the_risk_curve_and_its_area_by_hand() -> None:
+    values, right = [0.9, 0.8, 0.8, 0.1], [True, False, True, True]
+    curve = risk_coverage(values, right)
+    assert [(p.threshold, p.coverage, p.risk, p.kept) for p in curve] == [
+        (0.9, 0.25, 0, 1),
+        (0.8, 0.75, 1 / 3, 3),
+        (0.1, 1.0, 0.25, 4),
+    ]
+    assert area_under_risk(curve) == pytest.approx(0.5 / 3 + 0.25 / 4)
+    assert area_under_risk(risk_coverage([0.5, 0.4], [False, False])) == 1
+    assert area_under_risk(()) is None
+
+
+def test_area_and_coverage_equal_slow_versions_in_any_order() -> None:
+    generator = np.random.default_rng(1)
+    for _ in range(30):
+        values = (generator.integers(0, 15, 30) / 15).tolist()
+        right = (generator.random(30) < values).tolist()
+        curve = risk_coverage(values, right)
+        np.testing.assert_allclose([(p.coverage, p.risk) for p in curve], oracles.risk_curve(values, right))
+        assert area_under_risk(curve) == pytest.approx(oracles.area_under_risk(values, right))
+        assert coverage_at_precision(values, right, 0.8) == pytest.approx(oracles.coverage_at(values, right, 0.8))
+        assert risk_coverage(values[::-1], right[::-1]) == curve
+
+
+def test_every_province_counts_once_in_the_macro_average() -> None:
+    pairs = [("皖A1", "皖A1"), ("皖A2", "皖A2"), ("皖A3", "皖A3"), ("苏B1", "皖B1"), ("ABC", "xxx")]
+    result = scores(*pairs).compute()
+    assert result.macro_accuracy == 0.5 == oracles.macro_accuracy(pairs[:4])  # ABC has no province
+    assert result.by_province == (ProvinceScore("皖", 3, 1, 1), ProvinceScore("苏", 1, 0, 1))
+    assert scores(("ABC", "ABC")).compute().macro_accuracy is None
+
+
+def test_the_prefix_is_two_characters() -> None:
+    assert scores(("皖A12", "苏B12"), ("皖A12", "皖A1")).compute().accuracy_without_prefix == 0.5
+
+
+def test_an_upside_down_or_empty_reading_by_hand() -> None:
+    # 皖A69 upside down: the province and the order are lost
+    result = scores(("皖A69", "69V皖"), ("皖A69", "")).compute()
+    assert (result.accuracy, result.accuracy_without_prefix, result.character_accuracy) == (0, 0, 0)
+    assert result.cer == (4 + 4) / 8
+    assert result.by_character == tuple(CharacterScore(c, 2, 0.0) for c in "69A皖")
+
+
+def test_characters_are_counted_where_the_texts_align() -> None:
+    result = scores(("A1", "1"), ("A1", "A1")).compute()
+    assert result.by_character == (CharacterScore("1", 2, 1.0), CharacterScore("A", 2, 0.5))
+
+
+def test_a_reliability_bin_holds_its_readings() -> None:
+    (low, high) = reliability([0.0, 0.1, 0.95], [False, True, True])
+    assert (low.low, low.high, low.readings, low.mean_score, low.accuracy) == (0, 0.1, 2, 0.05, 0.5)
+    assert (high.low, high.readings, high.accuracy) == (0.9, 1, 1)
+
+
+def test_a_long_curve_is_thinned_and_ends_at_full_coverage() -> None:
+    metrics = RecognitionMetrics()
+    for i in range(1000):
+        metrics.update(reading("A", i / 1000), "A")
+    curve = metrics.compute().risk_coverage
+    assert len(curve) == 100 and curve[-1].coverage == 1 and curve[0].coverage < 0.02

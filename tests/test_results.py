@@ -86,3 +86,14 @@ def test_what_cannot_be_made_is_named(collect_results: ModuleType, tmp_path: Pat
     path.write_text("t: {title: x, colums: [], rows: []}", encoding="utf-8")
     with pytest.raises(collect_results.ResultError, match=r"table t: .*colums"):
         collect_results.read_tables(path)
+
+
+def test_a_source_that_an_evaluation_did_not_have_is_a_dash(collect_results: ModuleType, tmp_path: Path) -> None:
+    report = {key: {} for key in collect_results.REPORT_KEYS} | {"figures": [], "slices": []}
+    report |= {"on_crops": {"accuracy": 0.5, "risk_coverage": [1, 2]}, "on_box": None}
+    (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    kept = collect_results.kept_of(tmp_path)
+    assert kept["reading"]["on_crops"] == {"accuracy": 0.5}
+    assert collect_results.value_at(kept, "reading.on_crops.accuracy") == 0.5
+    assert collect_results.value_at(kept, "reading.on_box.accuracy") is None
+    assert collect_results.value_at(kept, "reading.end_to_end.accuracy") is None  # an older report
