@@ -122,3 +122,22 @@ def near_groups(hashes: Sequence[int], distance: int) -> list[int]:
             kept, gone = sorted((group[i], group[j]))
             group = [kept if g == gone else g for g in group]
     return group
+
+
+def string_probabilities(slots: Sequence[Sequence[float]]) -> dict[tuple[int, ...], float]:
+    """The probability of every string: its classes in the first slots, class 0 in all others."""
+    found = {}
+    for length in range(len(slots) + 1):
+        for string in product(*(range(1, len(row)) for row in slots[:length])):
+            whole = [*string, *[0] * (len(slots) - length)]
+            found[string] = math.prod(row[i] for row, i in zip(slots, whole, strict=True))
+    return found
+
+
+def threshold(scores: Sequence[float], right: Sequence[bool], precision: float) -> float | None:
+    """The lowest score from which at least this share is right, by trying them all."""
+    for limit in sorted(set(scores)):
+        kept = [r for s, r in zip(scores, right, strict=True) if s >= limit]
+        if sum(kept) >= precision * len(kept) - 1e-9:
+            return limit
+    return None
