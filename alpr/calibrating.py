@@ -16,7 +16,7 @@ from alpr.card import file_sha256
 from alpr.charts import Line, line_chart
 from alpr.data.atomic import write_atomically
 from alpr.geometry import FlatQuad
-from alpr.html import Figure, Page, key_figures, percent, table
+from alpr.html import Figure, Html, Page, key_figures, percent, table
 from alpr.imaging import UnreadableImage
 from alpr.recognition.calibration import (
     Calibration,
@@ -28,6 +28,7 @@ from alpr.recognition.calibration import (
 )
 from alpr.recognition.data import PhotographedCrops, ValidationPlates
 from alpr.recognition.datamodule import RecognitionData
+from alpr.recognition.decode import decode_logits
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.read import Recogniser
 from alpr.records import FloatArray, ImageArray
@@ -184,13 +185,24 @@ def _threshold(threshold: Threshold | None, needed: int) -> str:
     return f"{threshold.score:.4f} ({threshold.readings} readings of {threshold.plates} plates, {wrong}{few})"
 
 
+def _surest_wrong(held_back: LabelledLogits, found: Calibration, most: int = 20) -> Html:
+    """The wrong readings of the best scores, one a plate."""
+    wrong = np.flatnonzero(held_back.read() & ~held_back.right()).tolist()
+    readings = decode_logits(held_back.logits[wrong], held_back.charset, found.temperature)
+    rows: dict[int, tuple[str, str, float]] = {}
+    for i, reading in sorted(zip(wrong, readings, strict=True), key=lambda pair: -pair[1].score):
+        rows.setdefault(held_back.plates[i], (held_back.texts[i], reading.text, reading.score))
+    return table(("label", "read", "score"), list(rows.values())[:most])
+
+
 def page(found: Calibration, held_back: LabelledLogits, skipped: int, name: str) -> Page:
     """The reliability diagram before and after, with the figures."""
     read = held_back.read()
     logits, right = held_back.logits[read], held_back.right()[read]
     series = {"perfect": Line([0, 100], [0, 100])}
     rows: list[tuple[str, float, float, int]] = []
-    for label, temperature in (("temperature 1", 1.0), (f"temperature {found.temperature:.3f}", found.temperature)):
+    for temperature in sorted({1.0, found.temperature}, key=lambda t: t != 1):
+        label = f"temperature {temperature:.4g}"
         points = reliability(string_scores(logits, temperature), right)
         series[label] = Line([100 * p.score for p in points], [100 * p.right for p in points])
         rows += [(label, 100 * p.score, 100 * p.right, p.readings) for p in points]
@@ -205,4 +217,5 @@ def page(found: Calibration, held_back: LabelledLogits, skipped: int, name: str)
         line_chart(series, title="Share right by mean score, tenths of the readings", unit=" %", x_label="score, %"),
         table(("scores", "mean score %", "right %", "readings"), rows),
     )  # fmt: skip
+    result.add("The surest wrong readings", "Wrong labels are often among them.", _surest_wrong(held_back, found))
     return result

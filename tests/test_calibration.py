@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,15 @@ from pathlib import Path
 import numpy as np
 import oracles
 import pytest
-from tiny_runs import RECOGNISER, Scripts, overrides
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from tiny_runs import RECOGNISER, overrides
 
+from alpr.calibrating import Settings, calibrate_run, sentence
 from alpr.charset import Charset
+from alpr.configuration import composed
+from alpr.data.manifest import read_manifest
 from alpr.recognition.calibration import (
     Calibration,
     Fit,
@@ -26,6 +31,8 @@ from alpr.recognition.calibration import (
     threshold_for,
 )
 from alpr.recognition.decode import decode_logits, softmax
+from alpr.runs import RunError, RunRecord, load_reader, load_recogniser
+from alpr.weights import write_weights
 
 CHARSET = Charset("AB1")
 
@@ -49,6 +56,16 @@ def test_a_known_temperature_is_found_again(temperature: float) -> None:
     assert found.after.nll <= found.before.nll + 1e-9
     if temperature != 1:
         assert found.after.ece < found.before.ece / 2
+
+
+def test_a_wrong_label_among_few_plates_does_not_move_the_temperature() -> None:
+    data = synthetic(1.0, 150)
+    before, _ = fit_temperature(data.logits, data.right(), np.arange(150))
+    surest = int(np.argmax(string_scores(data.logits, 1.0)))
+    data = replace(data, texts=[t + "A" if i == surest else t for i, t in enumerate(data.texts)])
+    moved, _ = fit_temperature(data.logits, data.right(), np.arange(150))
+    found = calibrate(data)
+    assert moved > before + 0.05 and found.temperature == 1.0 and f"{moved:.3f}, is not surely better" in found.note
 
 
 def test_the_temperature_is_the_best_of_a_fine_grid() -> None:
@@ -162,42 +179,63 @@ def test_a_reliability_diagram_has_bins_of_one_size() -> None:
     assert len(reliability(scores, right)) == 4
 
 
-def test_a_run_is_calibrated_and_what_reads_it_is_too(scripts: Scripts, tiny_data: Path, tmp_path: Path) -> None:
-    from alpr.runs import RunError, load_reader, load_recogniser
+def make_run(run: Path, data: Path) -> None:
+    """The folder of a run whose untrained recogniser never reads PAD, so that it prints something."""
+    config = composed("train", overrides(RECOGNISER, data, run))
+    module = instantiate(config.model, _convert_="all")
+    with torch.no_grad():
+        module.network.classifier.bias[0] = -30
+    (run / "checkpoints").mkdir(parents=True)
+    held = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
+    torch.save(held, run / "checkpoints" / "best.ckpt")
+    plain = OmegaConf.to_container(config, resolve=True)
+    manifest = data / "ccpd_green" / "alpr_dataset.csv"
+    sums = {"ccpd_green/alpr_dataset.csv": read_manifest([manifest], splits=["train"]).sha256}
+    RunRecord("run", plain, 1, sums, "train", 0).write(run)  # type: ignore[arg-type]
 
+
+def test_a_run_is_calibrated_and_what_reads_it_is_too(tiny_data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    settings = overrides(RECOGNISER, tiny_data, run, "trainer.max_epochs=1", "calibration_draws=null")
-    done = scripts.run("train.py", settings)
-    assert done.code == 0 and not (run / "calibration.json").exists(), done.text
-    _teach_to_print(run / "checkpoints" / "best.ckpt")
-    done = scripts.run("scripts/calibrate.py", [f"recogniser={run}", "draws=1"])
-    assert done.code == 0 and "held-back plates" in done.text and "All of" in done.text, done.text
-    written = json.loads((run / "calibration.json").read_text(encoding="utf-8"))
-    assert written["wrong"] == written["readings"] == 2 * written["plates"] > 0 and written["fold"] == 0
+    make_run(run, tiny_data)
+    found = calibrate_run(run, Settings(draws=1))
+    path = run / "calibration.json"
+    assert Calibration.read(path) == found and found.fold == 0
+    assert found.wrong == found.readings == 2 * found.plates > 0 and "are wrong: any temperature" in sentence(found)
     assert "<svg" in (run / "calibration.html").read_text(encoding="utf-8")
+    assert calibrate_run(run, Settings(draws=0, plates=1)).readings == 1
 
-    threshold = {"score": 0.7, "readings": 9, "wrong": 0, "plates": 9, "wrong_plates": 0}
-    (run / "calibration.json").write_text(json.dumps(written | {"temperature": 1.7, "threshold_99": threshold}))
-    settings = load_reader(recogniser=run).recogniser.settings  # type: ignore[union-attr]
-    assert (settings.temperature, settings.threshold_99, settings.threshold_999) == (1.7, 0.7, None)
-    assert load_recogniser(run).hparams["predictor"]["temperature"] == 1.7  # which the exported weights carry
+    threshold = Threshold(0.7, 9, 0, 9, 0)
+    path.write_bytes(replace(found, temperature=1.7, threshold_99=threshold).to_json())
+    used = load_reader(recogniser=run).recogniser.settings  # type: ignore[union-attr]
+    assert (used.temperature, used.threshold_99, used.threshold_999) == (1.7, 0.7, None)
+    module = load_recogniser(run)
+    write_weights(module, tmp_path / "recogniser.safetensors")
+    assert load_recogniser(tmp_path / "recogniser.safetensors").predictor == module.predictor
     assert load_recogniser(run, calibrated=False).predictor.temperature == 1.0
-
-    shutil.copy(run / "checkpoints" / "last.ckpt", run / "checkpoints" / "best.ckpt")
+    path.write_bytes(replace(found, temperature=-1.0).to_json())
+    with pytest.raises(RunError, match=r"temperature is -1\.0; expected"):
+        load_recogniser(run)
+    path.write_bytes(replace(found, checkpoint="0" * 64).to_json())
     with pytest.warns(UserWarning, match="its scores stay uncalibrated"):
         assert load_recogniser(run).predictor.temperature == 1.0
-    (run / "calibration.json").write_text("{}")
+    path.write_text("{}")
     with pytest.raises(RunError, match="is no calibration"):
         load_recogniser(run)
-    done = scripts.run("scripts/calibrate.py", [f"recogniser={tmp_path / 'gone'}"])
-    assert done.code == 1 and "is no checkpoint and no run folder" in done.text
 
 
-def _teach_to_print(checkpoint: Path) -> None:
-    """An untrained network may print nothing; this one never reads PAD."""
-    import torch
-
-    held = torch.load(checkpoint, weights_only=True)
-    name = next(k for k, v in held["state_dict"].items() if k.endswith("bias") and len(v) == 68 + 0 or False)
-    held["state_dict"][name][0] = -30.0
-    torch.save(held, checkpoint)
+def test_a_run_is_calibrated_on_its_own_plates_or_on_those_named(tiny_data: Path, tmp_path: Path) -> None:
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    make_run(run, tiny_data)
+    shutil.copytree(tiny_data, moved)
+    table = moved / "ccpd_green" / "alpr_dataset.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("train", "val", 1), encoding="utf-8")
+    with pytest.raises(RunError, match=r"now the data are .* Give data\.manifest=FILE"):
+        calibrate_run(run, Settings(draws=0, data={"root": str(moved)}))
+    assert calibrate_run(run, Settings(draws=0, data={"manifest": str(table)})).plates > 0
+    lone = shutil.copy(run / "checkpoints" / "best.ckpt", moved / "weights.ckpt")
+    with pytest.raises(RunError, match=r"holds no run\.json"):
+        calibrate_run(Path(lone), Settings())
+    assert calibrate_run(Path(lone), Settings(draws=0, data={"manifest": str(table)})).plates > 0
+    assert (moved / "calibration.json").is_file()
+    with pytest.raises(ValueError, match="draws is -1"):
+        Settings(draws=-1)

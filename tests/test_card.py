@@ -72,7 +72,10 @@ def test_round_trip(bundle: Path, china: CountryPack) -> None:
         (lambda d: d["detector"]["settings"].update(nms_iou=float("nan")), r"nms_iou is nan; expected a number"),
         (lambda d: d["recogniser"]["settings"].update(size=[48]), r"size is \[48\]; expected \[height, width\]"),
         (lambda d: d["recogniser"]["settings"].update(temperature=0), r"temperature is 0\.0; expected a number above"),
-        (lambda d: d["recogniser"]["settings"].update(threshold_99=2), r"threshold_99 is 2\.0; expected 0 to 1, or null"),
+        (
+            lambda d: d["recogniser"]["settings"].update(threshold_99=2),
+            r"threshold_99 is 2\.0; expected 0 to 1, or null",
+        ),
         (lambda d: d["recogniser"]["settings"].update(slots=8.5), r"slots is 8\.5; expected a whole number"),
         (lambda d: d["recogniser"].update(alphabet="AA"), r"recogniser\.alphabet: .*'A' more than once"),
         (lambda d: d["recogniser"].update(alphabet="AB12"), r"recogniser\.alphabet lacks 3, 4, 5, 皖"),
@@ -198,5 +201,5 @@ def test_a_threshold_by_its_precision() -> None:
     assert calibrated.min_score("99") == 0.9
     with pytest.raises(ValueError, match=r"99\.9 % of the readings are right; calibrate"):
         calibrated.min_score("99.9")
-    with pytest.raises(ValueError, match="'95' has no threshold; expected 99 or 99.9"):
+    with pytest.raises(ValueError, match=r"'95' has no threshold; expected 99 or 99\.9"):
         calibrated.min_score("95")

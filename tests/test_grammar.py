@@ -16,7 +16,9 @@ from alpr.records import Reading
 
 CHARSET = Charset("AB12")
 PLATE = Layout("letter and digit", "LD", (140, 440), ("#0000ff",), "#ffffff", (90, 45), 12)
-PACK = CountryPack("CN", "Testland", "AB12", {"L": "AB", "D": "12"}, (PLATE, replace(PLATE, name="long", pattern="LDD")))
+PACK = CountryPack(
+    "CN", "Testland", "AB12", {"L": "AB", "D": "12"}, (PLATE, replace(PLATE, name="long", pattern="LDD"))
+)
 
 
 def read(rows: list[list[float]], decoding: Decoding) -> Reading:
@@ -133,7 +135,7 @@ def test_uncertain_readings_are_flagged_and_kept() -> None:
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(ValueError, match="alternatives is -1; expected 0 or more"):
         Decoding(alternatives=-1)
-    with pytest.raises(ValueError, match="lowest score is 1.5; expected 0 to 1"):
+    with pytest.raises(ValueError, match=r"lowest score is 1\.5; expected 0 to 1"):
         Decoding(min_score=1.5)
     with pytest.raises(ValueError, match="exceptions is 2; expected 0 to 1"):
         Grammar(PACK, CHARSET, exceptions=2)
