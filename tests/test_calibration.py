@@ -65,7 +65,7 @@ def test_a_wrong_label_among_few_plates_does_not_move_the_temperature() -> None:
     data = replace(data, texts=[t + "A" if i == surest else t for i, t in enumerate(data.texts)])
     moved, _ = fit_temperature(data.logits, data.right(), np.arange(150))
     found = calibrate(data)
-    assert moved > before + 0.05 and found.temperature == 1.0 and f"{moved:.3f}, is not surely better" in found.note
+    assert moved > before + 0.02 and found.temperature == 1.0 and f"{moved:.3f}, is not surely better" in found.note
 
 
 def test_the_temperature_is_the_best_of_a_fine_grid() -> None:
