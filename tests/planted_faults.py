@@ -74,7 +74,7 @@ def fabricate(folder: Path, pack: CountryPack, n: int = 460, seed: int = 5) -> l
     """Small pictures with one plate each, all layouts and symbols, and nothing wrong; writes `clean.csv`."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
-    patterns = list(dict.fromkeys(layout.pattern for layout in pack.layouts))
+    patterns = list(dict.fromkeys(layout.forms[0] for layout in pack.layouts))
     rows: list[Row] = []
     texts: set[str] = set()
     for i in range(n):

@@ -87,7 +87,7 @@ def judge(text: str, pack: CountryPack | None) -> Verdict:
         message = f"The text {latin!r} has {latin[at]!r} at position {at + 1}, where only {swapped[0][at]!r} can stand."
         return Verdict((*faults, ("text-confused", message)), swapped[0])
     unknown = sorted(set(latin) - set(pack.alphabet))
-    lengths = sorted({len(layout.pattern) for layout in pack.layouts})
+    lengths = sorted({len(form) for layout in pack.layouts for form in layout.forms})
     if unknown:
         strange = ", ".join(map(repr, unknown))
         faults.append(("text-alphabet", f"The text {text!r} holds {strange}, which {pack.name} does not print."))
@@ -95,7 +95,9 @@ def judge(text: str, pack: CountryPack | None) -> Verdict:
         expected = " or ".join(map(str, lengths))
         faults.append(("text-length", f"The text {text!r} has {len(latin)} characters; {pack.name} has {expected}."))
     elif not unknown:
-        patterns = ", ".join(dict.fromkeys(x.pattern for x in pack.layouts if len(x.pattern) == len(latin)))
+        patterns = ", ".join(
+            dict.fromkeys(x.pattern for x in pack.layouts if any(len(form) == len(latin) for form in x.forms))
+        )
         faults.append(("text-grammar", f"The text {text!r} fits none of {pack.name}'s layouts {patterns}."))
     return Verdict(tuple(faults), latin if any(rule in ("text-form", "text-lookalike") for rule, _ in faults) else text)
 
@@ -189,13 +191,13 @@ def _missing(pack: CountryPack, texts: Counter[str]) -> Iterator[str]:
         layout = pack.layout_of(text)
         if layout is not None:
             patterns[layout.pattern] += count
-            for key, character in zip(layout.pattern, text, strict=True):
+            for key, character in zip(layout.form_of(text, pack.classes) or "", text, strict=True):
                 seen[key].add(character)
     for pattern in dict.fromkeys(layout.pattern for layout in pack.layouts):
         if patterns[pattern] < RARE:
             names = ", ".join(layout.name for layout in pack.layouts if layout.pattern == pattern)
             yield f"layout {pattern} ({names}) has {patterns[pattern] or 'no'} examples."
-    for key in dict.fromkeys("".join(patterns)):
+    for key in dict.fromkeys("".join(patterns).replace("/", "").replace("?", "")):
         lacking = [c for c in pack.classes[key] if c not in seen[key]]
         if lacking:
             of = f"{len(lacking)} of {len(pack.classes[key])} symbols of class {key}"
