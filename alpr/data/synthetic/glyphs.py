@@ -307,4 +307,4 @@ def _print(character: str, size: tuple[int, int]) -> Mask:
     if character.islower() and character.upper() in _STROKES:
         small = stroke_mask(character.upper(), (max(2, round(0.75 * size[0])), size[1]), 15, "round")
         return np.pad(small, ((size[0] - small.shape[0], 0), (0, 0)))
-    return font_mask(character, size, "noto-cjk", 2.0)
+    return font_mask(character, size, "noto-cjk" if fills_its_cell(character) else "noto-arabic", 2.0)

@@ -42,8 +42,8 @@ def photograph(canvas: ImageArray, corners: FloatArray, rng: np.random.Generator
         corners = corners * np.array([small[0] / canvas.shape[1], small[1] / canvas.shape[0]], np.float32)
         canvas = np.asarray(cv2.resize(canvas, small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     width = height * flat_width / flat_height * (0.78 + 0.3 * u[1])
-    angle = np.deg2rad(n[0] * (3.5 if u[2] < 0.8 else 14))
-    shear = 0.1 * n[1] + 0.6 * np.tan(angle) * (u[3] - 0.2)
+    angle = np.deg2rad(n[0] * (4 if u[2] < 0.75 else 13))
+    shear = 0.13 * n[1] + 0.6 * np.tan(angle) * (u[3] - 0.2)
     nearer = 1 + 0.05 * n[2]
     half = np.array([[-1, -nearer], [1, -1 / nearer], [1, 1 / nearer], [-1, nearer]]) * 0.5
     quad = half * [width, height]
@@ -69,7 +69,7 @@ def cut_out(
     height = float(quad[3, 1] - quad[0, 1])
     u, n = rng.random(3).tolist(), rng.standard_normal(12)
     skew = abs(float(quad[1, 1] - quad[0, 1]))
-    if u[0] < 0.15 and skew < 0.35 * height:  # cut by the upright box, as many sets of crops are
+    if u[0] < 0.4 and skew < 0.9 * height:  # cut by the upright box, as many sets of crops are
         (x1, y1), (x2, y2) = quad.min(axis=0), quad.max(axis=0)
         quad = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float32)
     sigma = 0.012 + 0.055 * u[1] ** 2

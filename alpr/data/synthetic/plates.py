@@ -114,11 +114,15 @@ class PlateRenderer:
         """
         index = int(np.searchsorted(self._shares, rng.random() * self._shares[-1], side="right"))
         layout = self.pack.layouts[min(index, len(self.pack.layouts) - 1)]
+        return self.draw_text_of(layout, rng), layout
+
+    def draw_text_of(self, layout: Layout, rng: np.random.Generator) -> str:
+        """A random text of a layout of the pack."""
         code, lengths = "", self._lengths[layout.name]
         if layout.region_places:
             regions = self._regions[layout.name]
             code, choices = regions[int(rng.random() * len(regions))]
-            lengths = _by_length(choices) if len(choices) > 1 else (choices,)
+            lengths = _by_length(choices)
         if len(lengths) == 1 and len(lengths[0]) == 1:
             chosen = lengths[0][0]
         else:
@@ -126,7 +130,7 @@ class PlateRenderer:
             chosen = same[int(rng.random() * len(same))]
         symbols = [self.pack.classes[layout.places[i][0]] for i in chosen[len(code) :]]
         draws = rng.random(len(symbols)).tolist()
-        return code + "".join(s[int(u * len(s))] for s, u in zip(symbols, draws, strict=True)), layout
+        return code + "".join(s[int(u * len(s))] for s, u in zip(symbols, draws, strict=True))
 
     def render(self, text: str, layout: Layout, rng: np.random.Generator, *, scale: float = 0.7) -> ImageArray:
         """The plate seen from the front, without light or camera: (h, w, 3) uint8 BGR.
@@ -191,10 +195,12 @@ class PlateRenderer:
     def _style(self, layout: Layout, rng: np.random.Generator) -> PlateStyle:
         u = rng.random(13).tolist()  # what a glyph depends on takes few values, so that the cache fills soon
         n = rng.standard_normal(7)
-        shift = 12 * n[:3] + 14 * n[3]
 
         def stops(colours: tuple[str, ...]) -> FloatArray:
-            return np.asarray(np.clip(np.array([bgr(c) for c in colours]) + shift, 0, 255))
+            paint = np.array([bgr(c) for c in colours])
+            # White, grey and black age together; strong colours fade one by one.
+            strong = float(np.ptp(paint[0])) / 255
+            return np.asarray(np.clip(paint + (3 + 17 * strong) * n[:3] + 13 * n[3], 0, 255))
 
         background, foreground = layout.background, layout.foreground
         if layout.colours:
