@@ -102,7 +102,7 @@ def test_a_missing_font_package_is_explained(monkeypatch: pytest.MonkeyPatch, ch
     monkeypatch.setattr(faces, "import_module", absent)
     with pytest.raises(ModuleNotFoundError, match=r"alpr\[synthetic\]"):
         faces.font_file("noto-cjk")
-    blue = {**china.to_dict()["layouts"][0], "pattern": "LLLDDDD"}
+    blue = {**china.to_dict()["layouts"][0], "pattern": "LLLDDDD", "region_places": 0}
     latin = {**china.to_dict(), "alphabet": "ABC0123", "classes": {"L": "ABC", "D": "0123"}, "layouts": [blue]}
     plates = PlateRenderer(CountryPack.from_dict({**latin, "confusable": []}))
     for seed in range(40):  # letters and digits need no font

@@ -157,7 +157,7 @@ def noise(image: ImageArray, sigma: float, rng: np.random.Generator) -> ImageArr
 
 
 def interlaced(image: ImageArray, shift: int) -> ImageArray:
-    """The two half pictures of a video camera, taken while the car moved on: every other row stands off by `shift` px."""
+    """A video camera's two half pictures of a moving car: every other row stands off by `shift` px."""
     image = image.copy()
     image[1::2] = np.roll(image[1::2], shift, axis=1)
     return image
@@ -180,7 +180,7 @@ def tone(image: ImageArray, rng: np.random.Generator, severity: float = 0.5, nig
     lift = float(rng.random()) * 70 * severity if rng.random() < 0.4 else 0.0
     if night:
         gain *= 0.25 + 0.35 * float(rng.random())
-    if not night and rng.random() < 0.08:  # overexposed
+    if not night and rng.random() < 0.08 and image.mean() < 130:  # overexposed; white plates would be wiped out
         gain *= 1.3 + 0.7 * float(rng.random())
     # Phones and street lamps: now and then the white balance is far off, mostly towards green or blue.
     off = 0.3 if rng.random() < 0.1 else 0.03 + 0.1 * severity
@@ -212,8 +212,8 @@ def sensor(image: ImageArray, rng: np.random.Generator, plate_height_px: float) 
         image = np.asarray(cv2.filter2D(image, -1, motion_kernel(length, int(draw[3] * 16))), dtype=np.uint8)
     if draw[4] < 0.65:
         image = light(image, rng)
-    if draw[9] < 0.05:
-        image = interlaced(image, 1 + int(draw[9] / 0.05 * 0.12 * plate_height_px))
+    if draw[9] < 0.03:
+        image = interlaced(image, 1 + int(draw[9] / 0.03 * 0.07 * plate_height_px))
     if draw[10] < 0.35:
         image = coloured(image, 0.15 + 4.5 * draw[10] if draw[11] < 0.8 else 0.0)
     night = draw[5] < 0.08

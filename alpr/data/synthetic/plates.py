@@ -32,8 +32,8 @@ from alpr.faces import STROKE_FACES
 from alpr.plate_layout import Layout
 from alpr.records import FloatArray, ImageArray
 
-CROP_SCALE = 0.5
-"""px per mm at which plates are put together for crops: a 140 mm plate is 70 px high, the crop 48."""
+CROP_SCALE, CROP_HEIGHT = 0.5, 60
+"""Plates are put together for crops at this many px per mm, but not higher than this many px: the crop has 48."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,9 @@ class PlateRenderer:
         Raises:
             ValueError: a text that does not fit the layout's pattern.
         """
-        plate = self._compose(text, layout, self._style(layout, rng), CROP_SCALE, rng)
+        # A crop of two rows is as high as one of one row twice as high.
+        scale = min(CROP_SCALE, CROP_HEIGHT * max(1.0, size[0] / 60) / layout.size_mm[0])
+        plate = self._compose(text, layout, self._style(layout, rng), scale, rng)
         canvas, corners = surround(plate, rng)
         photo, quad = photograph(canvas, corners, rng)
         return cut_out(photo, quad, size, margin, rng)
