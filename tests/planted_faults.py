@@ -80,7 +80,7 @@ def fabricate(folder: Path, pack: CountryPack, n: int = 460, seed: int = 5) -> l
     for i in range(n):
         text = ""
         while not text or text in texts:
-            pattern = patterns[i % len(patterns)]
+            pattern = patterns[i // 2 % len(patterns) if i % 2 else 0]  # half of them the usual kind
             places = [pack.classes[key] for key in pattern]
             text = "".join(
                 symbols[(i // 4 if k == 0 else rng.integers(99)) % len(symbols)] for k, symbols in enumerate(places)

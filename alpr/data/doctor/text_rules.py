@@ -12,6 +12,7 @@ from typing import NamedTuple
 from alpr.country import CountryPack
 from alpr.data.doctor.findings import Finding, finding
 from alpr.data.doctor.table import DoctorTable
+from alpr.plate_layout import Layout
 
 SEPARATORS = frozenset("-‐‑‒–—·•‧・∙⋅.,:;_/|*'\"")
 LOOKALIKES = {
@@ -183,6 +184,11 @@ def _surplus(country: str, texts: list[str]) -> list[Finding]:
     return found
 
 
+def _grammar(layout: Layout) -> str:
+    """The pattern without its rows: a text does not tell whether it stood in one or two."""
+    return layout.pattern.replace("/", "")
+
+
 def _missing(pack: CountryPack, texts: Counter[str]) -> Iterator[str]:
     """Layouts with few examples, and the symbols of a place that never stand there."""
     patterns = Counter[str]()
@@ -190,14 +196,14 @@ def _missing(pack: CountryPack, texts: Counter[str]) -> Iterator[str]:
     for text, count in texts.items():
         layout = pack.layout_of(text)
         if layout is not None:
-            patterns[layout.pattern] += count
+            patterns[_grammar(layout)] += count
             for key, character in zip(layout.form_of(text, pack.classes) or "", text, strict=True):
                 seen[key].add(character)
-    for pattern in dict.fromkeys(layout.pattern for layout in pack.layouts):
+    for pattern in dict.fromkeys(_grammar(layout) for layout in pack.layouts):
         if patterns[pattern] < RARE:
-            names = ", ".join(layout.name for layout in pack.layouts if layout.pattern == pattern)
+            names = ", ".join(layout.name for layout in pack.layouts if _grammar(layout) == pattern)
             yield f"layout {pattern} ({names}) has {patterns[pattern] or 'no'} examples."
-    for key in dict.fromkeys("".join(patterns).replace("/", "").replace("?", "")):
+    for key in dict.fromkeys("".join(patterns).replace("?", "")):
         lacking = [c for c in pack.classes[key] if c not in seen[key]]
         if lacking:
             of = f"{len(lacking)} of {len(pack.classes[key])} symbols of class {key}"
