@@ -64,6 +64,7 @@ class CountryPack:
         alphabet: every symbol that a plate may print, in the order of the class ids.
         classes: a one-letter key per set of symbols, for the layouts' patterns.
         slots: the most characters a plate has.
+        rows: the most rows of characters a plate has.
         confusable: groups of symbols that look alike, for reports.
     """
 
@@ -81,6 +82,10 @@ class CountryPack:
     @property
     def slots(self) -> int:
         return max(len(layout.pattern) for layout in self.layouts)
+
+    @property
+    def rows(self) -> int:
+        return max(1 + layout.pattern.count("/") for layout in self.layouts)
 
     def layout_of(self, text: str) -> Layout | None:
         """The first layout whose pattern the text fits, or None."""
