@@ -1,4 +1,4 @@
-"""Stems, grids of tokens and sizes of the recogniser: what is counted, what is refused, and that all can be exported."""
+"""Stems, grids of tokens and sizes of the recogniser: their shapes, what is refused, and that all can be exported."""
 
 from __future__ import annotations
 
@@ -86,8 +86,9 @@ def test_tokens_are_listed_row_by_row(name: str) -> None:
     changed[:, 44:46, x : x + 2] = 255 - changed[:, 44:46, x : x + 2]  # at the bottom, in the third column
     with torch.no_grad():
         moved = (net.embed(pixels) - net.embed(changed)).abs().sum(-1).view(rows, columns)
-    assert moved.argmax().item() == (rows - 1) * columns + 2
-    assert not bool(moved[0].any())
+    row, column = divmod(int(moved.argmax()), columns)
+    assert row == rows - 1 and column in (1, 2, 3)  # convolutions look a token further
+    assert not bool(moved[0].any()) and not bool(moved[:, 6:].any())
 
 
 @pytest.mark.parametrize(
