@@ -55,10 +55,9 @@ class CountryPack:
         return next((layout for layout in self.layouts if layout.form_of(text, self.classes) is not None), None)
 
     def spellings(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Every layout's name with the symbols it allows at each character, in the order of the layouts."""
+        """The symbols allowed at each character, with the layout's name: one entry for every length a layout may have."""
         return [
-            (layout.name, tuple(self.classes[key] for key in layout.pattern if key in self.classes))
-            for layout in self.layouts
+            (layout.name, tuple(self.classes[key] for key in form)) for layout in self.layouts for form in layout.forms
         ]
 
     def to_dict(self) -> dict[str, Any]:

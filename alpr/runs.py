@@ -166,11 +166,23 @@ def warm_start(module: TaskModule, path: str | os.PathLike[str]) -> None:
     if isinstance(module, RecogniserModule):
         theirs = str(checkpoint["hyper_parameters"].get("country", {}).get("alphabet"))
         if theirs != module.charset.symbols:
-            raise RunError(f"{path} has the alphabet {theirs}; this run's is {module.charset.symbols}.")
+            ours = module.charset.symbols
+            raise RunError(f"{path} has the alphabet {theirs}; this run's is {ours}. {_difference(theirs, ours)}")
     try:
         module.load_state_dict(checkpoint["state_dict"], strict=True)
     except RuntimeError as error:
         raise RunError(f"The weights of {path} do not fit this network: {str(error)[:500]}") from error
+
+
+def _difference(theirs: str, ours: str) -> str:
+    """In which symbols two alphabets differ, or where their order does first."""
+    only = (("Only the weights have", set(theirs) - set(ours)), ("only this run has", set(ours) - set(theirs)))
+    parts = [f"{who} {' '.join(sorted(symbols))}" for who, symbols in only if symbols]
+    if not parts:
+        at = next(i for i, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b)
+        return f"The symbols are the same, but from the {at + 1}. on in another order: {theirs[at]}, here {ours[at]}."
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 @dataclass

@@ -50,7 +50,7 @@ def test_settings_that_fit_no_network_are_refused() -> None:
 
 @pytest.mark.parametrize(("slots", "tokens"), [(8, 24), (7, 24), (5, 12)])
 def test_slots_begin_evenly_spaced(slots: int, tokens: int) -> None:
-    bias = slot_centre_bias(slots, tokens)
+    bias = slot_centre_bias(slots, (1, tokens))
     assert bias.shape == (slots, tokens)
     for slot in range(slots):
         centre = (slot + 0.5) / slots
@@ -64,7 +64,7 @@ def test_slots_begin_evenly_spaced(slots: int, tokens: int) -> None:
 
 
 def test_the_bias_stands_in_every_cross_attention_and_can_be_switched_off() -> None:
-    expected = slot_centre_bias(SETTINGS.slots, SETTINGS.tokens)
+    expected = slot_centre_bias(SETTINGS.slots, SETTINGS.token_grid)
     for layer in network().decoder:
         assert torch.equal(layer.slot_bias.detach(), expected) and layer.slot_bias.requires_grad  # type: ignore
     without = network(MaskOcrSettings(5, 11, (32, 96), (4, 6, 8), 16, 2, 1, slot_bias=False))

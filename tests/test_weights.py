@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from alpr.charset import Charset
 from alpr.country import CountryPack
 from alpr.detection.module import DetectorModule
 from alpr.recognition.module import RecogniserModule
@@ -36,7 +37,9 @@ def test_a_recogniser_carries_its_country(tmp_path: Path, china: CountryPack) ->
     warm_start(fresh, path)
     assert torch.allclose(fresh.network.queries, module.network.queries, atol=1e-4)
     other = {**china.to_dict(), "alphabet": china.alphabet[::-1]}
-    with pytest.raises(RunError, match=r"has the alphabet 皖.*this run's is 9"):
+    with pytest.raises(
+        RunError, match=r"has the alphabet 皖.*this run's is 9.* from the 1\. on in another order: 皖, here 9"
+    ):
         warm_start(RecogniserModule(country=other, network={"width": 24, "heads": 2, "encoder_layers": 1}), path)
     with pytest.raises(RunError, match="holds the weights of a recogniser; expected those of a detector"):
         load_detector(path)
@@ -49,3 +52,19 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "b.safetensors")
     with pytest.raises(RunError, match="holds no settings"):
         load_detector(tmp_path / "b.safetensors")
+
+
+def test_the_symbols_that_differ_are_named(tmp_path: Path, china: CountryPack) -> None:
+    path = tmp_path / "recogniser.safetensors"
+    tiny = {"width": 24, "heads": 2, "encoder_layers": 1}
+    write_weights(RecogniserModule(country=china.to_dict(), network=tiny), path)
+    module = RecogniserModule(country=china.to_dict(), network=tiny)
+    symbols = module.charset.symbols
+    for other, sentence in (
+        (symbols.replace("皖", "Ö") + "Ä", r"Only the weights have 皖; only this run has Ä Ö\.$"),
+        (symbols + "Ä", r"\. Only this run has Ä\.$"),
+        (symbols.replace("9", ""), r"\. Only the weights have 9\.$"),
+    ):
+        module.charset = Charset(other)
+        with pytest.raises(RunError, match=sentence):
+            warm_start(module, path)
