@@ -102,15 +102,22 @@ class PlateRenderer:
         return self._compose(text, layout, self._style(layout, rng), scale, rng)
 
     def crop(
-        self, rng: np.random.Generator, size: tuple[int, int] = (48, 192), margin: float = 0.04
+        self,
+        rng: np.random.Generator,
+        size: tuple[int, int] = (48, 192),
+        margin: float = 0.04,
+        *,
+        blank: bool = False,
     ) -> tuple[ImageArray, str]:
         """A finished training crop (h, w, 3) uint8 BGR and its text.
 
         Args:
             size: (height, width) px.
             margin: the fraction left around the plate on every side, before the detector's error.
+            blank: a plate without characters; its text is empty.
         """
         text, layout = self.draw_text(rng)
+        text = "" if blank else text
         plate = self._compose(text, layout, self._style(layout, rng), CROP_SCALE, rng)
         canvas, corners = _surround(plate, rng)
         photo, quad = _photograph(canvas, corners, rng)
