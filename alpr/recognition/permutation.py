@@ -27,6 +27,8 @@ _CANDIDATES = 6
 _MOST_TONE = 60.0
 """Grey levels that two plates' paint may differ by; more is another colour or a shadow's edge."""
 _CONTRAST = (0.5, 2.0)
+_SEAM = 0.25
+"""The most that a cell's edge may differ from what it is blended into, as a share of the contrast."""
 _BLURRIER = 0.65
 """The least sharpness of a donor's cell, as a share of that of the cell it covers."""
 _CUT = 0.4
@@ -180,6 +182,9 @@ def _like(patch: ImageArray, under: ImageArray, mask: npt.NDArray[np.uint8]) -> 
         return None
     mixing = np.column_stack([np.eye(3) * gain, wanted - gain * paint])
     toned = np.asarray(cv2.transform(patch, mixing), np.uint8)
+    seam = np.percentile(np.abs(toned[ring].astype(float) - under[ring]), 60)
+    if seam > _SEAM * float(spreads[1]) + 6:
+        return None
     target = _sharpness(under, inside)
     if _sharpness(toned, inside) < _BLURRIER * target:
         return None
