@@ -55,7 +55,7 @@ class CountryPack:
         return next((layout for layout in self.layouts if layout.form_of(text, self.classes) is not None), None)
 
     def spellings(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The symbols allowed at each character, with the layout's name: one entry for every length a layout may have."""
+        """A layout's name and the symbols allowed at each character, once for every length it may have."""
         return [
             (layout.name, tuple(self.classes[key] for key in form)) for layout in self.layouts for form in layout.forms
         ]

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from alpr.corrections import Correction, correction_of
-from alpr.data.corner_source import CORNER_SOURCES, CornerSource, corners_from
+from alpr.data.crop_corners import CROPS, crop_corners
 from alpr.detection.detect import Detector
 from alpr.detection.metrics import (
     AP_SCORE,
@@ -112,7 +112,7 @@ def evaluate(
     groups: Mapping[Path, Mapping[str, str]] | None = None,
     gallery: Gallery | None = None,
     drawings: DetectionGallery | None = None,
-    crops: Sequence[CornerSource] = CORNER_SOURCES,
+    crops: Sequence[str] = CROPS,
     corrections: Sequence[Correction] = (),
     replaced: Mapping[str, str] | None = None,
     batch: int = 8,
@@ -197,7 +197,7 @@ def _is_crop(scene: Scene) -> bool:
 class _Asked(NamedTuple):
     """What is read, and what it is compared with."""
 
-    crops: tuple[CornerSource, ...]
+    crops: tuple[str, ...]
     corrections: tuple[Correction, ...]
     replaced: dict[str, str]
 
@@ -329,9 +329,9 @@ class _Run:
 
     def _read(
         self, scene: Scene, image: ImageArray, found: list[Detection] | None, matches: Mapping[int, Match]
-    ) -> dict[CornerSource, dict[int, Reading]]:
+    ) -> dict[str, dict[int, Reading]]:
         """The readings by source of the corners and by plate; NOTHING_READ of a plate that was not found."""
-        readings: dict[CornerSource, dict[int, Reading]] = {source: {} for source in CORNER_SOURCES}
+        readings: dict[str, dict[int, Reading]] = {source: {} for source in CROPS}
         placed = {i: p for i, p in enumerate(scene.plates) if p.text and not p.ignored and true_hull(p) is not None}
         if self.recogniser is None or not placed:
             return readings
@@ -342,7 +342,8 @@ class _Run:
             (source, i, corners)
             for source in self.asked.crops
             for i, plate in placed.items()
-            if (corners := corners_from(source, plate, detections.get(i))) is not None
+            if (corners := crop_corners(plate, source, None if (seen := detections.get(i)) is None else seen.corners))
+            is not None
         ]
         read = self._replaced(self.recogniser.read_plates(image, [corners for _, _, corners in cuts]))
         for (source, i, _), reading in zip(cuts, read, strict=True):

@@ -21,6 +21,7 @@ from omegaconf.errors import MissingMandatoryValue
 
 from alpr.calibrating import Settings, calibrate_run, sentence
 from alpr.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
+from alpr.corner_finding import find_corners
 from alpr.filmstrip import Filmstrip
 from alpr.metrics_csv import forget_from
 from alpr.provenance import commit_label
@@ -74,6 +75,7 @@ def fit(config: DictConfig) -> float:
     L.seed_everything(config.seed, verbose=False)
     torch.set_float32_matmul_precision("high")
     data = instantiate(config.data, _convert_="all")
+    find_corners(data, Path(config.output_dir))
     manifests = data.manifests
     if record is None:
         record = RunRecord(

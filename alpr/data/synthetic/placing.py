@@ -43,7 +43,7 @@ def place(layout: Layout, chosen: tuple[int, ...], text: str) -> Placement:
     left, top, right, bottom = layout.free_mm()
     heights = [layout.cell_mm(row)[0] for row in range(layout.rows)]
     y = (top + bottom - sum(heights) - layout.row_gap_mm * (layout.rows - 1)) / 2
-    character = {place: text[number] for number, place in enumerate(chosen)}
+    character = dict(zip(chosen, text, strict=False))  # a plate without characters has places all the same
     number = {place: i for i, place in enumerate(chosen)}
     cells: list[Cell] = []
     marks: list[Mark] = []

@@ -146,15 +146,22 @@ class PlateRenderer:
         return self._compose(text, layout, self._style(layout, rng), scale, rng)
 
     def crop(
-        self, rng: np.random.Generator, size: tuple[int, int] = (48, 192), margin: float = 0.04
+        self,
+        rng: np.random.Generator,
+        size: tuple[int, int] = (48, 192),
+        margin: float = 0.04,
+        *,
+        blank: bool = False,
     ) -> tuple[ImageArray, str]:
         """A finished training crop (h, w, 3) uint8 BGR and its text.
 
         Args:
             size: (height, width) px.
             margin: the fraction left around the plate on every side, before the detector's error.
+            blank: a plate without characters; its text is empty.
         """
         text, layout = self.draw_text(rng)
+        text = "" if blank else text
         return self.crop_of(text, layout, rng, size, margin), text
 
     def crop_of(
@@ -165,7 +172,7 @@ class PlateRenderer:
         size: tuple[int, int] = (48, 192),
         margin: float = 0.04,
     ) -> ImageArray:
-        """The same of a given text.
+        """The same of a given text; an empty one leaves the plate without characters.
 
         Raises:
             ValueError: a text that does not fit the layout's pattern.
@@ -246,7 +253,7 @@ class PlateRenderer:
         return mask
 
     def _placement(self, text: str, layout: Layout) -> Placement:
-        chosen = layout.choice_of(text, self.pack.classes)
+        chosen = layout.choice_of(text, self.pack.classes) if text else layout.choices[0]
         if chosen is None:
             raise ValueError(
                 f"{text!r} has {len(text)} characters and does not fit layout {layout.name!r}, {layout.pattern!r}."
@@ -262,7 +269,7 @@ class PlateRenderer:
         size = (round(layout.size_mm[0] * scale), round(layout.size_mm[1] * scale))
         ink = border_mask(size, scale).copy() if layout.border else np.zeros(size, np.uint8)
         jitter = rng.standard_normal((len(text) + 1, 2)) * (0.6 * scale)
-        for cell, (dx, dy) in zip(where.cells, jitter.tolist(), strict=False):
+        for cell, (dx, dy) in zip(where.cells if text else (), jitter.tolist(), strict=False):
             height = min(round(cell.size[0] * style.size_factor[0] * scale), size[0])
             width = min(max(2, round(cell.size[1] * style.size_factor[1] * scale)), size[1])
             glyph = self._glyph(text[cell.number], (height, width), layout, style, cell.size[0])
