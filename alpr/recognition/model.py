@@ -55,7 +55,12 @@ class MaskOcrSettings:
 
     @property
     def tokens(self) -> int:
-        return self.size[1] // STEM_STRIDE
+        return self.token_grid[0] * self.token_grid[1]
+
+    @property
+    def token_grid(self) -> tuple[int, int]:
+        """(rows, columns) of the tokens over the crop; they stand row by row."""
+        return 1, self.size[1] // STEM_STRIDE
 
 
 class ReadingLogits(NamedTuple):
@@ -146,10 +151,14 @@ class MaskOcr(nn.Module):
         self.ctc = nn.Linear(s.width, s.classes)
         self.apply(initialise_transformer)
 
+    def embed(self, crops: Tensor) -> Tensor:
+        """What the encoder takes of uint8 crops: the stem's tokens with their positions, (B, T, D)."""
+        tokens: Tensor = self.stem(normalised_input(crops, self.positions.dtype)) + self.positions
+        return tokens
+
     def encode(self, crops: Tensor) -> Tensor:
         """Tokens (B, T, D) of uint8 crops."""
-        x = self.stem(normalised_input(crops, self.positions.dtype))
-        tokens: Tensor = self.encoder(x + self.positions)
+        tokens: Tensor = self.encoder(self.embed(crops))
         return tokens
 
     def decode(self, tokens: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from alpr.country import CountryPack, Layout
 from alpr.data.synthetic import effects
 from alpr.data.synthetic.glyphs import STROKE_CHARACTERS, Mask, font_mask, package_font, stroke_mask
-from alpr.geometry import homography, pixel_centre_matrix
+from alpr.geometry import box_corners, homography, pixel_centre_matrix, transform_points
 from alpr.records import FloatArray, ImageArray
 
 CROP_SCALE = 0.5
@@ -51,6 +52,14 @@ class PlateStyle:
     relief: float
     faded: float
     dirt: float
+
+
+class PlacedCrop(NamedTuple):
+    """A rendered crop that knows where its characters stand."""
+
+    crop: ImageArray  # (h, w, 3) uint8 BGR
+    text: str
+    places: FloatArray  # (N, 4) x1, y1, x2, y2 of every character's cell, as fractions of the crop's width and height
 
 
 def _bgr(colour: str) -> tuple[float, float, float]:
@@ -99,7 +108,7 @@ class PlateRenderer:
         """
         if len(text) != len(layout.pattern):
             raise ValueError(f"{text!r} has {len(text)} characters; layout {layout.name!r} has {len(layout.pattern)}.")
-        return self._compose(text, layout, self._style(layout, rng), scale, rng)
+        return self._compose(text, layout, self._style(layout, rng), scale, rng)[0]
 
     def crop(
         self, rng: np.random.Generator, size: tuple[int, int] = (48, 192), margin: float = 0.04
@@ -110,11 +119,22 @@ class PlateRenderer:
             size: (height, width) px.
             margin: the fraction left around the plate on every side, before the detector's error.
         """
+        placed = self.crop_with_places(rng, size, margin)
+        return placed.crop, placed.text
+
+    def crop_with_places(
+        self, rng: np.random.Generator, size: tuple[int, int] = (48, 192), margin: float = 0.04
+    ) -> PlacedCrop:
+        """The crop and the text that `crop` gives for the same generator, and where the characters stand in it."""
         text, layout = self.draw_text(rng)
-        plate = self._compose(text, layout, self._style(layout, rng), CROP_SCALE, rng)
+        plate, cells = self._compose(text, layout, self._style(layout, rng), CROP_SCALE, rng)
         canvas, corners = _surround(plate, rng)
         photo, quad = _photograph(canvas, corners, rng)
-        return _cut_out(photo, quad, size, margin, rng), text
+        crop, to_crop = _cut_out(photo, quad, size, margin, rng)
+        h, w = plate.shape[:2]
+        to_photo = homography(np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32), quad)
+        quads = transform_points(box_corners(cells), to_crop @ to_photo) / np.array([size[1], size[0]], np.float32)
+        return PlacedCrop(crop, text, np.concatenate([quads.min(axis=1), quads.max(axis=1)], axis=1))
 
     def _style(self, layout: Layout, rng: np.random.Generator) -> PlateStyle:
         u = rng.random(12).tolist()  # what a glyph depends on takes few values, so that the cache fills soon
@@ -175,7 +195,11 @@ class PlateRenderer:
             )
         return self._blanks[key].copy()
 
-    def _ink(self, text: str, layout: Layout, style: PlateStyle, scale: float, rng: np.random.Generator) -> Mask:
+    def _ink(
+        self, text: str, layout: Layout, style: PlateStyle, scale: float, rng: np.random.Generator
+    ) -> tuple[Mask, FloatArray]:
+        """The ink of a plate, and its characters' cells (N, 4) in px."""
+        cells = []
         ink = self._blank(layout, scale)
         height = min(round(layout.character_mm[0] * style.size_factor[0] * scale), ink.shape[0])
         width = max(2, round(layout.character_mm[1] * style.size_factor[1] * scale))
@@ -187,12 +211,14 @@ class PlateRenderer:
             left = min(max(round(x * scale - width / 2 + dx), 0), ink.shape[1] - width)
             target = ink[top : top + height, left : left + width]
             np.maximum(target, glyph, out=target)
-        return ink
+            cells.append((left, top, left + width, top + height))
+        return ink, np.array(cells, np.float32).reshape(-1, 4)
 
     def _compose(
         self, text: str, layout: Layout, style: PlateStyle, scale: float, rng: np.random.Generator
-    ) -> ImageArray:
-        ink = self._ink(text, layout, style, scale, rng)
+    ) -> tuple[ImageArray, FloatArray]:
+        """The plate's bitmap, and its characters' cells (N, 4) in px."""
+        ink, cells = self._ink(text, layout, style, scale, rng)
         size = (ink.shape[0], ink.shape[1])
         if style.faded:
             worn = cv2.convertScaleAbs(_stain(size, rng), alpha=style.faded)
@@ -211,7 +237,7 @@ class PlateRenderer:
         if style.dirt:
             mud = (70 + 60 * rng.random(), 85 + 60 * rng.random(), 95 + 60 * rng.random())
             plate = _painted(plate, np.asarray(cv2.convertScaleAbs(_stain(size, rng), alpha=style.dirt), np.uint8), mud)
-        return plate
+        return plate, cells
 
 
 _RELIEF = np.array([[1, 1, 0], [1, 0, -1], [0, -1, -1]], np.float32) / 3
@@ -369,8 +395,11 @@ def _photograph(canvas: ImageArray, corners: FloatArray, rng: np.random.Generato
 
 def _cut_out(
     photo: ImageArray, quad: FloatArray, size: tuple[int, int], margin: float, rng: np.random.Generator
-) -> ImageArray:
-    """The crop that a detector's corners would give: each a little wrong, all of them a little off and too wide."""
+) -> tuple[ImageArray, FloatArray]:
+    """The crop that a detector's corners would give, and the homography from the photograph to it.
+
+    Each corner is a little wrong, all of them are a little off and too wide.
+    """
     height = float(quad[3, 1] - quad[0, 1])
     u, n = rng.random(3).tolist(), rng.standard_normal(12)
     skew = abs(float(quad[1, 1] - quad[0, 1]))
@@ -383,10 +412,12 @@ def _cut_out(
     corners = centre + (quad - centre) * wider + height * (sigma * n[:8].reshape(4, 2) + 0.6 * sigma * n[10:12])
     x, y = margin * size[1], margin * size[0]
     target = np.array([[x, y], [size[1] - x, y], [size[1] - x, size[0] - y], [x, size[0] - y]], np.float32)
-    matrix = pixel_centre_matrix(homography(corners, target))
+    matrix = homography(corners, target)
     flags = cv2.INTER_CUBIC if u[2] < 0.2 else cv2.INTER_LINEAR
-    crop = cv2.warpPerspective(photo, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(crop, dtype=np.uint8)
+    crop = cv2.warpPerspective(
+        photo, pixel_centre_matrix(matrix), (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(crop, dtype=np.uint8), matrix
 
 
 def crops_per_second(renderer: PlateRenderer, count: int = 2000, size: tuple[int, int] = (48, 192)) -> float:
