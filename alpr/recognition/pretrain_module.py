@@ -181,6 +181,7 @@ class DecoderPretraining(PretrainingModule):
         self.save_hyperparameters({"masked_language": dict(masked_language or {})})
         self.settings = MaskedLanguageSettings(**(masked_language or {}))
         self.freeze_others()
+        self.train()  # Lightning keeps the modes that it finds
         self.characters = MaskedCharacterMetrics(self.pack.slots, len(self.charset))
 
     def train(self, mode: bool = True) -> DecoderPretraining:
