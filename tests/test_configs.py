@@ -71,6 +71,8 @@ def test_every_experiment_is_short_says_its_command_and_takes_a_step(
     batch = SMALL_BATCH[task_of(experiment)]
     limits = ["trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "trainer.max_epochs=1"]
     arguments = overrides([f"experiment={experiment}", *small], tiny_data, tmp_path, *batch, *limits)
+    if task_of(experiment) is DECODER_PRETRAINING:  # everything is rendered
+        arguments = [a for a in arguments if not a.startswith("data.root=")]
     done = scripts.run("train.py", arguments)
     assert done.code == 0, done.text
     record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
