@@ -120,7 +120,7 @@ def _make(job: CropJob, *, pack: CountryPack, output: Path, plan: CropPlan) -> i
     renderer = _renderer(json.dumps(pack.to_dict()))
     layout = next(layout for layout in pack.layouts if layout.name == job.layout)
     rng = np.random.default_rng([plan.seed, _CROPS_SEED, job.number])
-    crop = renderer.crop_of(job.text, layout, rng, plan.size, plan.margin)
+    crop = renderer.crop_of(job.text, layout, rng, plan.size, plan.margin).crop
     _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 95])
     write_atomically(output / job.image, [data.tobytes()], sync=False)
     return job.number

@@ -64,8 +64,11 @@ def photograph(canvas: ImageArray, corners: FloatArray, rng: np.random.Generator
 
 def cut_out(
     photo: ImageArray, quad: FloatArray, size: tuple[int, int], margin: float, rng: np.random.Generator
-) -> ImageArray:
-    """The crop that a detector's corners would give: each a little wrong, all of them a little off and too wide."""
+) -> tuple[ImageArray, FloatArray]:
+    """The crop that a detector's corners would give, and the homography from the photograph to it.
+
+    Each corner is a little wrong, all of them are a little off and too wide.
+    """
     height = float(quad[3, 1] - quad[0, 1])
     u, n = rng.random(3).tolist(), rng.standard_normal(12)
     skew = abs(float(quad[1, 1] - quad[0, 1]))
@@ -78,7 +81,9 @@ def cut_out(
     corners = centre + (quad - centre) * wider + height * (sigma * n[:8].reshape(4, 2) + 0.6 * sigma * n[10:12])
     x, y = margin * size[1], margin * size[0]
     target = np.array([[x, y], [size[1] - x, y], [size[1] - x, size[0] - y], [x, size[0] - y]], np.float32)
-    matrix = pixel_centre_matrix(homography(corners, target))
+    matrix = homography(corners, target)
     flags = cv2.INTER_CUBIC if u[2] < 0.2 else cv2.INTER_LINEAR
-    crop = cv2.warpPerspective(photo, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(crop, dtype=np.uint8)
+    crop = cv2.warpPerspective(
+        photo, pixel_centre_matrix(matrix), (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(crop, dtype=np.uint8), matrix

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ from alpr.data.synthetic.painting import (
 from alpr.data.synthetic.photograph import cut_out, photograph, surround
 from alpr.data.synthetic.placing import Placement, place
 from alpr.faces import STROKE_FACES
+from alpr.geometry import box_corners, homography, transform_points
 from alpr.plate_layout import Layout
 from alpr.records import FloatArray, ImageArray
 
@@ -62,6 +64,14 @@ class PlateStyle:
     relief: float
     faded: float
     dirt: float
+
+
+class PlacedCrop(NamedTuple):
+    """A rendered crop that knows where its characters stand."""
+
+    crop: ImageArray  # (h, w, 3) uint8 BGR
+    text: str
+    places: FloatArray  # (N, 4) x1, y1, x2, y2 of every character's cell, as fractions of the crop's width and height
 
 
 class PlateRenderer:
@@ -143,7 +153,7 @@ class PlateRenderer:
         Raises:
             ValueError: a text that does not fit the layout's pattern.
         """
-        return self._compose(text, layout, self._style(layout, rng), scale, rng)
+        return self._compose(text, layout, self._style(layout, rng), scale, rng)[0]
 
     def crop(
         self,
@@ -162,7 +172,7 @@ class PlateRenderer:
         """
         text, layout = self.draw_text(rng)
         text = "" if blank else text
-        return self.crop_of(text, layout, rng, size, margin), text
+        return self.crop_of(text, layout, rng, size, margin).crop, text
 
     def crop_of(
         self,
@@ -171,18 +181,22 @@ class PlateRenderer:
         rng: np.random.Generator,
         size: tuple[int, int] = (48, 192),
         margin: float = 0.04,
-    ) -> ImageArray:
-        """The same of a given text; an empty one leaves the plate without characters.
+    ) -> PlacedCrop:
+        """The same of a given text, and where its characters stand; an empty one leaves the plate without any.
 
         Raises:
             ValueError: a text that does not fit the layout's pattern.
         """
         # A crop of two rows is as high as one of one row twice as high.
         scale = min(CROP_SCALE, CROP_HEIGHT * max(1.0, size[0] / 60) / layout.size_mm[0])
-        plate = self._compose(text, layout, self._style(layout, rng), scale, rng)
+        plate, cells = self._compose(text, layout, self._style(layout, rng), scale, rng)
         canvas, corners = surround(plate, rng)
         photo, quad = photograph(canvas, corners, rng)
-        return cut_out(photo, quad, size, margin, rng)
+        crop, to_crop = cut_out(photo, quad, size, margin, rng)
+        h, w = plate.shape[:2]
+        to_photo = homography(np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32), quad)
+        quads = transform_points(box_corners(cells), to_crop @ to_photo) / np.array([size[1], size[0]], np.float32)
+        return PlacedCrop(crop, text, np.concatenate([quads.min(axis=1), quads.max(axis=1)], axis=1))
 
     def check_fonts(self) -> None:
         """Refuses a pack with a character that none of its layout's faces has.
@@ -265,9 +279,11 @@ class PlateRenderer:
 
     def _ink(
         self, text: str, layout: Layout, where: Placement, style: PlateStyle, scale: float, rng: np.random.Generator
-    ) -> Mask:
+    ) -> tuple[Mask, FloatArray]:
+        """The ink of a plate, and its characters' cells (N, 4) in px, in the order of the text."""
         size = (round(layout.size_mm[0] * scale), round(layout.size_mm[1] * scale))
         ink = border_mask(size, scale).copy() if layout.border else np.zeros(size, np.uint8)
+        boxes = np.zeros((len(text), 4), np.float32)
         jitter = rng.standard_normal((len(text) + 1, 2)) * (0.6 * scale)
         for cell, (dx, dy) in zip(where.cells if text else (), jitter.tolist(), strict=False):
             height = min(round(cell.size[0] * style.size_factor[0] * scale), size[0])
@@ -278,13 +294,15 @@ class PlateRenderer:
             left = min(max(round(cell.x * scale - width / 2 + dx), 0), size[1] - width)
             target = ink[top : top + height, left : left + width]
             np.maximum(target, glyph, out=target)
-        return ink
+            boxes[cell.number] = (left, top, left + width, top + height)
+        return ink, boxes
 
     def _compose(
         self, text: str, layout: Layout, style: PlateStyle, scale: float, rng: np.random.Generator
-    ) -> ImageArray:
+    ) -> tuple[ImageArray, FloatArray]:
+        """The plate's bitmap, and its characters' cells (N, 4) in px."""
         where = self._placement(text, layout)
-        ink = self._ink(text, layout, where, style, scale, rng)
+        ink, cells = self._ink(text, layout, where, style, scale, rng)
         size = (ink.shape[0], ink.shape[1])
         ground = self._ground(layout, style, where, size, scale, rng)
         for mark in where.marks:
@@ -299,7 +317,7 @@ class PlateRenderer:
         if style.dirt:
             mud = (70 + 60 * rng.random(), 85 + 60 * rng.random(), 95 + 60 * rng.random())
             plate = painted(plate, np.asarray(cv2.convertScaleAbs(stain(size, rng), alpha=style.dirt), np.uint8), mud)
-        return plate
+        return plate, cells
 
     def _ground(
         self,
