@@ -237,14 +237,9 @@ def _parts_to_copy(module: TaskModule, checkpoint: Mapping[str, Any]) -> set[str
 
 
 def _difference(theirs: str, ours: str) -> str:
-    """In which symbols two alphabets differ, or where their order does first."""
-    only = (("Only the weights have", set(theirs) - set(ours)), ("only this run has", set(ours) - set(theirs)))
-    parts = [f"{who} {' '.join(sorted(symbols))}" for who, symbols in only if symbols]
-    if not parts:
-        at = next(i for i, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b)
-        return f"The symbols are the same, but from the {at + 1}. on in another order: {theirs[at]}, here {ours[at]}."
-    sentence = "; ".join(parts)
-    return f"{sentence[0].upper()}{sentence[1:]}."
+    """In which symbols two alphabets differ."""
+    lacking, more = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
+    return f"Only the weights have {' '.join(lacking)}" + (f"; only this run has {' '.join(more)}." if more else ".")
 
 
 @dataclass
