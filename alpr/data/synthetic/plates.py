@@ -15,6 +15,7 @@ import numpy as np
 
 from alpr.country import CountryPack, Layout
 from alpr.data.synthetic import effects
+from alpr.data.synthetic.glyph_bank import GlyphBank
 from alpr.data.synthetic.glyphs import STROKE_CHARACTERS, Mask, font_mask, package_font, stroke_mask
 from alpr.geometry import homography, pixel_centre_matrix
 from alpr.records import FloatArray, ImageArray
@@ -51,6 +52,7 @@ class PlateStyle:
     relief: float
     faded: float
     dirt: float
+    bank: int = 0  # which variants of the glyph bank; 0: none of them
 
 
 def _bgr(colour: str) -> tuple[float, float, float]:
@@ -64,11 +66,15 @@ class PlateRenderer:
         pack: the country.
         font: a font file with the country's typeface; it then draws every character. Without one, letters and digits
             are strokes of our own and the rest comes from the package font.
+        bank: glyphs of real plates; they draw `bank_share` of the plates, as far as the bank has their characters.
     """
 
-    def __init__(self, pack: CountryPack, *, font: Path | None = None) -> None:
+    def __init__(
+        self, pack: CountryPack, *, font: Path | None = None, bank: GlyphBank | None = None, bank_share: float = 0.8
+    ) -> None:
         self.pack = pack
         self.font = font
+        self.bank, self.bank_share = bank, bank_share
         self._shares = np.cumsum([layout.share for layout in pack.layouts])
         if not self._shares[-1] > 0:
             raise ValueError(f"The layouts of {pack.name} have no share above 0; no plate can be drawn.")
@@ -139,9 +145,14 @@ class PlateRenderer:
             relief=0.8 * float(rng.random()) if u[8] < 0.5 else 0.0,
             faded=0.7 * float(rng.random()) if u[9] < 0.12 else 0.0,
             dirt=0.6 * float(rng.random()) if u[9] > 0.85 else 0.0,
+            bank=int(rng.integers(1, 13)) if self.bank is not None and rng.random() < self.bank_share else 0,
         )
 
     def _glyph(self, character: str, size: tuple[int, int], layout: Layout, style: PlateStyle) -> Mask:
+        if self.bank is not None and style.bank:
+            known = self.bank.mask(character, size, layout, style.bank)
+            if known is not None:
+                return known
         strokes = not style.from_font and character in STROKE_CHARACTERS
         weight = style.stroke if strokes else style.embolden
         variant = style.variant if strokes else 0
