@@ -27,9 +27,8 @@ FORMAT = 1
 
 
 def face_of(layout: Layout) -> str:
-    """The name of a layout's typeface: layouts of one pack with equal cells are taken to share their glyphs."""
-    height, width = layout.character_mm
-    return f"{height:g}x{width:g}"
+    """The name of a layout's typeface: layouts of one pack that share it share their glyphs."""
+    return "plate-new" if layout.variant else "plate"
 
 
 @dataclass(frozen=True)

@@ -198,13 +198,15 @@ def cell_width(layout: Layout) -> int:
 
 
 def _first_glyphs(pictures: Sequence[Picture]) -> dict[Key, Mask]:
+    """What is looked for in the first round; the glyphs of a face are as wide as the cells of its first layout."""
     glyphs: dict[Key, Mask] = {}
+    widths: dict[str, int] = {}
     for picture in pictures:
-        layout, size = picture.layout, (GLYPH_HEIGHT, cell_width(picture.layout))
+        layout, face = picture.layout, face_of(picture.layout)
+        width = widths.setdefault(face, cell_width(layout))
         for character in picture.text:
-            key = face_of(layout), character
-            if key not in glyphs:
-                glyphs[key] = _first_glyph(character, layout, size)
+            if (face, character) not in glyphs:
+                glyphs[face, character] = _first_glyph(character, layout, (GLYPH_HEIGHT, width))
     return glyphs
 
 
