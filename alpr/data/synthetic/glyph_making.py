@@ -312,7 +312,7 @@ def _weights(cells: Sequence[Cell]) -> FloatArray:
 def _mean(cells: Sequence[Cell]) -> Mask:
     """One glyph of its cells: their weighted mean, sharpened, its ink fitted to the cell's height."""
     mean = np.average(_stack(cells), axis=0, weights=_weights(cells)).astype(np.float32)
-    return _fitted(sharpened(mean, min(max(blur_of(mean), 1.0), 6.0)))
+    return _fitted(sharpened(mean, min(max(0.8 * blur_of(mean), 1.0), 5.0)))
 
 
 def blur_of(glyph: _Float) -> float:
@@ -321,7 +321,7 @@ def blur_of(glyph: _Float) -> float:
     return float(1 / (np.sqrt(2 * np.pi) * max(1e-3, np.percentile(np.hypot(down, across), 97))))
 
 
-def sharpened(mean: _Float, sigma: float, rounds: int = 20) -> _Float:
+def sharpened(mean: _Float, sigma: float, rounds: int = 8) -> _Float:
     """A blurred glyph (h, w) of 0..1 made sharp: Richardson-Lucy deconvolution by a Gaussian, then a contrast curve.
 
     Args:
