@@ -10,11 +10,13 @@ import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader
 
+from alpr.card import file_sha256
 from alpr.country import CountryPack
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.loading import single_thread
 from alpr.data.sampling import StepSampler
+from alpr.data.synthetic.glyph_bank import GlyphBank
 from alpr.data.synthetic.plates import PlateRenderer
 from alpr.recognition.balance import balanced_weights
 from alpr.recognition.crop_sources import CropGeometry, PhotographedCrops, RenderedCrops
@@ -55,6 +57,8 @@ class RecognitionData(L.LightningDataModule):
         replace: characters to put in place of others in all labels, such as {O: "0"}; a source's own come on top.
         detector: a bundle or a run whose corners cut the plates of sources with `crops: detector`; see `find_corners`.
         cache_mb: see `PhotographedCrops`; shared by the sources.
+        glyph_bank: glyphs of real plates for the rendered ones (scripts/make_glyph_bank.py), relative to `root`.
+        bank_share: how many rendered plates take them.
         countries: what the batches' country indices point into; by default this country alone.
         strict: stop at a row, label or image that cannot be used, instead of counting and skipping it.
 
@@ -87,10 +91,15 @@ class RecognitionData(L.LightningDataModule):
         detector: str | None = None,
         cache_mb: float = 400.0,
         countries: Sequence[str] | None = None,
+        glyph_bank: str | None = None,
+        bank_share: float = 0.8,
     ) -> None:
         super().__init__()
         self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.pack = CountryPack.from_dict(country)
+        self.bank_file = None if glyph_bank is None else Path(root) / glyph_bank
+        bank = None if self.bank_file is None else GlyphBank.read(self.bank_file, self.pack)
+        self.renderer = PlateRenderer(self.pack, bank=bank, bank_share=bank_share)
         self.size, self.margin = (size[0], size[1]), margin
         self.epoch_samples, self.workers, self.strict, self.seed = epoch_samples, workers, strict, seed
         self.synthetic, self.negatives, self.balance, self.cache_mb = synthetic, negatives, balance, cache_mb
@@ -150,8 +159,9 @@ class RecognitionData(L.LightningDataModule):
 
     @property
     def manifests(self) -> dict[str, str]:
-        """SHA-256 by manifest."""
-        return {", ".join(source.settings.files): source.manifest.sha256 for source in self.sources}
+        """SHA-256 by manifest, and of the glyph bank."""
+        tables = {", ".join(source.settings.files): source.manifest.sha256 for source in self.sources}
+        return tables if self.bank_file is None else {**tables, self.bank_file.name: file_sha256(self.bank_file)}
 
     @property
     def counts(self) -> list[int]:
@@ -169,7 +179,7 @@ class RecognitionData(L.LightningDataModule):
 
     def label_entropy(self) -> float:
         """The marginal entropy of the mixture's labels in nats per slot, by 5000 draws."""
-        renderer, rng = PlateRenderer(self.pack), np.random.default_rng(self.seed)
+        renderer, rng = self.renderer, np.random.default_rng(self.seed)
         drawn = [ENTROPY_DRAWS * count // sum(self.counts) for count in self.counts]
         texts = [renderer.draw_text(rng)[0] for _ in range(drawn[0])]
         for source, count, weights in zip(self.sources, drawn[1:-1], self.weights()[1:-1], strict=True):
@@ -191,13 +201,13 @@ class RecognitionData(L.LightningDataModule):
 
     def training_crops(self) -> TrainingCrops:
         """The augmented crops that train: rendered ones, those of each source, negatives."""
-        crops: list[CropSource] = [RenderedCrops(PlateRenderer(self.pack), self.size, self.margin)]
+        crops: list[CropSource] = [RenderedCrops(self.renderer, self.size, self.margin)]
         drawn_from = max(1, sum(source.settings.samples > 0 for source in self.sources))
         for source in self.sources:
             crops.append(self._photographed(source, self.cache_mb / drawn_from))
         scenes = [found for source in self.sources if (found := source.negative_scenes()) is not None]
         pixels = PixelAugment(PixelSettings(**self.pixels))
-        crops.append(NegativeCrops(scenes, PlateRenderer(self.pack), self.size, self.margin, pixels))
+        crops.append(NegativeCrops(scenes, self.renderer, self.size, self.margin, pixels))
         return TrainingCrops(crops, self.seed, self.strict)
 
     def _photographed(self, source: LoadedPlates, cache_mb: float) -> PhotographedCrops:

@@ -20,6 +20,7 @@ from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.loading import single_thread
 from alpr.data.manifest import Manifest, read_manifest
 from alpr.data.sampling import SampleKey, StepSampler
+from alpr.data.synthetic.glyph_bank import GlyphBank
 from alpr.data.synthetic.plates import PlacedCrop, PlateRenderer
 from alpr.geometry import FlatQuad, box_corners
 from alpr.imaging import UnreadableImage, read_image, rectify, resize_crop
@@ -292,16 +293,21 @@ class PlacedData(_PretrainingData):
         epoch_samples: int = 20_000,
         workers: int = 1,
         seed: int = 0,
+        root: str = ".",
+        glyph_bank: str | None = None,
+        bank_share: float = 0.8,
     ) -> None:
         super().__init__(size, margin, epoch_samples, workers, seed)
         if batch_size < 1 or val_samples < 1:
             raise ValueError(f"data.batch_size is {batch_size} and val_samples {val_samples}; expected at least 1.")
         self.pack = CountryPack.from_dict(country)
+        bank = None if glyph_bank is None else GlyphBank.read(Path(root) / glyph_bank, self.pack)
+        self.renderer = PlateRenderer(self.pack, bank=bank, bank_share=bank_share)
         self.batch_size, self.val_samples = batch_size, val_samples
 
     def label_entropy(self) -> float:
         """Nats per character that knowing the slot alone leaves, by 5000 draws: the frequencies' own entropy."""
-        renderer, rng = PlateRenderer(self.pack), np.random.default_rng(self.seed)
+        renderer, rng = self.renderer, np.random.default_rng(self.seed)
         texts = [renderer.draw_text(rng)[0] for _ in range(ENTROPY_DRAWS)]
         nats = 0.0
         for slot in range(self.pack.slots):
@@ -327,7 +333,7 @@ class PlacedData(_PretrainingData):
         return DataLoader(self._rendered(), sampler=keys, batch_size=64, collate_fn=self._collate())
 
     def _rendered(self) -> RenderedPlaces:
-        return RenderedPlaces(PlateRenderer(self.pack), self.size, self.margin, self.seed)
+        return RenderedPlaces(self.renderer, self.size, self.margin, self.seed)
 
     def _collate(self) -> PlacedCollate:
         return PlacedCollate(self.pack.charset, self.pack.slots)

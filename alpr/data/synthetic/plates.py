@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from alpr.country import CountryPack
+from alpr.data.synthetic.glyph_bank import GlyphBank
 from alpr.data.synthetic.glyphs import STROKE_CHARACTERS, Mask, can_draw, font_mask, stroke_mask
 from alpr.data.synthetic.painting import (
     bgr,
@@ -64,6 +65,7 @@ class PlateStyle:
     relief: float
     faded: float
     dirt: float
+    bank: int = 0  # which variants of the glyph bank; 0: none of them
 
 
 class PlacedCrop(NamedTuple):
@@ -80,14 +82,18 @@ class PlateRenderer:
     Args:
         pack: the country.
         font: a font file with the country's typeface; it then draws every character instead of the layouts' faces.
+        bank: glyphs of real plates; they draw `bank_share` of the plates, as far as the bank has their characters.
 
     Raises:
         ValueError: a pack whose layouts have no share above 0.
     """
 
-    def __init__(self, pack: CountryPack, *, font: Path | None = None) -> None:
+    def __init__(
+        self, pack: CountryPack, *, font: Path | None = None, bank: GlyphBank | None = None, bank_share: float = 0.8
+    ) -> None:
         self.pack = pack
         self.font = font
+        self.bank, self.bank_share = bank, bank_share
         self._shares = np.cumsum([layout.share for layout in pack.layouts])
         if not self._shares[-1] > 0:
             raise ValueError(f"The layouts of {pack.name} have no share above 0; no plate can be drawn.")
@@ -244,6 +250,7 @@ class PlateRenderer:
             relief=0.8 * float(rng.random()) if layout.embossed and u[8] < 0.5 else 0.0,
             faded=0.7 * float(rng.random()) if u[9] < 0.12 else 0.0,
             dirt=0.6 * float(rng.random()) if u[9] > 0.85 else 0.0,
+            bank=int(rng.integers(1, 13)) if self.bank is not None and rng.random() < self.bank_share else 0,
         )
 
     def _source(self, character: str, layout: Layout, face: str) -> str:
@@ -256,6 +263,10 @@ class PlateRenderer:
         return self._sources[key]
 
     def _glyph(self, character: str, size: tuple[int, int], layout: Layout, style: PlateStyle, cell: float) -> Mask:
+        if self.bank is not None and style.bank:
+            known = self.bank.mask(character, size, layout, style.bank)
+            if known is not None:
+                return known
         face = self._source(character, layout, style.face)
         strokes = face in STROKE_FACES
         weight = layout.stroke_mm * 90 / cell * style.stroke if strokes else style.embolden
