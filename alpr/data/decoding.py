@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from alpr.imaging import MAX_PIXELS, WARP_LIMIT_PX, UnreadableImage, read_image
+from alpr.members import read_bytes
 from alpr.records import FloatArray, ImageArray
 
 SMALLEST_SIDE_PX = 16
@@ -67,7 +68,7 @@ class Photographs:
 
     def _decoded(self, path: Path) -> Photograph:
         try:
-            data = path.read_bytes()
+            data = read_bytes(path)
         except OSError as error:
             raise UnreadableImage(f"{path} cannot be read: {error.strerror or error}.") from error
         height, width = encoded_size(data) or read_image(data, str(path)).shape[:2]
