@@ -80,8 +80,8 @@ def make_shards(manifest: Manifest, folder: Path, shard_mb: float = DEFAULT_MB) 
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         left.unlink(missing_ok=True)
-    rows = replace(manifest, source_sha256="").sha256  # of these rows: a selection keeps the hash of its file
-    settings = {"shard_mb": shard_mb, "manifest_sha256": rows, "rows": manifest.rows}
+    digest = replace(manifest, source_sha256="").sha256  # of these rows: a selection keeps the hash of its file
+    settings = {"shard_mb": shard_mb, "manifest_sha256": digest, "rows": manifest.rows}
     finished = _finished(folder, settings)
     shards: list[Shard] = []
     images: dict[int, str] = {}  # by row
