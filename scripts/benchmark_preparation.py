@@ -173,9 +173,7 @@ def main() -> int:
         what = f"crops, extract_plates_mp.py, {processes} process{'es' * (processes != '1')}{again}"
         options = ["--num_workers", processes, "--output", str(root / f"crops_{processes}")]
         found.append(measured(what, n, [*cut, *options]))
-    print(
-        f"{n:,} photographs of {SIZE[1]}x{SIZE[0]} px; ratios are the reference's time by this one's.\n"
-    )
+    print(f"{n:,} photographs of {SIZE[1]}x{SIZE[0]} px; ratios are the reference's time by this one's.\n")
     print("| what | s | CPU s | files/s | peak MB | ratio | of CPU time |\n|---|---:|---:|---:|---:|---:|---:|")
     base = {m.what.split(",")[0]: m for m in found if "reference" in m.what}
     for m in found:
