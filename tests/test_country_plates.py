@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from alpr.country import CountryPack
+from alpr.data.manifest import read_manifest
 from alpr.data.synthetic.crop_set import CropPlan, plan_crops, synthesize_crops
 from alpr.data.synthetic.glyphs import can_draw, font_mask, stroke_mask
 from alpr.data.synthetic.placing import place
@@ -39,7 +40,7 @@ def test_every_pack_is_drawn(code: str) -> None:
         assert {len(text) for text in texts} <= {len(form) for form in layout.forms}
         longest = max(texts, key=len)
         assert renderer.render(longest, layout, rng, scale=0.5).std() > 10
-        assert renderer.crop_of(longest, layout, rng).shape == (48, 192, 3)
+        assert renderer.crop_of(longest, layout, rng).crop.shape == (48, 192, 3)
 
 
 def test_two_rows_are_below_each_other() -> None:
@@ -99,6 +100,7 @@ def test_crops_on_disk_are_the_same_after_an_interruption(tmp_path: Path) -> Non
     assert synthesize_crops(tmp_path / "b", plan, pack, workers=0) == 7
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / f).rglob("*.*")} for f in "ab")
     assert one == two
+    assert read_manifest(tmp_path / "a" / "labels.csv").rows == 12
     with (tmp_path / "a" / "labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["split"] for row in rows} == {"train", "val"}

@@ -6,8 +6,6 @@ the same files and an interrupted run goes on where it stopped.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -19,10 +17,11 @@ import numpy as np
 
 from alpr.country import CountryPack
 from alpr.data.atomic import write_atomically
+from alpr.data.columns import COLUMNS
+from alpr.data.manifest import csv_bytes
 from alpr.data.parallel import run_in_processes
 from alpr.data.synthetic.plates import PlateRenderer
 
-COLUMNS = ("image", "text", "country", "layout", "split")
 SETTINGS = "settings.json"
 _TEXTS_SEED, _CROPS_SEED = 3, 4
 
@@ -102,11 +101,12 @@ def synthesize_crops(output: Path, plan: CropPlan, pack: CountryPack, *, workers
     function = partial(_make, pack=pack, output=output, plan=plan)
     for _ in run_in_processes(function, todo, workers=workers, label="crops", unit="crops", chunk=64):
         pass
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([job.image, job.text, pack.code, job.layout, job.split] for job in jobs)
-    write_atomically(output / "labels.csv", [table.getvalue().encode()])
+    header = (*COLUMNS, "layout")
+    values = (
+        {"image": j.image, "text": j.text, "country": pack.code, "split": j.split, "layout": j.layout} for j in jobs
+    )
+    rows = [[value.get(column, "") for column in header] for value in values]
+    write_atomically(output / "labels.csv", [csv_bytes([header, *rows])])
     return len(todo)
 
 
