@@ -38,7 +38,7 @@ def preview(renderer: PlateRenderer, plates: int, crops: int, seed: int) -> Imag
             image = (
                 renderer.render(text, layout, rng, scale=0.5)
                 if i < plates
-                else renderer.crop_of(text, layout, rng, (96, 384) if layout.rows == 1 else (192, 384))
+                else renderer.crop_of(text, layout, rng, (96, 384) if layout.rows == 1 else (192, 384)).crop
             )
             height = round(image.shape[0] * WIDTH / image.shape[1])
             pictures.append(np.asarray(cv2.resize(image, (WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8))

@@ -274,7 +274,7 @@ def test_stage_1_learns_four_crops(china: CountryPack) -> None:
     renderer, size = PlateRenderer(china), (32, 128)
     batch = torch.from_numpy(np.stack([renderer.crop(np.random.default_rng(i), size)[0] for i in range(4)]))
     torch.manual_seed(0)
-    shape = {"stem_widths": (16, 24, 32), "width": 64, "heads": 4, "encoder_layers": 1, "dropout": 0.0}
+    shape = {"stem_widths": (16, 24, 32), "width": 64, "heads": 4, "encoder_layers": 1, "dropout": 0.0, "token_rows": 1}
     optim = {"lr": 3e-3, "weight_decay": 0.0}
     module = EncoderPretraining(china.to_dict(), network=shape, optim=optim, predictor={"size": size})
     optimizer = build_optimizer(module.network, module.optim)

@@ -125,7 +125,7 @@ def test_a_crop_reads_the_same_alone_and_in_a_batch() -> None:
 
 def test_every_symbol_survives_encoding_and_decoding(china: CountryPack) -> None:
     charset, slots = china.charset, china.slots
-    assert charset.symbols[-1] == "9"
+    assert charset.symbols[66] == "9"  # the last of CCPD, which the reference implementation lost
     for symbol in charset.symbols:
         for text in (symbol, symbol * slots, f"A{symbol}8"):
             ids = charset.encode_padded(text, slots)
@@ -144,7 +144,7 @@ def test_padding_is_never_printed() -> None:
         length = best.index(PAD) if PAD in best else 6
         assert reading.text == "".join("AB9"[i - 1] for i in best[:length])
         shares = np.exp(row) / np.exp(row).sum(1, keepdims=True)
-        expected = np.prod(shares.max(1)[:length]) * np.prod(shares[length:, PAD])
+        expected = np.prod(shares.max(1)[:length]) * np.prod(shares[length:, PAD]) if length else 0.0
         assert reading.score == pytest.approx(float(expected), rel=1e-4)
     assert decode_logits(one_hot([PAD, 1, 2], 4), charset)[0].text == ""
     assert decode_logits(one_hot([1, PAD, 2], 4), charset)[0].text == "A"  # nothing after the end
