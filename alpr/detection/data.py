@@ -15,7 +15,7 @@ from alpr.data.augment import PixelAugment, SceneGeometry, antialiased_warp, sce
 from alpr.data.decoding import Photographs
 from alpr.data.manifest import where_from
 from alpr.data.sampling import SampleKey
-from alpr.data.synthetic.planting import Planting
+from alpr.data.synthetic.planting import Planting, scaled
 from alpr.detection.targets import ABSENT, IGNORED, PLATE, DetectionBatch
 from alpr.geometry import MIRRORED_CORNERS, box_corners, corner_box, transform_points
 from alpr.imaging import GREY, UnreadableImage
@@ -207,16 +207,6 @@ def plate_quads(plates: Sequence[Plate]) -> Quads:
         np.asarray(known, bool),
         np.asarray(ignored, bool),
         np.asarray(index, np.int64),
-    )
-
-
-def scaled(plate: Plate, factor: FloatArray) -> Plate:
-    """The plate in an image of another size; `factor` (2,) are its px per px in x and y."""
-    corners, box = plate.corners, plate.box
-    return replace(
-        plate,
-        corners=None if corners is None else (corners * factor).astype(np.float32),
-        box=None if box is None else (box * np.tile(factor, 2)).astype(np.float32),
     )
 
 

@@ -21,7 +21,6 @@ from alpr.detection.data import DetectionSample, TrainingScenes, collate
 from alpr.imaging import UnreadableImage, read_image
 from alpr.records import ImageArray, Scene
 
-
 _HELD_SEED = 5
 
 
@@ -161,6 +160,7 @@ class DetectionData(L.LightningDataModule):
         self.sources = [_loaded(source, Path(root), holdout_fold, strict) for source in given]
         self.counts = shares([source.samples for source in given], batch_size)
         self.held = {source.settings.label: source.held for source in self.sources}
+        self.plantings = {source.settings.label: source.planting for source in self.sources}
         if not any(self.held.values()):
             names = ", ".join(name for source in given for name in source.files)
             raise ValueError(f"{names}: no scene with a located plate is held back (fold {holdout_fold}).")
@@ -175,7 +175,8 @@ class DetectionData(L.LightningDataModule):
         lines = [
             f"{len(source.train)} scenes train, {len(source.held)} held-back scenes choose the checkpoint; "
             f"{len(source.manifest.rejected)} rows were rejected, {source.unlocated} scenes left out because "
-            "a plate in them has neither corners nor box." + (f" {source.planting.describe()}" if source.planting else "")
+            "a plate in them has neither corners nor box."
+            + (f" {source.planting.describe()}" if source.planting else "")
             for source in self.sources
         ]
         if len(lines) == 1:
@@ -227,8 +228,7 @@ class DetectionData(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader[HeldScene]:
         trainer = self.trainer
         assert trainer is not None
-        plantings = {source.settings.label: source.planting for source in self.sources}
-        mine = HeldScenes(self.held, trainer.global_rank, trainer.world_size, plantings)
+        mine = HeldScenes(self.held, trainer.global_rank, trainer.world_size, self.plantings)
         return DataLoader(mine, batch_size=8, collate_fn=list, num_workers=0)
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from alpr.data.synthetic.covering import quad_mask
 from alpr.geometry import homography, pixel_centre_matrix, plate_height
 from alpr.records import FloatArray, ImageArray
 
@@ -39,9 +40,9 @@ def plate_look(patch: ImageArray, corners: FloatArray) -> PlateLook:
     inner = (centre + 0.9 * (corners - centre)).astype(np.float32)
     matrix = pixel_centre_matrix(homography(inner, inset))
     small = cv2.warpPerspective(patch, matrix, (w, h), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-    luma = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    luma = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
     dark, bright = (float(v) for v in np.percentile(luma, (6, 92)))
-    grey = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY)
+    grey = np.asarray(cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY), np.uint8)
     mask = quad_mask((grey.shape[0], grey.shape[1]), inner)
     around = np.array(cv2.mean(patch, cv2.bitwise_not(mask))[:3])
     white = _level(small[luma >= np.percentile(luma, 88)].mean(axis=0), bright, around)
@@ -83,13 +84,6 @@ def _shading(luma: _Gray) -> npt.NDArray[np.float32]:
     basis, inverse = _waves()
     field = (basis @ (inverse @ brightest.ravel())).reshape(_SMALL)
     return np.asarray(np.clip(field / max(float(field.mean()), 1.0), 0.6, 1.35), np.float32)
-
-
-def quad_mask(size: tuple[int, int], corners: FloatArray) -> _Gray:
-    """255 inside a quad (4, 2) px of a picture (height, width)."""
-    mask = np.zeros(size, np.uint8)
-    cv2.fillConvexPoly(mask, np.round((corners - 0.5) * 16).astype(np.int32), 255, cv2.LINE_8, 4)
-    return mask
 
 
 def edge_widths(grey: _Gray, mask: _Gray, height_px: float) -> tuple[float, float]:
