@@ -140,7 +140,7 @@ class Drafting:
 
 
 def _manifest(drafts: Sequence[Draft], pack: CountryPack | None) -> Manifest:
-    """A row per plate, and one for each photograph without any. Symbols that the country does not print are left out."""
+    """A row per plate, and one for each photograph without any; symbols that the country does not print left out."""
     rows = [(draft, plate) for draft in drafts for plate in (draft.plates or (None,))]
     nowhere = np.full((4, 2), math.nan)
     return Manifest.of(

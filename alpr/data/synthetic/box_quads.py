@@ -64,7 +64,8 @@ def fit_quad(image: ImageArray, box: FloatArray) -> BoxQuad:
         return BoxQuad(box_corners(np.asarray(box, np.float32)), 0.0, 0.0)
     aspect = float((box[2] - box[0]) / (box[3] - box[1]))
     rise = _best(_sharpness(_steepness(patch, 1), _shears(0)), _RISES, 0.10)
-    lean = _best(_sharpness(_steepness(patch, 0), _shears(1)), _LEANS, 0.05) if aspect < 6 else 0.0
+    level = _levelled(patch, rise)
+    lean = _best(_sharpness(_steepness(level, 0), _shears(1)), _LEANS, 0.05) if aspect < 6 else 0.0
     return BoxQuad(hanging_quad(box, rise, lean), rise, lean)
 
 
@@ -81,6 +82,18 @@ def _patch(image: ImageArray, box: FloatArray) -> npt.NDArray[np.float32] | None
     patch = small.astype(np.float32)
     spread = float(patch.std())
     return np.asarray(patch / spread, np.float32) if spread > 4 else None
+
+
+def _levelled(patch: npt.NDArray[np.float32], rise: float) -> npt.NDArray[np.float32]:
+    """The patch with level rows, without what is above and below the plate then."""
+    height, width = _INNER
+    slope = rise * height / width
+    matrix = np.array([[1, 0, 0], [slope, 1, -slope * width / 2]], np.float32)
+    level = cv2.warpAffine(patch, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    outside = round(min(abs(rise), 0.7) * height / 2)
+    level[:outside] = level[outside]
+    level[height - outside :] = level[height - outside - 1]
+    return np.asarray(level, np.float32)
 
 
 def _steepness(patch: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
