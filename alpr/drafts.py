@@ -24,6 +24,9 @@ REVIEW = "review.csv"
 REVIEW_COLUMNS = ("order", "image", "doubt", "plates", "texts", "reasons")
 NOTHING_FOUND, MISFIT = 0.9, 0.8
 """The doubt about a photograph in which nothing was found, and about a text that no layout of the country prints."""
+DRAFTED_FROM = 0.75
+"""Plates are drafted from this fraction of the detector's threshold on: deleting is quicker than drawing. At half the
+threshold there are four times as many boxes to delete, for two more plates in 204."""
 SAID_FROM = 0.3
 """Doubts below this have no reason stated."""
 
@@ -68,7 +71,7 @@ def doubt_about(plates: Sequence[PlateReading], threshold: float, pack: CountryP
 class Drafting:
     """Gathers drafts over a run and writes them at its end.
 
-    Plates that score between half the threshold and the threshold are drafted too: deleting is quicker than drawing.
+    Plates a little below the detector's threshold are drafted too (`DRAFTED_FROM`).
 
     Args:
         form: a name of `alpr.data.importers.formats.FORMATS`.
@@ -91,7 +94,7 @@ class Drafting:
         """Lets the reader find fainter plates, once."""
         if self._threshold is None:
             self._threshold = reader.detector.settings.score_threshold
-            reader.detector = reader.detector.down_to(self._threshold / 2, reader.detector.settings.max_plates)
+            reader.detector = reader.detector.down_to(DRAFTED_FROM * self._threshold, reader.detector.settings.max_plates)
             if self.pack is None and reader.card is not None:
                 self.pack = reader.card.country
 
