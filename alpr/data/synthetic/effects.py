@@ -213,7 +213,7 @@ def sensor(image: ImageArray, rng: np.random.Generator, plate_height_px: float) 
     if draw[4] < 0.65:
         image = light(image, rng)
     if draw[9] < 0.03:
-        image = interlaced(image, 1 + int(draw[9] / 0.03 * 0.07 * plate_height_px))
+        image = interlaced(image, 1 + int(draw[9] / 0.03 * 0.04 * plate_height_px))
     if draw[10] < 0.35:
         image = coloured(image, 0.15 + 4.5 * draw[10] if draw[11] < 0.8 else 0.0)
     night = draw[5] < 0.08
