@@ -94,7 +94,8 @@ class Drafting:
         """Lets the reader find fainter plates, once."""
         if self._threshold is None:
             self._threshold = reader.detector.settings.score_threshold
-            reader.detector = reader.detector.down_to(DRAFTED_FROM * self._threshold, reader.detector.settings.max_plates)
+            most = reader.detector.settings.max_plates
+            reader.detector = reader.detector.down_to(DRAFTED_FROM * self._threshold, most)
             if self.pack is None and reader.card is not None:
                 self.pack = reader.card.country
 
