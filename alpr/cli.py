@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import cv2
 import numpy as np
@@ -17,9 +17,13 @@ from alpr import __version__
 from alpr.annotate import annotate as draw_plates
 from alpr.annotate import annotate_crop
 from alpr.batch import CROP_COLUMNS, PLATE_COLUMNS, InputError, Item, Results, collect_images, progress, save_image
+from alpr.country import CountryPack
 from alpr.imaging import read_image
 from alpr.predictor import Reader
 from alpr.records import FloatArray, ImageArray, PlateReading, Reading
+
+if TYPE_CHECKING:  # it reads and writes every labelling format: a tenth of a second that plain reading spares
+    from alpr.drafts import Drafting
 
 app = typer.Typer(
     name="alpr",
@@ -77,6 +81,14 @@ class Wanted:
         return tuple(key for keys, wanted in chosen.items() if wanted for key in keys)
 
 
+class DraftFormat(str, Enum):
+    """The labelling tools that drafts are written for."""
+
+    LABELME = "labelme"
+    CVAT = "cvat"
+    COCO = "coco"
+
+
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="Images, folders (searched with their subfolders) or globs.")
 ]
@@ -126,6 +138,18 @@ def predict(
     top: Top = 0,
     precision: AtPrecision = None,
     min_score: MinScore = None,
+    drafts: Annotated[
+        DraftFormat | None,
+        typer.Option("--drafts", help="Write drafts for a labelling tool, the most doubtful photographs first."),
+    ] = None,
+    drafts_folder: Annotated[
+        Path,
+        typer.Option("--drafts-folder", metavar="DIR", help="Where drafts go; their order: review.csv."),
+    ] = Path("drafts"),
+    country: Annotated[
+        Path | None,
+        typer.Option("--country", metavar="YAML", help="The pack that drafts should fit; else the bundle's."),
+    ] = None,
 ) -> None:
     """Find and read the plates in images.
 
@@ -134,8 +158,14 @@ def predict(
     """
     wanted = Wanted(grammar, top, precision, min_score)
 
+    drafting = _drafting(drafts, drafts_folder, country)
+
     def read(reader: Reader, item: Item) -> tuple[dict[str, Any], ImageArray]:
+        if drafting is not None:
+            drafting.prepare(reader)
         found = reader.read_timed(str(item.path))
+        if drafting is not None:
+            found = found._replace(plates=drafting.add(item.path, found.plates))
         height, width = found.image.shape[:2]
         record = {
             "image": str(item.path),
@@ -147,7 +177,18 @@ def predict(
         return record, draw_plates(found.image, found.plates) if annotate else found.image
 
     results = Results(output, form.value, (*PLATE_COLUMNS, *wanted.keys))
-    _run(inputs, model, results, annotate, threads, read, wanted, input_px)
+    _run(inputs, model, results, annotate, threads, read, wanted, input_px, drafting)
+
+
+def _drafting(form: DraftFormat | None, folder: Path, country: Path | None) -> Drafting | None:
+    if form is None:
+        return None
+    from alpr.drafts import Drafting
+
+    try:
+        return Drafting(form.value, folder, CountryPack.read(country) if country is not None else None)
+    except (OSError, ValueError) as error:
+        _stop(str(error), 2)
 
 
 @app.command("read")
@@ -221,6 +262,7 @@ def _run(
     read: Callable[[Reader, Item], tuple[dict[str, Any], ImageArray]],
     wanted: Wanted,
     input_px: int | None = None,
+    drafting: Drafting | None = None,
 ) -> None:
     """Reads every image into the results: exit code 0, 1 where an image failed, 2 where nothing could begin."""
     try:
@@ -238,15 +280,19 @@ def _run(
         results.open()
     except (InputError, OSError, ValueError) as error:
         _stop(str(error), 2)
-    failed = 0
+    failed: list[Mapping[str, Any]] = []
     try:
         with progress(len(items), shown=results.path is not None or not sys.stdout.isatty()) as advance:
             for item in items:
                 record = _read_one(reader, item, annotate, read)
-                failed += "error" in record
+                failed += [record] if "error" in record else []
                 results.write(record)
                 advance()
         results.close()
+        if drafting is not None:
+            for line in drafting.write(failed):
+                typer.echo(f"{drafting.form} could not hold everything: {line}", err=True)
+            typer.echo(f"{len(drafting.drafts)} drafts: {drafting.folder}", err=True)
     except KeyboardInterrupt:
         _stop(f"Interrupted after {results.written} of {len(items)} images.{results.keep()}", 130)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
@@ -254,7 +300,7 @@ def _run(
     except OSError as error:
         _stop(f"Stopped after {results.written} of {len(items)} images: {error}.{results.keep()}", 1)
     if failed:
-        _stop(f"{failed} of {len(items)} images could not be read; their lines hold the error.", 1)
+        _stop(f"{len(failed)} of {len(items)} images could not be read; their lines hold the error.", 1)
 
 
 def _read_one(

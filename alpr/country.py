@@ -54,6 +54,13 @@ class CountryPack:
         """The first layout whose pattern the text fits, or None."""
         return next((layout for layout in self.layouts if layout.form_of(text, self.classes) is not None), None)
 
+    def rows_of(self, text: str, layout: str | None = None) -> int:
+        """How many rows a plate has: those of the named layout, else the fewest of the layouts that its text fits."""
+        fitting = [found for found in self.layouts if found.name == layout] or [
+            found for found in self.layouts if found.form_of(text, self.classes) is not None
+        ]
+        return min((found.rows for found in fitting), default=1)
+
     def spellings(self) -> list[tuple[str, tuple[str, ...]]]:
         """A layout's name and the symbols allowed at each character, once for every length it may have."""
         return [

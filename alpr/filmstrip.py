@@ -52,7 +52,7 @@ def evenly_chosen(data: DetectionData, count: int) -> list[HeldScene]:
     filled = {name: scenes for name, scenes in data.held.items() if scenes}
     chosen: list[HeldScene] = []
     for name, share in zip(filled, shares([1] * len(filled), max(count, len(filled))), strict=True):
-        scenes = HeldScenes({name: filled[name]})
+        scenes = HeldScenes({name: filled[name]}, plantings=data.plantings)
         places = np.unique(np.linspace(0, len(scenes) - 1, min(share, len(scenes))).round().astype(int)).tolist()
         chosen += [held for held in (scenes[i] for i in places) if held.image is not None]
     return chosen[:count]

@@ -17,6 +17,7 @@ from alpr.recognition.module import RecogniserModule
 from alpr.recognition.targets import marginal_entropy, recognition_batch, text_lengths
 
 CHARSET = Charset("ABC")
+ONE_ROW = torch.ones(3, dtype=torch.int64)
 
 
 def slots_of(*texts: str, slots: int = 4) -> torch.Tensor:
@@ -25,6 +26,11 @@ def slots_of(*texts: str, slots: int = 4) -> torch.Tensor:
 
 def logits_of(batch: int, length: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(batch, length, 4, dtype=torch.float64, generator=torch.manual_seed(seed))
+
+
+def ctc(logits: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+    """Of one row of tokens: (B, T, K+1)."""
+    return ctc_loss(logits[:, None], slots, torch.ones(len(slots), dtype=torch.int64))
 
 
 def test_slot_loss_by_hand() -> None:
@@ -54,13 +60,22 @@ def test_ctc_equals_the_sum_over_all_alignments() -> None:
             if CHARSET.decode(kept) == text:
                 total += np.exp(sum(row[i, s] for i, s in enumerate(path)))
         expected.append(-np.log(total) / len(text))
-    assert ctc_loss(logits, slots).item() == pytest.approx(np.mean(expected))
+    assert ctc(logits, slots).item() == pytest.approx(np.mean(expected))
+
+
+def test_ctc_aligns_one_row_to_the_columns_and_two_rows_end_to_end() -> None:
+    """Each plate by its own rows, whatever stands beside it in the batch."""
+    logits, slots = logits_of(3, 8).view(3, 2, 4, 4), slots_of("AC", "CAB", "AA")
+    rows = torch.tensor([1, 2, 1])
+    alone = [ctc(logits[i : i + 1].mean(1), slots[i : i + 1]) for i in (0, 2)]
+    alone.append(ctc(logits[1:2].flatten(1, 2), slots[1:2]))
+    torch.testing.assert_close(ctc_loss(logits, slots, rows), torch.stack(alone).mean())
 
 
 def test_a_text_that_cannot_be_aligned_counts_as_zero() -> None:
     logits = logits_of(2, 4).requires_grad_()
-    alone = ctc_loss(logits[:1], slots_of("AB")).item()
-    found = ctc_loss(logits, slots_of("AB", "AAAA"))  # four equal letters need seven tokens
+    alone = ctc(logits[:1], slots_of("AB")).item()
+    found = ctc(logits, slots_of("AB", "AAAA"))  # four equal letters need seven tokens
     assert found.item() == pytest.approx(alone / 2)
     found.backward()
     assert logits.grad is not None and bool(logits.grad.isfinite().all()) and not bool(logits.grad[1].any())
@@ -71,28 +86,30 @@ def test_gradients() -> None:
     logits, tokens = logits_of(2, 4).requires_grad_(), logits_of(2, 7, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(lambda z: slot_loss(z, slots), logits)
     assert torch.autograd.gradcheck(lambda z: slot_loss(z, slots, 0.1), logits)
-    assert torch.autograd.gradcheck(lambda z: ctc_loss(z, slots), tokens)
+    assert torch.autograd.gradcheck(lambda z: ctc(z, slots), tokens)
 
     def total(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return recognition_losses(ReadingLogits(a, b), slots, RecognitionLossSettings(0.5, 0.1)).total
+        return recognition_losses(
+            ReadingLogits(a, b[:, None]), slots, ONE_ROW[:2], RecognitionLossSettings(0.5, 0.1)
+        ).total
 
     assert torch.autograd.gradcheck(total, (logits, tokens))
 
 
 def test_terms_sum_and_weights_scale() -> None:
-    logits, slots = ReadingLogits(logits_of(3, 4), logits_of(3, 9)), slots_of("AC", "B", "CAB")
-    found = recognition_losses(logits, slots, RecognitionLossSettings(ctc_weight=0.3))
+    logits, slots = ReadingLogits(logits_of(3, 4), logits_of(3, 9)[:, None]), slots_of("AC", "B", "CAB")
+    found = recognition_losses(logits, slots, ONE_ROW, RecognitionLossSettings(ctc_weight=0.3))
     assert found.total.item() == pytest.approx(found.slots.item() + found.ctc.item())
-    assert found.ctc.item() == pytest.approx(0.3 * ctc_loss(logits.ctc, slots).item())
-    off = recognition_losses(logits, slots, RecognitionLossSettings(ctc_weight=0.0))
+    assert found.ctc.item() == pytest.approx(0.3 * ctc_loss(logits.ctc, slots, ONE_ROW).item())
+    off = recognition_losses(logits, slots, ONE_ROW, RecognitionLossSettings(ctc_weight=0.0))
     assert off.ctc.item() == 0 and off.total.item() == off.slots.item() == found.slots.item()
 
 
 def test_order_of_crops_changes_nothing() -> None:
-    a, b, slots = logits_of(3, 4), logits_of(3, 9), slots_of("AC", "B", "CAB")
+    a, b, slots = logits_of(3, 4), logits_of(3, 9)[:, None], slots_of("AC", "B", "CAB")
     settings = RecognitionLossSettings()
-    expected = recognition_losses(ReadingLogits(a, b), slots, settings)
-    turned = recognition_losses(ReadingLogits(a.flip(0), b.flip(0)), slots.flip(0), settings)
+    expected = recognition_losses(ReadingLogits(a, b), slots, ONE_ROW, settings)
+    turned = recognition_losses(ReadingLogits(a.flip(0), b.flip(0)), slots.flip(0), ONE_ROW, settings)
     for one, other in zip(expected, turned, strict=True):
         torch.testing.assert_close(one, other)
 

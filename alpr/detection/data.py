@@ -15,6 +15,7 @@ from alpr.data.augment import PixelAugment, SceneGeometry, antialiased_warp, sce
 from alpr.data.decoding import Photographs
 from alpr.data.manifest import where_from
 from alpr.data.sampling import SampleKey
+from alpr.data.synthetic.planting import Planting, scaled
 from alpr.detection.targets import ABSENT, IGNORED, PLATE, DetectionBatch
 from alpr.geometry import MIRRORED_CORNERS, box_corners, corner_box, transform_points
 from alpr.imaging import GREY, UnreadableImage
@@ -50,6 +51,7 @@ class TrainingScenes(Dataset[DetectionSample]):
         photographs: how images are read.
         strict: an image or a plate that cannot be used raises instead of being left out with a reason.
         smallest_px: plates lower than this on the canvas are ignored, neither plate nor background.
+        plantings: by source, what plates are put into its scenes; None for none.
 
     Raises:
         ValueError: a canvas or a probability out of its range.
@@ -67,6 +69,7 @@ class TrainingScenes(Dataset[DetectionSample]):
         photographs: Photographs | None = None,
         strict: bool = False,
         smallest_px: float = 5.0,
+        plantings: Sequence[Planting | None] = (),
     ) -> None:
         if canvas[0] % 32 or canvas[1] % 32 or min(canvas) < 32:
             raise ValueError(f"The canvas is {canvas} (height, width); expected multiples of 32.")
@@ -75,6 +78,7 @@ class TrainingScenes(Dataset[DetectionSample]):
         self.sources, self.canvas, self.geometry, self.pixels = sources, canvas, geometry, pixels
         self.seed, self.mosaic, self.strict, self.smallest_px = seed, mosaic, strict, smallest_px
         self.photographs = photographs or Photographs()
+        self.plantings = plantings or [None] * len(sources)
         # A part of a mosaic shows at least its scene's shorter side: closer, most plates would be cut.
         wide = tuple(s for s in geometry.crop_scales or () if s >= 1) or geometry.crop_scales
         self._part_geometry = replace(geometry, crop_scales=wide)
@@ -102,8 +106,11 @@ class TrainingScenes(Dataset[DetectionSample]):
                 raise UnreadableImage(reason) from error
             return _nothing_learnt(canvas, reason)
         size = (image.shape[0], image.shape[1])
-        quads = plate_quads(scene.plates)
-        quads = quads._replace(corners=(quads.corners * px_per_px).astype(np.float32))
+        plates = tuple(scaled(plate, px_per_px) for plate in scene.plates)
+        planting = self.plantings[source]
+        if planting is not None:
+            image, plates = planting(image, plates, rng)
+        quads = plate_quads(plates)
         quads, faults = self._inside(quads, size, px_per_px, scenes, item)
         aims = quads.corners[~quads.ignored] if not quads.ignored.all() else quads.corners
         focus = aims[rng.integers(len(aims))].mean(0) if len(aims) else None

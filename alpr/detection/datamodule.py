@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
+import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
@@ -15,9 +16,12 @@ from alpr.data.decoding import Photographs
 from alpr.data.loading import single_thread
 from alpr.data.manifest import Manifest, read_manifest, where_from
 from alpr.data.sampling import StepSampler, shares
+from alpr.data.synthetic.planting import Planting, PlantSettings
 from alpr.detection.data import DetectionSample, TrainingScenes, collate
 from alpr.imaging import UnreadableImage, read_image
 from alpr.records import ImageArray, Scene
+
+_HELD_SEED = 5
 
 
 class HeldScene(NamedTuple):
@@ -30,10 +34,19 @@ class HeldScene(NamedTuple):
 
 
 class HeldScenes(Dataset[HeldScene]):
-    """The held-back scenes of some sources, one source after the other; of them every `world`-th from `rank` on."""
+    """The held-back scenes of some sources, one source after the other; of them every `world`-th from `rank` on.
 
-    def __init__(self, sources: Mapping[str, Sequence[Scene]], rank: int = 0, world: int = 1) -> None:
-        self.sources = sources
+    Scenes of a source with a planting get plates as in training, the same ones every time.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Sequence[Scene]],
+        rank: int = 0,
+        world: int = 1,
+        plantings: Mapping[str, Planting | None] | None = None,
+    ) -> None:
+        self.sources, self.plantings = sources, plantings or {}
         self.places = [(name, i) for name, scenes in sources.items() for i in range(len(scenes))][rank::world]
 
     def __len__(self) -> int:
@@ -43,9 +56,14 @@ class HeldScenes(Dataset[HeldScene]):
         name, i = self.places[index]
         scene = self.sources[name][i]
         try:
-            return HeldScene(read_image(scene.image), scene, "", name)
+            image = read_image(scene.image)
         except UnreadableImage as error:
             return HeldScene(None, scene, f"{where_from(self.sources[name], i)}: {error}", name)
+        planting = self.plantings.get(name)
+        if planting is not None:
+            image, plates = planting(image, scene.plates, np.random.default_rng((i, _HELD_SEED)))
+            scene = replace(scene, plates=plates)
+        return HeldScene(image, scene, "", name)
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,7 @@ class SceneSource:
         complete: whether every plate in its scenes is labelled. Where not, background that looks like a plate is
             not held against the detector.
         name: for figures and messages; the manifest's folder where none is given.
+        plant: plates of a country to put into its scenes, see `PlantSettings`; they have corners then.
     """
 
     manifest: str | Sequence[str]
@@ -66,6 +85,7 @@ class SceneSource:
     split: str | None = "train"
     complete: bool = True
     name: str = ""
+    plant: Mapping[str, Any] | None = None
 
     @property
     def files(self) -> list[str]:
@@ -84,6 +104,7 @@ class LoadedSource(NamedTuple):
     train: Sequence[Scene]
     held: Sequence[Scene]
     unlocated: int  # scenes left out because one of their plates has neither corners nor box
+    planting: Planting | None
 
 
 class DetectionData(L.LightningDataModule):
@@ -139,6 +160,7 @@ class DetectionData(L.LightningDataModule):
         self.sources = [_loaded(source, Path(root), holdout_fold, strict) for source in given]
         self.counts = shares([source.samples for source in given], batch_size)
         self.held = {source.settings.label: source.held for source in self.sources}
+        self.plantings = {source.settings.label: source.planting for source in self.sources}
         if not any(self.held.values()):
             names = ", ".join(name for source in given for name in source.files)
             raise ValueError(f"{names}: no scene with a located plate is held back (fold {holdout_fold}).")
@@ -154,6 +176,7 @@ class DetectionData(L.LightningDataModule):
             f"{len(source.train)} scenes train, {len(source.held)} held-back scenes choose the checkpoint; "
             f"{len(source.manifest.rejected)} rows were rejected, {source.unlocated} scenes left out because "
             "a plate in them has neither corners nor box."
+            + (f" {source.planting.describe()}" if source.planting else "")
             for source in self.sources
         ]
         if len(lines) == 1:
@@ -177,6 +200,7 @@ class DetectionData(L.LightningDataModule):
             mosaic=self.mosaic,
             photographs=self.photographs,
             strict=self.strict,
+            plantings=[source.planting for source in self.sources],
         )
 
     def train_dataloader(self) -> DataLoader[DetectionSample]:
@@ -204,7 +228,7 @@ class DetectionData(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader[HeldScene]:
         trainer = self.trainer
         assert trainer is not None
-        mine = HeldScenes(self.held, trainer.global_rank, trainer.world_size)
+        mine = HeldScenes(self.held, trainer.global_rank, trainer.world_size, self.plantings)
         return DataLoader(mine, batch_size=8, collate_fn=list, num_workers=0)
 
 
@@ -239,4 +263,5 @@ def _loaded(source: SceneSource, root: Path, fold: int, strict: bool) -> LoadedS
     )
     if not train:
         raise ValueError(f"{', '.join(source.files)}: no scene with a located plate trains (split {source.split!r}).")
-    return LoadedSource(source, rows, train, held, len(rows.scenes()) - len(located.scenes()))
+    planting = Planting(PlantSettings(**source.plant)) if source.plant is not None else None
+    return LoadedSource(source, rows, train, held, len(rows.scenes()) - len(located.scenes()), planting)

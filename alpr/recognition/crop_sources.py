@@ -71,7 +71,9 @@ class RenderedCrops:
         self.renderer, self.crop_size, self.margin = renderer, crop_size, margin
 
     def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
-        return DrawnCrop(*self.renderer.crop(rng, self.crop_size, self.margin), self.renderer.pack.code)
+        text, layout = self.renderer.draw_text(rng)
+        made = self.renderer.crop_of(text, layout, rng, self.crop_size, self.margin)
+        return DrawnCrop(made.crop, made.text, self.renderer.pack.code, layout.name)
 
 
 class PhotographedCrops:

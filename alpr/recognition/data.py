@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from alpr.charset import Charset
+from alpr.country import CountryPack
 from alpr.data.crop_corners import BOX, CORNERS, DETECTOR, FoundCorners, crop_corners
 from alpr.data.manifest import Scenes, where_from
 from alpr.data.sampling import SampleKey
@@ -136,6 +137,7 @@ class CropCollate:
 
     Attributes:
         countries, layouts: the lists that the batch's indices point into; a label that is not in its list is unknown.
+        pack: says how many rows a plate has; None for one row each.
 
     Raises:
         ValueError: no sample of the batch could be read.
@@ -145,6 +147,7 @@ class CropCollate:
     slots: int
     countries: Sequence[str] = ()
     layouts: Sequence[str] = ()
+    pack: CountryPack | None = None
 
     def __call__(self, samples: Sequence[RecognitionSample]) -> tuple[RecognitionBatch, list[str]]:
         reasons = [s.unreadable for s in samples if s.unreadable]
@@ -160,6 +163,7 @@ class CropCollate:
             empty=True,  # labels without a text never come so far; only negatives are empty
             countries=_indices(countries, self.countries),
             layouts=_indices(layouts, self.layouts),
+            rows=None if self.pack is None else list(map(self.pack.rows_of, texts, layouts)),
         )
         return batch, reasons
 

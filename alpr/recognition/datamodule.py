@@ -242,7 +242,7 @@ class RecognitionData(L.LightningDataModule):
         return DataLoader(
             crops,
             batch_sampler=sampler,
-            collate_fn=CropCollate(self.pack.charset, self.pack.slots, self.countries, layouts),
+            collate_fn=CropCollate(self.pack.charset, self.pack.slots, self.countries, layouts, self.pack),
             num_workers=self.workers,
             worker_init_fn=single_thread,
             persistent_workers=self.workers > 0,

@@ -35,21 +35,35 @@ def slot_loss(logits: Tensor, slots: Tensor, smoothing: float = 0.0) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, 1), slots.flatten(), label_smoothing=smoothing)
 
 
-def ctc_loss(logits: Tensor, slots: Tensor) -> Tensor:
-    """Connectionist temporal classification on the encoder's tokens: (B, T, K+1), (B, L) -> scalar, per character.
+def ctc_loss(logits: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
+    """Connectionist temporal classification on the encoder's tokens, as a mean per character: a scalar.
 
-    Source: Graves et al., ICML 2006. A text that cannot be aligned to T tokens (too many repeats) counts as zero.
+    A plate of one row is aligned to the columns, the mean of their tokens; one of several rows to the rows laid end
+    to end, as it is read. A text that cannot be aligned to so many tokens (too many repeats) counts as zero.
+
+    Args:
+        logits: (B, R, C, K+1) of R rows of C tokens, class 0 = blank.
+        slots: (B, L), padded with PAD.
+        rows: (B,) rows of characters of each plate.
+
+    Source: Graves et al., ICML 2006.
     """
-    lengths = text_lengths(slots)
-    log_probabilities = logits.log_softmax(-1).transpose(0, 1)  # (T, B, K+1)
-    tokens = torch.full_like(lengths, logits.shape[1])
-    return functional.ctc_loss(log_probabilities, slots, tokens, lengths, blank=PAD, zero_infinity=True)
+    _, r, columns, _ = logits.shape
+    ends = logits.flatten(1, 2)  # (B, R * C, K+1)
+    if r > 1:
+        one = torch.cat([logits.mean(1), ends[:, columns:]], 1)  # the columns, then what the length below leaves out
+        ends = torch.where((rows == 1)[:, None, None], one, ends)
+    tokens = torch.where(rows == 1, columns, r * columns)
+    log_probabilities = ends.log_softmax(-1).transpose(0, 1)
+    return functional.ctc_loss(log_probabilities, slots, tokens, text_lengths(slots), blank=PAD, zero_infinity=True)
 
 
-def recognition_losses(logits: ReadingLogits, slots: Tensor, settings: RecognitionLossSettings) -> RecognitionLosses:
+def recognition_losses(
+    logits: ReadingLogits, slots: Tensor, rows: Tensor, settings: RecognitionLossSettings
+) -> RecognitionLosses:
     """Slots' cross-entropy plus the auxiliary CTC term of one batch."""
     of_slots = slot_loss(logits.slots, slots, settings.label_smoothing)
     if settings.ctc_weight == 0:
         return RecognitionLosses(of_slots, of_slots, of_slots.new_zeros(()))
-    of_ctc = settings.ctc_weight * ctc_loss(logits.ctc, slots)
+    of_ctc = settings.ctc_weight * ctc_loss(logits.ctc, slots, rows)
     return RecognitionLosses(of_slots + of_ctc, of_slots, of_ctc)

@@ -126,7 +126,7 @@ class ReadingLogits(NamedTuple):
     """What training needs: the slots' logits and the auxiliary head's."""
 
     slots: Tensor  # (B, L, K+1)
-    ctc: Tensor  # (B, T', K+1), class 0 = blank; T' = T, or fewer where rows of tokens are averaged
+    ctc: Tensor  # (B, R, C, K+1) of R rows of C tokens, class 0 = blank
 
 
 class ConvStem(nn.Module):
@@ -268,16 +268,16 @@ class MaskOcr(nn.Module):
         return logits
 
     def ctc_logits(self, tokens: Tensor) -> Tensor:
-        """The auxiliary head's logits (B, T', K+1) of tokens (B, T, D), in reading order.
+        """The auxiliary head's logits (B, R, C, K+1) of tokens (B, T, D), R rows of C columns.
 
-        The rows of tokens are laid end to end, so that a text of two rows is aligned as it is read. Where there are
-        more rows of tokens than of text, as with square patches, those of one row of text are averaged first.
+        Where there are more rows of tokens than of text, as with square patches, those of one row of text are averaged.
         """
         s, (rows, columns) = self.settings, self.settings.token_grid
+        b, _, width = tokens.shape
+        grid = tokens.reshape(b, rows, columns, width)
         if rows > s.text_rows and rows % s.text_rows == 0:
-            b, _, width = tokens.shape
-            tokens = tokens.reshape(b, s.text_rows, rows // s.text_rows, columns, width).mean(2).flatten(1, 2)
-        logits: Tensor = self.ctc(tokens)
+            grid = grid.reshape(b, s.text_rows, rows // s.text_rows, columns, width).mean(2)
+        logits: Tensor = self.ctc(grid)
         return logits
 
     def training_logits(self, crops: Tensor) -> ReadingLogits:

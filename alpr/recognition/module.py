@@ -86,7 +86,8 @@ class RecogniserModule(TaskModule):
         self._crops_seen = 0
 
     def losses(self, batch: tuple[RecognitionBatch, list[str]]) -> RecognitionLosses:
-        return recognition_losses(self.network.training_logits(batch[0].crops), batch[0].slots, self.loss)
+        crops = batch[0]
+        return recognition_losses(self.network.training_logits(crops.crops), crops.slots, crops.rows, self.loss)
 
     def training_step(self, batch: tuple[RecognitionBatch, list[str]], batch_idx: int) -> Tensor:
         self.report_unreadable(batch[1])

@@ -23,6 +23,7 @@ class RecognitionBatch(NamedTuple):
     slots: Tensor  # (B, L) int64, padded with PAD; of a crop without a plate all are PAD
     countries: Tensor  # (B,) int64 indices into a list of countries, UNKNOWN where there is no label
     layouts: Tensor  # (B,) int64 indices into a list of layouts, UNKNOWN where there is no label
+    rows: Tensor  # (B,) int64, how many rows of characters the plate has
 
 
 def recognition_batch(
@@ -34,12 +35,14 @@ def recognition_batch(
     empty: bool = False,
     countries: Sequence[int] | None = None,
     layouts: Sequence[int] | None = None,
+    rows: Sequence[int] | None = None,
 ) -> RecognitionBatch:
     """One batch from crops of equal size and their texts.
 
     Args:
         empty: whether texts may be empty, as those of crops without a plate are.
         countries, layouts: indices, UNKNOWN where there is no label; None for no label at all.
+        rows: of characters; None for one row each.
 
     Raises:
         ValueError: a text that is empty, longer than the slots, or has a character outside the alphabet.
@@ -51,6 +54,7 @@ def recognition_batch(
         torch.tensor(ids, dtype=torch.int64),
         torch.tensor(nothing if countries is None else countries, dtype=torch.int64),
         torch.tensor(nothing if layouts is None else layouts, dtype=torch.int64),
+        torch.tensor([1] * len(ids) if rows is None else rows, dtype=torch.int64),
     )
 
 

@@ -164,16 +164,19 @@ def guess(source: Path) -> str:
     raise ManifestError(f"{source} may be {' or '.join(found)}; name it with --from.")
 
 
-def export(manifest: Manifest, name: str, target: Path, images: ImageMode = "link") -> list[str]:
+def export(
+    manifest: Manifest, name: str, target: Path, images: ImageMode = "link", *, numbered: bool = False
+) -> list[str]:
     """Writes a manifest into a folder in a format; gives a sentence for everything that the format could not hold.
 
     Args:
         images: whether photographs are linked or copied to where the format expects them, or left alone.
+        numbered: file names begin with the photograph's number in the manifest.
 
     Raises:
         NotWritten, OSError: a full disk or a folder that cannot be written to.
     """
-    out = Outgoing(manifest, target, images, FORMATS[name].holds)
+    out = Outgoing(manifest, target, images, FORMATS[name].holds, numbered)
     target.mkdir(parents=True, exist_ok=True)
     FORMATS[name].write(out)
     return out.notes()

@@ -43,8 +43,11 @@ class OutgoingScene(NamedTuple):
 class Outgoing:
     """What an exporter draws from: the rows as plain numbers, the scenes, and how to put files into the target."""
 
-    def __init__(self, manifest: Manifest, target: Path, images: ImageMode, holds: frozenset[str]) -> None:
+    def __init__(
+        self, manifest: Manifest, target: Path, images: ImageMode, holds: frozenset[str], numbered: bool = False
+    ) -> None:
         self.manifest = manifest
+        self.numbered = numbered  # names begin with the scene's number, so that tools show them in the table's order
         self.target = target
         self.images = images
         self.holds = holds
@@ -99,9 +102,11 @@ class Outgoing:
                 self.counts[f"{{n}} images were left out: a plate of theirs has no {need}."] += 1
             else:
                 chosen.append((manifest.path(rows[0]), manifest.split[rows[0]], kept))
+        names = _own_names([c[0] for c in chosen])
+        if self.numbered:
+            names = [f"{number:05d}_{name}" for number, name in enumerate(names)]
         return [
-            OutgoingScene(source, name, split, rows)
-            for (source, split, rows), name in zip(chosen, _own_names([c[0] for c in chosen]), strict=True)
+            OutgoingScene(source, name, split, rows) for (source, split, rows), name in zip(chosen, names, strict=True)
         ]
 
     def _can(self, row: int, need: Need) -> bool:
