@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from alpr.geometry import Letterbox, homography, pixel_centre_matrix, plate_height, plate_width
+from alpr.members import read_bytes
 from alpr.records import FloatArray, ImageArray
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -34,7 +34,8 @@ class UnreadableImage(ValueError):
 def read_image(
     source: str | os.PathLike[str] | bytes | ImageArray, name: str | None = None, *, reduce: int = 1
 ) -> ImageArray:
-    """An image as (H, W, 3) uint8 BGR from a path, the bytes of a file, or an array (grey, BGR, BGRA; 8 or 16 bit).
+    """An image as (H, W, 3) uint8 BGR from a path (see `members`), the bytes of a file, or an array (grey, BGR, BGRA;
+    8 or 16 bit).
 
     Args:
         reduce: 2, 4 or 8 decodes a file at that fraction of its size, rounded up; a JPEG much faster.
@@ -49,7 +50,7 @@ def read_image(
     else:
         name = name or str(source)
         try:
-            data = Path(source).read_bytes()
+            data = read_bytes(source)
         except OSError as error:
             raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
     if not data:

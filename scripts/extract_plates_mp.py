@@ -32,6 +32,12 @@ def parse_arguments() -> argparse.Namespace:
         default=0.0,
         help="left around the plate, of the crop's sides (0; the predictor leaves 0.04)",
     )
+    parser.add_argument(
+        "--sharp",
+        type=float,
+        default=1.0,
+        help="decode at a half or less where a plate is then at least so many times its crop's size; 0: never (1)",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="make the folders of crops in DIR, not in the data")
     return parser.parse_args()
 
@@ -44,7 +50,7 @@ def main() -> int:
     started = time.perf_counter()
     folder = arguments.ccpd_dir
     try:
-        settings = CropSettings(arguments.rectify, tuple(arguments.size), arguments.margin)
+        settings = CropSettings(arguments.rectify, tuple(arguments.size), arguments.margin, arguments.sharp)
         folders, missing = subset_folders(arguments.ccpd_dir, arguments.categories)
         if missing:
             failed = True

@@ -12,14 +12,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tiny_runs import ENVIRONMENT, REPOSITORY
 
-from alpr.data import atomic
+from alpr.data import atomic, crops
 from alpr.data.ccpd import CcpdLabel, encode_name
 from alpr.data.ccpd_folders import REJECTED_TABLE, TABLE
 from alpr.data.columns import ManifestError
 from alpr.data.crops import CropSettings, extract, extract_subset
+from alpr.data.decoding import read_upper_part
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.imaging import read_image
+from alpr.imaging import UnreadableImage, read_image
 
 CORNERS = ((100, 200), (290, 230), (300, 300), (110, 270))
 QUADRANTS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))  # top left, top right, bottom right, bottom left
@@ -219,7 +221,9 @@ def alive(process: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("wrong", [{"size": (4, 192)}, {"margin": 0.5}, {"margin": float("nan")}, {"rectify": "hull"}])
+@pytest.mark.parametrize(
+    "wrong", [{"size": (4, 192)}, {"margin": 0.5}, {"margin": float("nan")}, {"rectify": "hull"}, {"sharp": 0.5}]
+)
 def test_settings_that_make_no_crop_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected"):
         CropSettings(**wrong)  # type: ignore[arg-type]
@@ -261,3 +265,81 @@ def test_nothing_is_written_beside_photographs_when_an_output_is_given(tmp_path:
     manifest = read_manifest(out / "ccpd_tilt" / "alpr_dataset.csv")
     assert manifest.path(0) == subset / name
     assert len(list((out / "plates_ccpd_tilt_48").rglob("*.jpg"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["baseline", "restarts", "progressive", "grey", "444", "png", "turned"])
+def test_the_upper_part_is_that_of_the_whole(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(3)
+    picture = cv2.GaussianBlur(rng.integers(0, 256, (333, 250, 3), np.uint8), (0, 0), 2)
+    options = {
+        "restarts": [cv2.IMWRITE_JPEG_RST_INTERVAL, 3],
+        "progressive": [cv2.IMWRITE_JPEG_PROGRESSIVE, 1],
+        "444": [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
+    }
+    image = picture[..., 0] if kind == "grey" else picture
+    data = cv2.imencode(".png" if kind == "png" else ".jpg", image, options.get(kind, []))[1].tobytes()
+    if kind == "turned":  # EXIF data that ask for a quarter turn
+        exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+        data = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+    size = (250, 333) if kind == "turned" else (333, 250)
+    for reduce in (1, 2, 4):
+        whole = read_image(data, reduce=reduce)
+        for rows in (0, 1, 100, 101, 110, 300, 320, 1000):
+            upper = read_upper_part(data, "a", rows, reduce=reduce)
+            shown = min(-(-rows // reduce), whole.shape[0])
+            assert np.array_equal(upper.image[:shown], whole[:shown])
+            assert reduce > 1 or upper.size == size
+            partly = kind not in ("progressive", "png", "turned")
+            assert (upper.image.shape[0] < whole.shape[0]) == (partly and rows + 16 * reduce < 333)
+    with pytest.raises(UnreadableImage, match="truncated"):
+        read_upper_part(data[: len(data) * 2 // 3], "a", 100)
+    assert capfd.readouterr().err == ""
+
+
+def test_large_plates_are_decoded_small_and_stay_sharp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plate is 192 px wide and 71 high: a half of it is too low for a crop of 48 px, not for one of 34."""
+    folder = subset(tmp_path, 1)
+    used: list[int] = []
+    whole = crops.read_upper_part
+    monkeypatch.setattr(crops, "read_upper_part", lambda *a, reduce: (used.append(reduce), whole(*a, reduce=reduce))[1])
+    found = {}
+    for size, sharp in (((48, 144), 1.0), ((34, 96), 1.0), ((34, 96), 0.0), ((34, 96), 1.5), ((16, 40), 1.0)):
+        output = tmp_path / f"{size[0]}_{sharp}"
+        report = extract_subset(folder, CropSettings(size=size, sharp=sharp), 1, output)
+        found[size, sharp] = read_image(read_manifest(report.folder / TABLE).path(0)).astype(float)
+    assert used == [1, 2, 1, 1, 4]
+    inner = np.s_[3:15, 3:45]  # within the first colour
+    difference = np.abs(found[(34, 96), 1.0][inner] - found[(34, 96), 0.0][inner])
+    assert difference.mean() < 2
+
+
+def test_a_killed_worker_is_said_and_loses_nothing(tmp_path: Path) -> None:
+    folder = subset(tmp_path, 120)
+    place = tmp_path / "plates_ccpd_base_48"
+    poison = sorted(folder.iterdir())[70]
+    picture = poison.read_bytes()
+    poison.unlink()
+    os.mkfifo(poison)  # the worker that opens it waits, until it is killed
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "scripts/extract_plates_mp.py", "--ccpd_dir", str(tmp_path)),
+            *("--categories", "ccpd_base", "--num_workers", "2"),
+        ],
+        env=ENVIRONMENT, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    end = time.monotonic() + 30
+    while time.monotonic() < end and len(list(place.glob("*.jpg"))) < 90:
+        time.sleep(0.02)
+    workers = [p for p in children_of(process.pid) if "spawn_main" in Path(f"/proc/{p}/cmdline").read_text()]
+    os.kill(workers[0], signal.SIGKILL)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 1 and "A worker process died" in output and gone(workers)
+    made = len(list(place.glob("*.jpg")))
+    assert 90 <= made < 120 and not (place / TABLE).exists()
+    assert all(read_image(path).shape == (48, 192, 3) for path in place.glob("*.jpg"))
+    poison.unlink()
+    poison.write_bytes(picture)
+    (place / f"{poison.stem}.jpg").touch()  # without a byte, as after a loss of power
+    report = extract_subset(folder, CropSettings(), 1)
+    assert (report.made, report.kept) == (120 - made, made)
+    assert read_image(place / f"{poison.stem}.jpg").shape == (48, 192, 3)

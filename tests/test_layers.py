@@ -12,7 +12,7 @@ from tiny_runs import ENVIRONMENT, REPOSITORY
 
 PACKAGE = REPOSITORY / "alpr"
 FILES = sorted(PACKAGE.rglob("*.py"))
-RANK_0 = {"records", "geometry", "charset", "country", "imaging", "card", "torchvision_hook"}
+RANK_0 = {"records", "geometry", "charset", "country", "imaging", "members", "card", "torchvision_hook"}
 RANK_1 = {"layers", "optim", "training"}
 
 

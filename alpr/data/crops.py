@@ -19,11 +19,13 @@ import numpy as np
 from alpr.data.atomic import TEMPORARY_SUFFIX, write_atomically
 from alpr.data.ccpd_folders import REJECTED_TABLE, TABLE, official_splits, subset_manifest
 from alpr.data.columns import ManifestError, Rejection
+from alpr.data.decoding import UpperPart, read_upper_part
 from alpr.data.manifest import Manifest, read_manifest, write_rejected
 from alpr.data.parallel import run_in_processes
-from alpr.geometry import box_corners, corner_box
-from alpr.imaging import UnreadableImage, read_image, rectify
-from alpr.records import ImageArray
+from alpr.geometry import box_corners, corner_box, homography, plate_height, plate_width, transform_points
+from alpr.imaging import UnreadableImage, rectify
+from alpr.members import member_of, read_bytes
+from alpr.records import FloatArray
 
 Rectify = Literal["corners", "box"]
 SUFFIX = ".jpg"
@@ -42,20 +44,25 @@ class CropSettings:
         rectify: by the four corners, or by the upright box.
         size: (height, width) of a crop in px.
         margin: the fraction of the crop's height and width left around the plate on every side.
+        sharp: a photograph is decoded at a half, a quarter or an eighth where its plates are then at least this many
+            times as high and as wide as the crop; 0 always decodes it at its full size.
 
     Raises:
-        ValueError: a size below 8 px, or a margin outside 0..0.4.
+        ValueError: a size below 8 px, a margin outside 0..0.4, or plates that may be smaller than their crops.
     """
 
     rectify: Rectify = "corners"
     size: tuple[int, int] = (48, 192)
     margin: float = 0.0
+    sharp: float = 1.0
 
     def __post_init__(self) -> None:
         if min(self.size) < 8:
             raise ValueError(f"A crop of {self.size[0]}x{self.size[1]} px is too small; expected at least 8x8.")
         if not 0 <= self.margin <= 0.4:
             raise ValueError(f"The margin is {self.margin}; expected 0 to 0.4 of the crop's height and width.")
+        if not (self.sharp == 0 or self.sharp >= 1):
+            raise ValueError(f"Plates stay {self.sharp} times as large as their crops; expected at least 1, or 0.")
         if self.rectify not in ("corners", "box"):
             raise ValueError(f"Crops are rectified by {self.rectify!r}; expected 'corners' or 'box'.")
 
@@ -124,7 +131,8 @@ def extract(
     names = _crop_names(manifest)
     if not names:
         raise ManifestError(f"{label}: none of the {manifest.rows} rows has a plate with a text.")
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob(f"*{SUFFIX}")}
+    # A loss of power may leave files without a byte: they are moved into place before the disk has them.
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob(f"*{SUFFIX}") if path.stat().st_size}
     faults: dict[int, str] = {}
     todo: list[int] = []
     for row, name in names.items():
@@ -155,7 +163,8 @@ def _prepare_folder(folder: Path, settings: CropSettings) -> None:
     """Makes the folder, removes what a kill left, and refuses to mix crops of different settings."""
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / SETTINGS_FILE
-    now = json.dumps(asdict(settings), sort_keys=True)
+    # `sharp` changes how a photograph is decoded, not what its crop shows.
+    now = json.dumps({name: value for name, value in asdict(settings).items() if name != "sharp"}, sort_keys=True)
     before = note.read_text(encoding="utf-8").strip() if note.is_file() else now
     if before != now:
         raise ManifestError(
@@ -174,7 +183,8 @@ def _crop_names(manifest: Manifest) -> dict[int, str]:
     for row, (folder, image) in enumerate(zip(manifest.folder_index.tolist(), manifest.image, strict=True)):
         if not manifest.text[row]:
             continue
-        path = PurePosixPath(image)
+        member = member_of(image)
+        path = PurePosixPath(image if member is None else member.name)
         inside = not path.is_absolute() and ".." not in path.parts
         stem = str(path.with_suffix("")) if inside else path.stem
         number = 1
@@ -217,25 +227,54 @@ def _jobs(
 
 def _cut_out(job: _Job) -> list[str]:
     """Cuts and writes the plates of one photograph; for each, nothing or why it failed."""
+    quads = np.array([cut.corners for cut in job.cuts], np.float32).reshape(-1, 4, 2)
+    name = Path(job.cuts[0].image).name
     try:
-        image = read_image(job.cuts[0].image, Path(job.cuts[0].image).name)
+        data = read_bytes(job.cuts[0].image)
+        reduce = _reduction(quads, job.settings)
+        upper = read_upper_part(data, name, _rows_needed(quads, job.settings), reduce=reduce)
+    except OSError as error:
+        return [f"{name} cannot be read: {error.strerror or error}."] * len(job.cuts)
     except UnreadableImage as error:
         return [str(error)] * len(job.cuts)
-    return [_cut_one(image, cut, job.settings) for cut in job.cuts]
+    return [
+        _cut_one(upper, quad, reduce, Path(cut.target), job.settings) for cut, quad in zip(job.cuts, quads, strict=True)
+    ]
 
 
-def _cut_one(image: ImageArray, cut: _Cut, settings: CropSettings) -> str:
-    corners = np.array(cut.corners, np.float32).reshape(4, 2)
-    height, width = image.shape[:2]
+def _reduction(quads: FloatArray, settings: CropSettings) -> int:
+    """The strongest reduction (1, 2, 4 or 8) at which every plate (N, 4, 2) stays sharp."""
+    if not settings.sharp:
+        return 1
+    sides = [min(float(plate_height(q)) / settings.size[0], float(plate_width(q)) / settings.size[1]) for q in quads]
+    return max((r for r in (2, 4, 8) if min(sides) >= settings.sharp * r), default=1)
+
+
+def _rows_needed(quads: FloatArray, settings: CropSettings) -> int:
+    """The rows of the photograph that the crops (N, 4, 2) show, with their margins."""
+    low, high = -settings.margin, 1 + settings.margin
+    outside = np.array([[low, low], [high, low], [high, high], [low, high]], np.float32)
+    inside = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    lowest = 0.0
+    for quad in quads:
+        try:
+            lowest = max(lowest, float(transform_points(outside, homography(inside, quad))[:, 1].max()))
+        except ValueError:  # said when it is cut
+            continue
+    return int(min(max(lowest, float(quads[..., 1].max())), 1e6)) + 1
+
+
+def _cut_one(upper: UpperPart, corners: FloatArray, reduce: int, target: Path, settings: CropSettings) -> str:
+    height, width = upper.size
     x, y = corners.mean(axis=0)
     if not (0 <= x <= width and 0 <= y <= height):
         return f"the plate's centre ({x:.0f}, {y:.0f}) lies outside the image of {width}x{height} px"
     try:
-        crop = rectify(image, corners, settings.size, settings.margin)
+        crop = rectify(upper.image, (corners / reduce).astype(np.float32), settings.size, settings.margin)
     except ValueError as error:
         return str(error)
     data = cv2.imencode(SUFFIX, crop, _ENCODING)[1].tobytes()
-    write_atomically(Path(cut.target), [data], sync=False)
+    write_atomically(target, [data], sync=False)
     return ""
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +14,13 @@ import cv2
 import numpy as np
 
 from alpr.imaging import MAX_PIXELS, WARP_LIMIT_PX, UnreadableImage, read_image
+from alpr.members import read_bytes
 from alpr.records import FloatArray, ImageArray
 
 SMALLEST_SIDE_PX = 16
 """A photograph with a shorter side holds no plate that could be learnt."""
+_BELOW_PX = 16
+"""Rows that are decoded beyond those asked for: the colours of a row depend on the next block's."""
 
 
 class Photograph(NamedTuple):
@@ -67,7 +73,7 @@ class Photographs:
 
     def _decoded(self, path: Path) -> Photograph:
         try:
-            data = path.read_bytes()
+            data = read_bytes(path)
         except OSError as error:
             raise UnreadableImage(f"{path} cannot be read: {error.strerror or error}.") from error
         height, width = encoded_size(data) or read_image(data, str(path)).shape[:2]
@@ -99,16 +105,80 @@ def encoded_size(data: bytes) -> tuple[int, int] | None:
     if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         return int(height), int(width)
+    for marker, start in _segments(data):
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and start + 9 <= len(data):  # a start of frame
+            height, width = struct.unpack(">HH", data[start + 5 : start + 9])
+            return int(height), int(width)
+    return None
+
+
+class UpperPart(NamedTuple):
+    """The first rows of an image."""
+
+    image: ImageArray  # (h, w, 3) uint8 BGR, perhaps reduced
+    size: tuple[int, int]  # (height, width) px of the whole, not reduced
+
+
+def read_upper_part(data: bytes, name: str, rows: int, *, reduce: int = 1) -> UpperPart:
+    """The first rows of an image, or more: exactly those that the whole image has, decoded in a part of the time.
+
+    A baseline JPEG is decoded from top to bottom, as far as its header says. Other files are decoded whole.
+
+    Args:
+        rows: px of the file, before it is reduced.
+        reduce: see `read_image`.
+
+    Raises:
+        UnreadableImage: a truncated or damaged file.
+    """
+    frame = _frame_of_one_scan(data)
+    size = encoded_size(data)
+    rows += _BELOW_PX * reduce
+    if frame is None or size is None or rows >= size[0]:
+        image = read_image(data, name, reduce=reduce)
+        return UpperPart(image, (image.shape[0] * reduce, image.shape[1] * reduce))
+    shorter = data[: frame + 5] + struct.pack(">H", max(rows, SMALLEST_SIDE_PX)) + data[frame + 7 :]
+    with _without_warnings():  # of libjpeg, that data follow the last row
+        return UpperPart(read_image(shorter, name, reduce=reduce), size)
+
+
+def _frame_of_one_scan(data: bytes) -> int | None:
+    """Where the frame's segment begins, in a baseline JPEG with all colours in one scan and nothing that turns it."""
+    frame, components = None, 0
+    for marker, start in _segments(data):
+        if marker in (0xC0, 0xC1):
+            frame, components = start, data[start + 9]
+        elif (0xC2 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xE1:  # progressive; EXIF
+            return None
+        elif marker == 0xDA:
+            return frame if data[start + 4] == components else None
+    return None
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """The marker and the place of each segment of a JPEG's header, up to the first scan."""
     if data[:2] != b"\xff\xd8":
-        return None
+        return
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
         if marker == 0xFF:  # a fill byte
             position += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame
-            height, width = struct.unpack(">HH", data[position + 5 : position + 9])
-            return int(height), int(width)
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return None
+            continue
+        yield marker, position
+        if marker == 0xDA:
+            return
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silences what C libraries write to the process's standard error."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

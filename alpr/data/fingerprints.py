@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 from itertools import combinations
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alpr.imaging import UnreadableImage
+from alpr.members import read_bytes
 from alpr.records import ImageArray
 
 NEAR_BITS = 4
@@ -48,7 +48,7 @@ def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
         UnreadableImage: a file that is missing, empty, or no image that OpenCV can decode.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         raise UnreadableImage(f"{path} cannot be read: {error.strerror or error}.") from error
     return Fingerprint(hashlib.sha256(data).hexdigest(), perceptual_hash(_small_grey(data, str(path))))

@@ -18,6 +18,7 @@ from alpr.data.doctor.table import DoctorTable
 from alpr.data.fingerprints import perceptual_hash
 from alpr.data.parallel import run_in_processes
 from alpr.imaging import UnreadableImage, read_image
+from alpr.members import read_bytes
 
 HUGE_PIXELS = 40_000_000
 TINY_PX = 8
@@ -45,7 +46,7 @@ class ImageFacts(NamedTuple):
 def image_facts(path: str) -> ImageFacts:
     """The facts of an image file, which is decoded whole: a damaged one must not pass."""
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path)
         image = read_image(data, Path(path).name)
     except OSError as error:
         return ImageFacts(error=f"The file cannot be read: {error.strerror or error}.")

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from alpr.data.importers.places import image_size, tracked
 from alpr.data.manifest import Manifest
 from alpr.geometry import corner_box
 from alpr.imaging import UnreadableImage
+from alpr.members import is_image_file, member_of, read_bytes
 
 Need = Literal["box", "corners", "text", "box or text"]
 _TEXTS = {"text": "texts", "country": "countries", "split": "splits", "note": "notes"}
@@ -124,7 +124,7 @@ class Outgoing:
         place = self.target / relative
         if self.images == "none":
             return relative
-        if not scene.source.is_file():
+        if not is_image_file(scene.source):
             self.counts["{n} images are missing; only their labels were written."] += 1
             return relative
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -132,11 +132,11 @@ class Outgoing:
             if place.resolve() == scene.source.resolve():
                 return relative
             place.unlink()
-        if self.images == "link":
+        if self.images == "link" and member_of(scene.source) is None:
             place.symlink_to(scene.source.resolve())
         else:
             temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-            shutil.copyfile(scene.source, temporary)
+            temporary.write_bytes(read_bytes(scene.source))
             temporary.replace(place)
         return relative
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from alpr.data.columns import ManifestError
 from alpr.data.parallel import progress_bar
 from alpr.imaging import IMAGE_SUFFIXES, UnreadableImage, read_image
+from alpr.members import member_of, read_bytes
 
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -126,7 +128,8 @@ def image_size(path: Path) -> tuple[int, int]:
         shape = read_image(path).shape
         return shape[0], shape[1]
     try:
-        with Image.open(path) as image:
+        # of a file of its own only the header is read
+        with Image.open(path if member_of(path) is None else io.BytesIO(read_bytes(path))) as image:
             width, height = image.size
             turned = image.getexif().get(0x0112, 1) >= 5  # OpenCV turns the picture as its EXIF orientation says
     except (OSError, ValueError, SyntaxError, TypeError) as error:
