@@ -62,6 +62,7 @@ def run(config: DictConfig) -> bool:
     if manifest.rejected:
         console.print(f"{len(manifest.rejected)} rows cannot be used; the first: {manifest.rejected[0]}", markup=False)
     parts, identity = open_model(config)
+    identity |= {"grammar": "on"} if config.grammar else {}
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     if config.input_px is None:
@@ -238,7 +239,7 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
             raise ValueError(f"{key}={path} does not exist; expected a run folder or a checkpoint.")
     if config.only is not None and config.only not in runs:
         raise ValueError(f"only={config.only}, but no {config.only}=RUN is given.")
-    reader = load_reader(detector=runs.get("detector"), recogniser=runs.get("recogniser"))
+    reader = load_reader(detector=runs.get("detector"), recogniser=runs.get("recogniser"), grammar=config.grammar)
     chosen = [key for key in runs if config.only in (None, key)]
     identity = {key: f"{runs[key].name} {file_sha256(best_checkpoint(runs[key]))}" for key in chosen}
     return Parts(**{key: getattr(reader, key) for key in chosen}), identity
@@ -258,7 +259,7 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
             f"model={folder} is no bundle: it has no card.json. For a run folder or a checkpoint give "
             f"detector=RUN and/or recogniser=RUN."
         )
-    reader = Reader(folder, threads=config.threads)
+    reader = Reader(folder, threads=config.threads, grammar=config.grammar)
     card = reader.card
     identity = {"name": folder.name}
     if card is not None:

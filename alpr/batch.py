@@ -162,18 +162,23 @@ class Results:
 def _csv_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     shared = {key: value for key, value in record.items() if key not in {"plates", "ms"}}
     if "plates" not in record:  # a crop, or an error
-        return [shared | _joined_characters(shared)]
+        return [shared | _joined(shared)]
     rows = []
     for number, plate in enumerate(record["plates"], start=1):
-        row = shared | {"plate": number} | {key: plate[key] for key in ("text", "text_score", "score")}
-        row |= _joined_characters(plate) | dict(zip(_BOX, plate["box"], strict=True))
+        row = shared | {"plate": number} | {key: plate[key] for key in plate if key not in {"box", "corners"}}
+        row |= _joined(plate) | dict(zip(_BOX, plate["box"], strict=True))
         row |= dict(zip(_CORNERS, [v for point in plate["corners"] for v in point], strict=True))
         rows.append(row)
     return rows or [shared]
 
 
-def _joined_characters(values: Mapping[str, Any]) -> dict[str, str]:
-    return {"characters": " ".join(map(str, values["characters"]))} if "characters" in values else {}
+def _joined(values: Mapping[str, Any]) -> dict[str, str]:
+    """What is a list in JSON, as one cell."""
+    lists = {
+        "characters": values.get("characters"),
+        "alternatives": [v for pair in values.get("alternatives", ()) for v in pair.values()],
+    }
+    return {key: " ".join(map(str, lists[key] or ())) for key in lists if key in values}
 
 
 def save_image(path: Path, image: ImageArray, source: Path) -> None:

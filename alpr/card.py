@@ -17,6 +17,8 @@ from alpr.country import CountryPack
 
 FORMAT = 1
 CARD_FILE = "card.json"
+PRECISIONS = ("99", "99.9")
+"""The precisions in per cent for which a card may hold thresholds."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
 
@@ -73,6 +75,9 @@ class RecogniserSettings:
         margin: the fraction of the crop's height and width left around a rectified plate on every side.
         slots: the number of character slots L.
         temperature: the logits are divided by it before the softmax (calibration).
+        threshold_99: the lowest score of a reading above which 99 % were right on held-back plates; None where no
+            score was found, or none was looked for.
+        threshold_999: the same for 99.9 %.
 
     Raises:
         ValueError: a value out of its range.
@@ -82,12 +87,33 @@ class RecogniserSettings:
     margin: float = 0.04
     slots: int = 8
     temperature: float = 1.0
+    threshold_99: float | None = None
+    threshold_999: float | None = None
 
     def __post_init__(self) -> None:
         _expect(len(self.size) == 2 and min(self.size) >= 1, "size", self.size, "[height, width], at least 1 px each")
         _expect(0 <= self.margin < 0.5, "margin", self.margin, "0 to below 0.5")
         _expect(self.slots >= 1, "slots", self.slots, "at least 1")
         _expect(0 < self.temperature < math.inf, "temperature", self.temperature, "a number above 0")
+        for key in ("threshold_99", "threshold_999"):
+            value = getattr(self, key)
+            _expect(value is None or 0 <= value <= 1, key, value, "0 to 1, or null for none")
+
+    def min_score(self, precision: str) -> float:
+        """The threshold for a precision in per cent, "99" or "99.9".
+
+        Raises:
+            ValueError: another precision, or one for which no threshold is known.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"The precision {precision!r} has no threshold; expected {' or '.join(PRECISIONS)}.")
+        found = self.threshold_99 if precision == PRECISIONS[0] else self.threshold_999
+        if found is None:
+            raise ValueError(
+                f"No score is known above which {precision} % of the readings are right; calibrate the recogniser "
+                f"(scripts/calibrate.py) and export it again, or give the lowest score as a number from 0 to 1."
+            )
+        return found
 
 
 def _expect(holds: bool, key: str, found: object, expected: str) -> None:
@@ -382,7 +408,10 @@ def _detector_settings(detector: _Entry) -> DetectorSettings:
 
 
 def _recogniser_settings(recogniser: _Entry) -> RecogniserSettings:
-    settings = recogniser.entry("settings", [f.name for f in fields(RecogniserSettings)])
+    # A card from before the calibration has no thresholds.
+    written = {"threshold_99": None, "threshold_999": None, **recogniser.take("settings", dict)}
+    settings = _Entry(written, recogniser.source, f"{recogniser.path}settings.")
+    settings.only([f.name for f in fields(RecogniserSettings)])
     size = settings.take("size", list)
     if len(size) != 2 or any(type(side) is not int for side in size):
         raise CardError(f"{settings.source}: {settings.path}size is {_short(size)}; expected [height, width].")
@@ -392,6 +421,8 @@ def _recogniser_settings(recogniser: _Entry) -> RecogniserSettings:
             margin=settings.take("margin", float),
             slots=settings.take("slots", int),
             temperature=settings.take("temperature", float),
+            threshold_99=settings.optional("threshold_99", float),
+            threshold_999=settings.optional("threshold_999", float),
         )
     except CardError:
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -36,6 +37,46 @@ class Format(str, Enum):
     CSV = "csv"
 
 
+class Precision(str, Enum):
+    """The precisions in per cent for which a card may hold thresholds."""
+
+    P99 = "99"
+    P999 = "99.9"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a reading's record holds beyond text and scores; each option adds its own keys."""
+
+    grammar: bool = False
+    top: int = 0
+    precision: Precision | None = None
+    min_score: float | None = None
+
+    @property
+    def lowest(self) -> float | str | None:
+        """The lowest score of a certain reading, as `Reader` takes it.
+
+        Raises:
+            InputError: it is given in two ways.
+        """
+        if self.precision is None:
+            return self.min_score
+        if self.min_score is not None:
+            raise InputError("--precision and --min-score are both given; expected one of them.")
+        return self.precision.value
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The record's further keys, which are a CSV's further columns."""
+        chosen = {
+            ("rule", "raw_text"): self.grammar,
+            ("certain",): self.precision is not None or self.min_score is not None,
+            ("alternatives",): self.top > 0,
+        }
+        return tuple(key for keys, wanted in chosen.items() if wanted for key in keys)
+
+
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="Images, folders (searched with their subfolders) or globs.")
 ]
@@ -47,6 +88,18 @@ Annotate = Annotated[
 ]
 Threads = Annotated[
     int | None, typer.Option("--threads", metavar="N", min=1, help="Threads per network; else one per core.")
+]
+Grammar = Annotated[
+    bool,
+    typer.Option("--grammar", help="A text that fits no layout of the country gives way to one that does; says which."),
+]
+Top = Annotated[int, typer.Option("--top", metavar="N", min=0, help="Give the N most probable strings of each plate.")]
+AtPrecision = Annotated[
+    Precision | None,
+    typer.Option("--precision", help="Flag readings below the bundle's threshold for this precision in per cent."),
+]
+MinScore = Annotated[
+    float | None, typer.Option("--min-score", metavar="S", min=0, max=1, help="Flag readings with a lower score.")
 ]
 
 
@@ -69,12 +122,17 @@ def predict(
         int | None,
         typer.Option("--input-px", metavar="PX", help="Long side at which plates are looked for; else the bundle's."),
     ] = None,
+    grammar: Grammar = False,
+    top: Top = 0,
+    precision: AtPrecision = None,
+    min_score: MinScore = None,
 ) -> None:
     """Find and read the plates in images.
 
     Corners are top left, top right, bottom right, bottom left as the text is read, in pixels of the image. An
     unreadable image gives its name and an error; the others are read and the exit code is 1.
     """
+    wanted = Wanted(grammar, top, precision, min_score)
 
     def read(reader: Reader, item: Item) -> tuple[dict[str, Any], ImageArray]:
         found = reader.read_timed(str(item.path))
@@ -83,12 +141,13 @@ def predict(
             "image": str(item.path),
             "width": width,
             "height": height,
-            "plates": [plate_record(plate) for plate in found.plates],
+            "plates": [plate_record(plate, wanted.keys) for plate in found.plates],
             "ms": {stage: round(ms, 2) for stage, ms in found.ms._asdict().items()},
         }
         return record, draw_plates(found.image, found.plates) if annotate else found.image
 
-    _run(inputs, model, Results(output, form.value, PLATE_COLUMNS), annotate, threads, read, input_px)
+    results = Results(output, form.value, (*PLATE_COLUMNS, *wanted.keys))
+    _run(inputs, model, results, annotate, threads, read, wanted, input_px)
 
 
 @app.command("read")
@@ -99,35 +158,52 @@ def read_crops(
     form: Form = Format.JSONL,
     annotate: Annotate = None,
     threads: Threads = None,
+    grammar: Grammar = False,
+    top: Top = 0,
+    precision: AtPrecision = None,
+    min_score: MinScore = None,
 ) -> None:
     """Read ready-made crops, each filled by one upright plate."""
+    wanted = Wanted(grammar, top, precision, min_score)
 
     def read(reader: Reader, item: Item) -> tuple[dict[str, Any], ImageArray]:
         crop = read_image(item.path)
         reading = reader.recogniser.read([crop])[0]
-        record = {"image": str(item.path), **reading_record(reading)}
+        record = {"image": str(item.path), **reading_record(reading, wanted.keys)}
         return record, annotate_crop(crop, reading) if annotate else crop
 
-    _run(inputs, model, Results(output, form.value, CROP_COLUMNS), annotate, threads, read)
+    results = Results(output, form.value, (*CROP_COLUMNS, *wanted.keys))
+    _run(inputs, model, results, annotate, threads, read, wanted)
 
 
-def reading_record(reading: Reading) -> dict[str, Any]:
-    """A reading as it stands in a JSON line."""
+def reading_record(reading: Reading, more: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A reading as it stands in a JSON line.
+
+    Args:
+        more: further keys: rule, raw_text, certain, alternatives.
+    """
+    further = {
+        "rule": reading.rule,
+        "raw_text": reading.raw_text,
+        "certain": reading.certain,
+        "alternatives": [{"text": text, "text_score": round(score, 4)} for text, score in reading.alternatives],
+    }
     return {
         "text": reading.text,
         "text_score": round(reading.score, 4),
         "characters": [round(p, 4) for p in reading.characters],
+        **{key: further[key] for key in more},
     }
 
 
-def plate_record(plate: PlateReading) -> dict[str, Any]:
+def plate_record(plate: PlateReading, more: tuple[str, ...] = ()) -> dict[str, Any]:
     """A plate as it stands in a JSON line; hundredths of a pixel are finer than any label."""
     detection = plate.detection
     return {
         "corners": _rounded(detection.corners),
         "box": _rounded(detection.box),
         "score": round(detection.score, 4),
-        **reading_record(plate.reading),
+        **reading_record(plate.reading, more),
     }
 
 
@@ -143,12 +219,20 @@ def _run(
     annotate: Path | None,
     threads: int | None,
     read: Callable[[Reader, Item], tuple[dict[str, Any], ImageArray]],
+    wanted: Wanted,
     input_px: int | None = None,
 ) -> None:
     """Reads every image into the results: exit code 0, 1 where an image failed, 2 where nothing could begin."""
     try:
         items = collect_images(inputs)
-        reader = Reader(model, threads=threads, input_px=input_px)
+        reader = Reader(
+            model,
+            threads=threads,
+            input_px=input_px,
+            grammar=wanted.grammar,
+            alternatives=wanted.top,
+            min_score=wanted.lowest,
+        )
         if threads is not None:
             cv2.setNumThreads(threads)
         results.open()

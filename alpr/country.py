@@ -91,6 +91,13 @@ class CountryPack:
                 return layout
         return None
 
+    def spellings(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Every layout's name with the symbols it allows at each character, in the order of the layouts."""
+        return [
+            (layout.name, tuple(self.classes[key] for key in layout.pattern if key in self.classes))
+            for layout in self.layouts
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a card or a YAML file; `from_dict` reads them back."""
         return asdict(self)

@@ -19,6 +19,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from alpr.calibrating import Settings, calibrate_run, sentence
 from alpr.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
 from alpr.filmstrip import Filmstrip
 from alpr.metrics_csv import forget_from
@@ -38,7 +39,7 @@ from alpr.training import TaskModule
 
 FREE_KEYS = frozenset((
     "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.checkpoint_steps",
-    "trainer.accelerator", "trainer.max_epochs",
+    "calibration_draws", "trainer.accelerator", "trainer.max_epochs",
     "trainer.log_every_n_steps", "trainer.enable_model_summary",
 ))  # fmt: skip
 """What a resumed run may change. None of it changes what a step learns, save `max_epochs`, of which it is told."""
@@ -186,7 +187,19 @@ class _Fitting:
             if self.trainer.is_global_zero:
                 again = "" if record.status == "finished" else "; the same command goes on from its last checkpoint"
                 print(f"{record.status} after {minutes(record.seconds)}, {record.steps} steps{again}: {record.result}")
+        if isinstance(module, RecogniserModule) and self.trainer.is_global_zero:
+            self.calibrated()
         return _figure(record)
+
+    def calibrated(self) -> None:
+        """Calibrates the best checkpoint; a training that has ended well does not fail by it."""
+        draws = self.plain["calibration_draws"]
+        if draws is None:
+            return
+        try:
+            print(sentence(calibrate_run(self.folder, Settings(draws), CONSOLE)), flush=True)
+        except (ValueError, OSError) as error:
+            print(f"The scores stay uncalibrated: {error}", flush=True)
 
 
 def wants_more(record: RunRecord, plain: dict[str, Any]) -> bool:

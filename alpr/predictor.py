@@ -20,6 +20,8 @@ import numpy as np
 from alpr.card import ModelCard
 from alpr.detection.detect import Detector
 from alpr.imaging import read_image
+from alpr.recognition.decode import Decoding
+from alpr.recognition.grammar import Grammar
 from alpr.recognition.read import Recogniser
 from alpr.records import Detection, ImageArray, PlateReading, Reading
 from alpr.sessions import OnnxDetector, OnnxRecogniser
@@ -55,6 +57,10 @@ class Reader:
         threads: threads per network; by default one per core this process may use.
         providers: ONNX Runtime execution providers, best first; by default the CPU's alone.
         input_px: the long side at which the detector looks, in place of the card's: larger for small plates.
+        grammar: whether a text that fits no layout of the country gives way to the most probable one that does.
+        alternatives: how many of the most probable strings every reading gives.
+        min_score: readings with a lower score are flagged, `certain` False: a number from 0 to 1, or "99" or "99.9" for
+            the card's threshold of that precision in per cent.
 
     Attributes:
         detector, recogniser: the two halves.
@@ -62,8 +68,8 @@ class Reader:
         providers: the execution providers in use.
 
     Raises:
-        ValueError: no bundle there, a card or file that cannot be trusted, a provider that is not available, or an
-            input size that is no multiple of the card's.
+        ValueError: no bundle there, a card or file that cannot be trusted, a provider that is not available, an
+            input size that is no multiple of the card's, or a precision for which the card has no threshold.
     """
 
     detector: Detector
@@ -78,10 +84,16 @@ class Reader:
         threads: int | None = None,
         providers: Sequence[str] | None = None,
         input_px: int | None = None,
+        grammar: bool = False,
+        alternatives: int = 0,
+        min_score: float | str | None = None,
     ) -> None:
         folder = default_bundle() if bundle is None else Path(bundle)
         card = ModelCard.read(folder)
         card.verify(folder)
+        if isinstance(min_score, str):
+            min_score = card.recogniser.min_score(min_score)
+        rules = Grammar(card.country, card.charset) if grammar else None
         detector = OnnxDetector(folder / card.detector_file.file, threads, providers)
         recogniser = OnnxRecogniser(
             folder / card.recogniser_file.file, card.recogniser, len(card.charset), threads, providers
@@ -89,7 +101,8 @@ class Reader:
         self.detector = Detector(detector, card.detector)
         if input_px is not None:
             self.detector = self.detector.at(input_px)
-        self.recogniser = Recogniser(recogniser, card.recogniser, card.charset)
+        decoding = Decoding(alternatives, rules, min_score)
+        self.recogniser = Recogniser(recogniser, card.recogniser, card.charset, decoding)
         self.card = card
         self.providers = detector.providers
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,13 +55,35 @@ class Detection:
     score: float  # 0..1
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the recogniser read in one crop."""
+class Alternative(NamedTuple):
+    """A string that a crop may show, and its probability, 0..1. That of "" is the probability of no character."""
 
     text: str
-    score: float  # 0..1: the product of the slots' probabilities, the padding slots that end the text included
-    characters: tuple[float, ...]  # one probability per printed character
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the recogniser read in one crop.
+
+    Attributes:
+        text: the characters; "" where nothing was read.
+        score: the probability of exactly this text, 0..1: the product of the slots' probabilities, the padding slots
+            that end the text included. 0 for the text "".
+        characters: one probability per printed character.
+        alternatives: the most probable strings, best first, where they were asked for.
+        rule: the country pack's layout that the text fits, where the grammar was asked for; None where none does.
+        raw_text: what was read before the grammar changed it; None where it changed nothing.
+        certain: False where the score is below the one that was asked for.
+    """
+
+    text: str
+    score: float
+    characters: tuple[float, ...]
+    alternatives: tuple[Alternative, ...] = ()
+    rule: str | None = None
+    raw_text: str | None = None
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

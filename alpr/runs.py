@@ -6,8 +6,9 @@ import json
 import os
 import platform
 import uuid
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import Any, TypeVar
 import torch
 
 from alpr import __version__
+from alpr.card import file_sha256
 from alpr.data.atomic import write_atomically
 from alpr.detection.module import DetectorModule
 from alpr.evaluation import Parts
 from alpr.provenance import UnknownProvenance, commit_label, cpu_model
+from alpr.recognition.calibration import CALIBRATION_FILE, Calibration
 from alpr.recognition.module import RecogniserModule
 from alpr.training import TaskModule
 from alpr.weights import SUFFIX, read_weights
@@ -55,19 +58,58 @@ def load_detector(path: str | os.PathLike[str]) -> DetectorModule:
     return _load(path, DetectorModule)
 
 
-def load_recogniser(path: str | os.PathLike[str]) -> RecogniserModule:
+def load_recogniser(path: str | os.PathLike[str], *, calibrated: bool = True) -> RecogniserModule:
     """The recogniser of a run folder or checkpoint, with its averaged weights, in evaluation mode.
 
+    Args:
+        calibrated: with the temperature and the thresholds of the calibration beside the weights, where there is one
+            for just these weights. One for others is left out, and a warning says so.
+
     Raises:
-        RunError: nothing there, another kind of model, or weights that do not fit.
+        RunError: nothing there, another kind of model, weights that do not fit, or a damaged calibration.
     """
-    return _load(path, RecogniserModule)
+    module = _load(path, RecogniserModule)
+    if calibrated:
+        _apply_calibration(module, best_checkpoint(path))
+    return module
+
+
+def calibration_of(checkpoint: Path) -> Path:
+    """Where the calibration of a checkpoint stands: in its run's folder, else beside it."""
+    folder = checkpoint.absolute().parent
+    return (folder.parent if folder.name == "checkpoints" else folder) / CALIBRATION_FILE
+
+
+def _apply_calibration(module: RecogniserModule, checkpoint: Path) -> None:
+    path = calibration_of(checkpoint)
+    if not path.is_file():
+        return
+    try:
+        found = Calibration.read(path)
+        if found.checkpoint != file_sha256(checkpoint):
+            warnings.warn(f"{path} is not of {checkpoint}; its scores stay uncalibrated.", stacklevel=3)
+            return
+        module.predictor = replace(
+            module.predictor,
+            temperature=found.temperature,
+            threshold_99=None if found.threshold_99 is None else found.threshold_99.score,
+            threshold_999=None if found.threshold_999 is None else found.threshold_999.score,
+        )
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{path}: {error}") from error
+    module.hparams["predictor"] = asdict(module.predictor)
 
 
 def load_reader(
-    *, detector: str | os.PathLike[str] | None = None, recogniser: str | os.PathLike[str] | None = None
+    *,
+    detector: str | os.PathLike[str] | None = None,
+    recogniser: str | os.PathLike[str] | None = None,
+    grammar: bool = False,
 ) -> Parts:
     """The predictor's own code over the networks of runs or checkpoints, on a GPU where there is one.
+
+    Args:
+        grammar: whether readings that fit no layout of the country give way to those that do.
 
     Raises:
         RunError: nothing there, another kind of model, or weights that do not fit.
@@ -75,7 +117,7 @@ def load_reader(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Parts(
         detector=None if detector is None else load_detector(detector).to(device).detector(),
-        recogniser=None if recogniser is None else load_recogniser(recogniser).to(device).recogniser(),
+        recogniser=None if recogniser is None else load_recogniser(recogniser).to(device).recogniser(grammar),
     )
 
 

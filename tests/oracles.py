@@ -151,3 +151,22 @@ def macro_accuracy(pairs: Sequence[tuple[str, str]]) -> float:
     """The mean over first characters of the share of texts (true, read) that are equal."""
     firsts = {true[0] for true, _ in pairs}
     return statistics.mean(statistics.mean(t == r for t, r in pairs if t[0] == first) for first in firsts)
+
+
+def string_probabilities(slots: Sequence[Sequence[float]]) -> dict[tuple[int, ...], float]:
+    """The probability of every string: its classes in the first slots, class 0 in all others."""
+    found = {}
+    for length in range(len(slots) + 1):
+        for string in product(*(range(1, len(row)) for row in slots[:length])):
+            whole = [*string, *[0] * (len(slots) - length)]
+            found[string] = math.prod(row[i] for row, i in zip(slots, whole, strict=True))
+    return found
+
+
+def threshold(scores: Sequence[float], right: Sequence[bool], precision: float) -> float | None:
+    """The lowest score from which at least this share is right, by trying them all."""
+    for limit in sorted(set(scores)):
+        kept = [r for s, r in zip(scores, right, strict=True) if s >= limit]
+        if sum(kept) >= precision * len(kept) - 1e-9:
+            return limit
+    return None

@@ -45,7 +45,7 @@ def test_round_trip(bundle: Path, china: CountryPack) -> None:
         metrics={"val": {"read": 0.93, "interval": [0.92, 0.94]}},
         training=(TrainingRun("ccpd", 1, {"lr": 0.001, "layers": [1, 2]}), TrainingRun("other")),
         detector=DetectorSettings(input_px=640, score_threshold=0),
-        recogniser=RecogniserSettings(size=(32, 128), temperature=1.5),
+        recogniser=RecogniserSettings(size=(32, 128), temperature=1.5, threshold_99=0.9),
     )
     card.write(bundle)
     assert ModelCard.read(bundle) == card
@@ -72,6 +72,10 @@ def test_round_trip(bundle: Path, china: CountryPack) -> None:
         (lambda d: d["detector"]["settings"].update(nms_iou=float("nan")), r"nms_iou is nan; expected a number"),
         (lambda d: d["recogniser"]["settings"].update(size=[48]), r"size is \[48\]; expected \[height, width\]"),
         (lambda d: d["recogniser"]["settings"].update(temperature=0), r"temperature is 0\.0; expected a number above"),
+        (
+            lambda d: d["recogniser"]["settings"].update(threshold_99=2),
+            r"threshold_99 is 2\.0; expected 0 to 1, or null",
+        ),
         (lambda d: d["recogniser"]["settings"].update(slots=8.5), r"slots is 8\.5; expected a whole number"),
         (lambda d: d["recogniser"].update(alphabet="AA"), r"recogniser\.alphabet: .*'A' more than once"),
         (lambda d: d["recogniser"].update(alphabet="AB12"), r"recogniser\.alphabet lacks 3, 4, 5, 皖"),
@@ -183,3 +187,19 @@ def test_a_card_from_before_the_corner_vote_is_read_without_it(bundle: Path) -> 
     assert old == dataclasses.replace(card, detector=dataclasses.replace(card.detector, corner_vote=None))
     old.write(bundle)
     assert ModelCard.read(bundle) == old
+
+
+def test_a_card_from_before_the_calibration_is_read_without_thresholds(bundle: Path) -> None:
+    card = ModelCard.read(bundle)
+    data = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
+    assert [data["recogniser"]["settings"].pop(key) for key in ("threshold_99", "threshold_999")] == [None, None]
+    assert ModelCard.from_dict(data) == card
+
+
+def test_a_threshold_by_its_precision() -> None:
+    calibrated = RecogniserSettings(threshold_99=0.9)
+    assert calibrated.min_score("99") == 0.9
+    with pytest.raises(ValueError, match=r"99\.9 % of the readings are right; calibrate"):
+        calibrated.min_score("99.9")
+    with pytest.raises(ValueError, match=r"'95' has no threshold; expected 99 or 99\.9"):
+        calibrated.min_score("95")

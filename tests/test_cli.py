@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from alpr import __version__, batch
 from alpr.batch import InputError, Results, collect_images
+from alpr.card import ModelCard
 from alpr.cli import app
 
 
@@ -219,3 +221,37 @@ def test_predict_looks_at_the_size_it_is_told(folder: Path) -> None:
     assert len(small["plates"]) == 1
     wrong = run(folder, "predict", folder / "images" / "a.png", "--input-px", 321)
     assert wrong.exit_code == 2 and "input_px is 321" in wrong.stderr
+
+
+def test_options_of_reading_add_keys_and_change_no_other(folder: Path) -> None:
+    image = folder / "images" / "a.png"
+    (plain,) = lines(run(folder, "predict", image).stdout)[0]["plates"]
+    options = ("--grammar", "--top", 2, "--min-score", 1)
+    (more,) = lines(run(folder, "predict", image, *options).stdout)[0]["plates"]
+    assert list(more) == [*plain, "rule", "raw_text", "certain", "alternatives"]
+    assert {key: more[key] for key in plain} == plain
+    assert (more["rule"], more["raw_text"], more["certain"]) == ("plain", None, False)
+    assert more["alternatives"][0]["text"] == "皖A12" and len(more["alternatives"]) == 2
+    table = run(folder, "predict", image, *options, "--format", "csv").stdout.splitlines()
+    assert table[0].endswith(",error,rule,raw_text,certain,alternatives")
+    assert ",plain,,False,皖A12 " in table[1]
+    (crop,) = lines(run(folder, "read", image, "--min-score", 0).stdout)
+    assert list(crop) == ["image", "text", "text_score", "characters", "certain"] and crop["certain"]
+
+
+def test_a_precision_needs_a_calibrated_bundle(folder: Path, tmp_path: Path) -> None:
+    image = folder / "images" / "a.png"
+    unknown = run(folder, "predict", image, "--precision", 99)
+    assert unknown.exit_code == 2 and "No score is known above which 99 %" in unknown.stderr
+    both = run(folder, "predict", image, "--precision", 99, "--min-score", 0.5)
+    assert both.exit_code == 2 and "both given" in both.stderr
+    assert run(folder, "predict", image, "--precision", 95).exit_code == 2
+    calibrated = write_bundle(tmp_path / "calibrated")
+    card = ModelCard.read(calibrated)
+    sure = replace(card.recogniser, threshold_99=0.5, threshold_999=1.0)
+    replace(card, recogniser=sure).write(calibrated)
+    for precision, certain in (("99", True), ("99.9", False)):
+        done = CliRunner().invoke(
+            app, ["predict", str(image), "--model", str(calibrated), "--precision", precision, "--threads", "1"]
+        )
+        assert lines(done.stdout)[0]["plates"][0]["certain"] is certain

@@ -43,7 +43,7 @@ def test_every_choice_composes(choice: str) -> None:
 
 def test_the_roots_compose() -> None:
     roots = {path.stem for path in CONFIGS.glob("*.yaml")} | {p.parent.name for p in CONFIGS.glob("*/config.yaml")}
-    assert roots == {"train", "evaluate", "export"}
+    assert roots == {"train", "evaluate", "export", "calibrate"}
     for root in roots:
         assert composed(root)
 

@@ -79,6 +79,7 @@ class RecognitionData(L.LightningDataModule):
         self.geometry = CropGeometry(**(geometry or {}))
         self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
         self.refused: list[str] = []
+        self.holdout_fold = holdout_fold
         names = [manifest] if isinstance(manifest, str) else list(manifest)
         self.manifest_name = ", ".join(names)
         paths = [Path(root) / name for name in names]

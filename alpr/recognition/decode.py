@@ -2,10 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 
 from alpr.charset import PAD, Charset
-from alpr.records import FloatArray, Reading
+from alpr.recognition.grammar import Grammar, string_probability
+from alpr.records import Alternative, FloatArray, Reading
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What a reading holds beyond the best text, and which text is the best.
+
+    Attributes:
+        alternatives: how many of the most probable strings; 0 for none.
+        grammar: replaces a text that fits no layout of the country; None leaves every text as it is read.
+        min_score: a reading with a lower score is not certain; None takes every reading for certain.
+
+    Raises:
+        ValueError: a number of alternatives below 0, or a score outside 0..1.
+    """
+
+    alternatives: int = 0
+    grammar: Grammar | None = None
+    min_score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.alternatives < 0:
+            raise ValueError(f"The number of alternatives is {self.alternatives}; expected 0 or more.")
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
+            raise ValueError(f"The lowest score is {self.min_score}; expected 0 to 1.")
+
+
+PLAIN = Decoding()
+"""The best text as it is read, and nothing else."""
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -16,11 +48,35 @@ def softmax(logits: FloatArray) -> FloatArray:
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
-def decode_logits(logits: FloatArray, charset: Charset, temperature: float = 1.0) -> list[Reading]:
+def read_classes(logits: FloatArray) -> npt.NDArray[np.intp]:
+    """The class (B, L) that a text stands for in every slot: the best one up to the first PAD, PAD from there on."""
+    ids = logits.argmax(axis=-1)
+    return np.where(np.logical_and.accumulate(ids != PAD, axis=1), ids, PAD)
+
+
+def check_logits(logits: FloatArray, charset: Charset) -> None:
+    """Refuses what no recogniser of this alphabet may give.
+
+    Raises:
+        ValueError: another number of dimensions or classes, or logits that are not finite.
+    """
+    if logits.ndim != 3 or logits.shape[2] != len(charset):
+        raise ValueError(
+            f"The recogniser gave logits {logits.shape}; expected (B, L, {len(charset)}) "
+            f"for {len(charset.symbols)} symbols and PAD."
+        )
+    if not np.isfinite(logits).all():
+        raise ValueError("The recogniser gave logits that are not finite; its weights are damaged.")
+
+
+def decode_logits(
+    logits: FloatArray, charset: Charset, temperature: float = 1.0, decoding: Decoding = PLAIN
+) -> list[Reading]:
     """One reading per crop.
 
     The text is the best symbol of every slot before the first slot whose best class is PAD. Its score is the
-    probability of exactly this string: the product of its characters' and of every later slot's PAD probability.
+    probability of exactly this string: the product of its characters' and of every later slot's PAD probability. The
+    text "" has score 0: nothing was read.
 
     Args:
         logits: (B, L slots, K+1 classes), class 0 = PAD.
@@ -31,22 +87,58 @@ def decode_logits(logits: FloatArray, charset: Charset, temperature: float = 1.0
         ValueError: another number of dimensions or classes, logits that are not finite, or a temperature that is
             not above 0.
     """
-    if logits.ndim != 3 or logits.shape[2] != len(charset):
-        raise ValueError(
-            f"The recogniser gave logits {logits.shape}; expected (B, L, {len(charset)}) "
-            f"for {len(charset.symbols)} symbols and PAD."
-        )
-    if not np.isfinite(logits).all():
-        raise ValueError("The recogniser gave logits that are not finite; its weights are damaged.")
+    check_logits(logits, charset)
     if not temperature > 0:
         raise ValueError(f"The temperature is {temperature}; expected a number above 0.")
     probabilities = softmax(np.asarray(logits, dtype=np.float64) / temperature)  # (B, L, K+1)
-    ids = probabilities.argmax(axis=-1)  # (B, L)
-    printed = np.logical_and.accumulate(ids != PAD, axis=1)  # True before the first PAD
-    used = np.where(printed, probabilities.max(axis=-1), probabilities[..., PAD])  # (B, L)
-    scores = used.prod(axis=1)
-    lengths = printed.sum(axis=1)
     return [
-        Reading(charset.decode(row[:length]), float(score), tuple(float(p) for p in slots[:length]))
-        for row, length, slots, score in zip(ids, lengths, used, scores, strict=True)
+        _reading(crop, tuple(int(i) for i in row if i != PAD), charset, decoding)
+        for crop, row in zip(probabilities, read_classes(logits), strict=True)
     ]
+
+
+def _reading(probabilities: FloatArray, ids: tuple[int, ...], charset: Charset, decoding: Decoding) -> Reading:
+    raw = ids
+    explained = None if decoding.grammar is None else decoding.grammar.explain(probabilities, ids)
+    if explained is not None:
+        ids = explained.ids
+    score = string_probability(probabilities, ids) if ids else 0.0
+    return Reading(
+        text=charset.decode(ids),
+        score=score,
+        characters=tuple(float(p) for p in probabilities[np.arange(len(ids)), ids]),
+        alternatives=tuple(
+            Alternative(charset.decode(string), p) for string, p in most_probable(probabilities, decoding.alternatives)
+        ),
+        rule=None if explained is None else explained.rule,
+        raw_text=None if ids == raw else charset.decode(raw),
+        certain=decoding.min_score is None or score >= decoding.min_score,
+    )
+
+
+def most_probable(probabilities: FloatArray, count: int) -> list[tuple[tuple[int, ...], float]]:
+    """The most probable strings of one crop with their probabilities, best first; none of probability 0.
+
+    A string of n characters is its symbols in the first n slots and PAD in all others, the empty string included; slots
+    are independent. Strings are disjoint events, so their probabilities sum to at most 1; the rest belongs to symbols
+    behind a PAD, which print nothing. Exact: whatever follows a prefix, a better prefix of its length makes a better
+    string, so of every length only the `count` best prefixes matter.
+
+    Args:
+        probabilities: (L, K+1) of one crop.
+        count: how many.
+    """
+    if count < 1:
+        return []
+    ends = np.append(np.cumprod(probabilities[::-1, PAD])[::-1], 1.0)  # (L+1,): PAD in every slot from here on
+    prefixes: list[tuple[int, ...]] = [()]
+    scores = np.ones(1)
+    found: list[tuple[tuple[int, ...], float]] = [((), float(ends[0]))]
+    for slot, row in enumerate(probabilities):
+        longer = scores[:, None] * row[None, PAD + 1 :]  # (prefixes, K)
+        order = np.argsort(-longer, axis=None, kind="stable")[:count]
+        starts, symbols = np.unravel_index(order, longer.shape)
+        prefixes = [(*prefixes[i], int(k) + PAD + 1) for i, k in zip(starts, symbols, strict=True)]
+        scores = longer[starts, symbols]
+        found += [(ids, float(p)) for ids, p in zip(prefixes, scores * ends[slot + 1], strict=True)]
+    return [pair for pair in sorted(found, key=lambda pair: -pair[1])[:count] if pair[1] > 0]

@@ -12,6 +12,8 @@ from alpr.card import RecogniserSettings
 from alpr.country import CountryPack
 from alpr.optim import OptimSettings
 from alpr.recognition.data import ValidationPlate
+from alpr.recognition.decode import PLAIN, Decoding
+from alpr.recognition.grammar import Grammar
 from alpr.recognition.losses import RecognitionLosses, RecognitionLossSettings, recognition_losses
 from alpr.recognition.metrics import RecognitionMetrics
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
@@ -111,9 +113,10 @@ class RecogniserModule(TaskModule):
                 f"the labels' marginal entropy is {self.label_entropy:.2f}. {verdict}"
             )
 
-    def recogniser(self) -> Recogniser:
-        """The network behind the predictor's own code, as it stands now."""
-        return Recogniser(torch_recogniser(self.network), self.predictor, self.charset)
+    def recogniser(self, grammar: bool = False) -> Recogniser:
+        """The network behind the predictor's own code, as it stands now; see `Grammar`."""
+        decoding = Decoding(grammar=Grammar(self.pack, self.charset)) if grammar else PLAIN
+        return Recogniser(torch_recogniser(self.network), self.predictor, self.charset, decoding)
 
     def on_validation_epoch_start(self) -> None:
         self.metrics, self.confident = RecognitionMetrics(), 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 from alpr.card import RecogniserSettings
 from alpr.charset import Charset
 from alpr.imaging import rectify, resize_crop
-from alpr.recognition.decode import decode_logits
+from alpr.recognition.decode import PLAIN, Decoding, decode_logits
 from alpr.records import FloatArray, ImageArray, ImageBatch, Reading
 
 RecogniserNetwork: TypeAlias = Callable[[ImageBatch], FloatArray]
@@ -27,20 +27,33 @@ class Recogniser:
 
     Args:
         network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), class 0 = PAD.
+        decoding: what a reading holds beyond the best text.
     """
 
-    def __init__(self, network: RecogniserNetwork, settings: RecogniserSettings, charset: Charset) -> None:
+    def __init__(
+        self,
+        network: RecogniserNetwork,
+        settings: RecogniserSettings,
+        charset: Charset,
+        decoding: Decoding = PLAIN,
+    ) -> None:
         self.network = network
         self.settings = settings
         self.charset = charset
+        self.decoding = decoding
 
     def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
         """The readings of ready-made crops of any size, which are stretched to the network's."""
-        result: list[Reading] = []
+        return [
+            reading
+            for logits in self.logits(crops)
+            for reading in decode_logits(logits, self.charset, self.settings.temperature, self.decoding)
+        ]
+
+    def logits(self, crops: Sequence[ImageArray]) -> Iterator[FloatArray]:
+        """What the network gives for ready-made crops, batch by batch: (up to 32, L, K+1) each."""
         for start in range(0, len(crops), CROPS_AT_ONCE):
-            batch = np.stack([self._resized(crop) for crop in crops[start : start + CROPS_AT_ONCE]])
-            result += decode_logits(self.network(batch), self.charset, self.settings.temperature)
-        return result
+            yield self.network(np.stack([self._resized(crop) for crop in crops[start : start + CROPS_AT_ONCE]]))
 
     def rectify(self, image: ImageArray, corners: FloatArray) -> ImageArray | None:
         """The upright crop inside four corners with the settings' margin; None where no homography exists."""
