@@ -142,7 +142,7 @@ def evaluate_once(
         write_picture(drawings.sheet(), output / "detections.jpg")
     if predictions:
         write_predictions(predictions, released)
-    if scoring is not None:  # what is released is scored, so that everybody comes to the same figures
+    if scoring is not None and report.complete:  # what is released is scored: all come to the same figures
         score(config, scoring, read_predictions(released), identity, output, console, clock_of(config))
     console.print(f"Written to {output}", markup=False, highlight=False)
     return report

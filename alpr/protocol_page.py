@@ -14,7 +14,7 @@ from alpr.html import Html, Page, Picture, lines, marked, paragraph, picture_she
 from alpr.imaging import UnreadableImage, read_image
 from alpr.protocol_report import ProtocolReport
 from alpr.protocol_scores import Outcome, overall_of
-from alpr.protocol_table import Grid, grids_of
+from alpr.protocol_table import Grid, figure_columns, grids_of
 from alpr.recognition.metrics import align
 from alpr.records import ImageArray
 
@@ -38,7 +38,8 @@ def protocol_page(report: ProtocolReport, manifest: Manifest, shown: int = 40) -
 
 
 def _grid(grid: Grid) -> list[Html]:
-    parts = [table(grid.header, grid.rows)] if grid.header else []
+    right = [c for c, figures in enumerate(figure_columns(grid)) if figures]
+    parts = [table(grid.header, grid.rows, right=right)] if grid.header else []
     return parts + [paragraph(note) for note in grid.notes]
 
 

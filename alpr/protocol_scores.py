@@ -186,8 +186,8 @@ def _pairs(protocol: Protocol, found: Sequence[PlateReading], plates: Sequence[P
     boxes = np.array([corner_box(p.detection.corners) if hull else p.detection.box for p in found], np.float64)
     boxes = boxes.reshape(-1, 4)
     chosen = list(range(len(found)))
-    overlap = np.nan_to_num(box_iou(boxes, true), nan=0.0).max(axis=1, initial=0.0)
     if protocol.ties == "worst":
+        overlap = np.nan_to_num(box_iou(boxes, true), nan=0.0).max(axis=1, initial=0.0)
         chosen.sort(key=lambda i: float(overlap[i]))
     if protocol.candidates == "best":
         chosen.sort(key=lambda i: -found[i].detection.score)  # stable: equal scores keep the order of the ties

@@ -186,7 +186,8 @@ def _is_figure(cell: str) -> bool:
     return cell[:1].isdecimal() or cell in ("-", "?")
 
 
-def _figure_columns(grid: Grid) -> list[bool]:
+def figure_columns(grid: Grid) -> list[bool]:
+    """Which columns hold figures, which stand to the right."""
     return [c > 0 and all(_is_figure(row[c]) for row in grid.rows) for c in range(len(grid.header))]
 
 
@@ -196,7 +197,7 @@ def as_markdown(grids: Sequence[Grid]) -> str:
     for grid in grids:
         pieces.append(f"## {grid.title}")
         if grid.header:
-            rule = tuple("---:" if figure else "---" for figure in _figure_columns(grid))
+            rule = tuple("---:" if figure else "---" for figure in figure_columns(grid))
             lines = [tuple(map(_in_markdown, row)) for row in (grid.header, rule, *grid.rows)]
             pieces.append("\n".join("| " + " | ".join(row) + " |" for row in lines))
         pieces += map(_in_markdown, grid.notes)
@@ -215,7 +216,7 @@ def as_latex(grids: Sequence[Grid]) -> str:
         if not grid.header:
             pieces.append(f"\\paragraph{{{_in_latex(grid.title)}}} {notes}")
             continue
-        columns = "".join("r" if figure else "l" for figure in _figure_columns(grid))
+        columns = "".join("r" if figure else "l" for figure in figure_columns(grid))
         lines = [" & ".join(map(_in_latex, row)) + r" \\" for row in (grid.header, *grid.rows)]
         body = "\n".join([lines[0], r"\hline", *lines[1:]])
         pieces.append(

@@ -15,11 +15,12 @@ from tiny_bundle import scene as draw_scene
 from tiny_bundle import write_bundle
 from tiny_runs import Scripts
 
-from alpr.data.ccpd_folders import TABLE
+from alpr.data.ccpd_folders import TABLE, subset_manifest
 from alpr.data.manifest import Manifest
 from alpr.evaluation import Parts, evaluate
 from alpr.geometry import box_corners
 from alpr.predictions import Predicted, write_predictions
+from alpr.predictor import Reader
 from alpr.protocol import Protocol
 from alpr.protocol_report import protocol_report
 from alpr.protocol_run import labels_of, scoring_of, write_protocol
@@ -173,3 +174,20 @@ def test_lists_and_their_folder(tmp_path: Path) -> None:
     assert labels_of(files, Path("/elsewhere")).path(0) == Path("/elsewhere/ccpd_db") / names[2]
     scoring = scoring_of(["ccpd2018"], files[:1], train=files[1:2])
     assert scoring.trained == frozenset({labels_of(files[1:2]).text[0]})
+
+
+def test_real_photographs_under_a_protocol(real_data: Path, repository: Path) -> None:
+    """The released bundle on twelve scenes: the plain protocol agrees with the evaluation."""
+    folder = real_data / "CCPD2020" / "ccpd_green"
+    manifest = subset_manifest(folder).select(splits=["val"])
+    manifest = manifest.take(range(0, manifest.rows, manifest.rows // 11))
+    found: list[Predicted] = []
+    reader = Reader(repository / "model_bin" / "cn", threads=1)
+    report = evaluate(Parts(reader.detector, reader.recogniser), manifest.scenes(), predictions=found)
+    plain = protocol_report(Protocol.read("plain"), manifest, found)
+    strict = protocol_report(Protocol.read("ccpd2020_green_strict"), manifest, found, trained=frozenset())
+    for theirs, ours in {"found_50": "detected", "end_to_end_50": "read", "read_on_true_corners": "given_all"}.items():
+        figure, cell = report.figure(theirs), plain.cell(ours, "all")
+        assert figure is not None and cell is not None and figure.value == cell.value > 0.8
+    assert strict.cell("detected", "val").plates == manifest.rows  # type: ignore[union-attr]
+    assert sum(plain.budget.values()) == round(manifest.rows * (1 - plain.cell("read", "all").value))  # type: ignore[union-attr]
