@@ -44,10 +44,15 @@ def annotate(image: ImageArray, plates: Sequence[PlateReading]) -> ImageArray:
 
 def annotate_crop(crop: ImageArray, reading: Reading) -> ImageArray:
     """A copy of a crop, enlarged where it is small, with its text and score on a strip beneath it."""
+    return captioned(crop, label(reading))
+
+
+def captioned(crop: ImageArray, words: str) -> ImageArray:
+    """A copy of a crop, enlarged where it is small, with words on a strip beneath it."""
     scale = max(1.0, 192 / crop.shape[1])
     size = (round(crop.shape[1] * scale), max(1, round(crop.shape[0] * scale)))
     enlarged = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-    text = _rendered(label(reading), 18)
+    text = _rendered(words, 18)
     canvas = np.full((size[1] + text.shape[0] + 8, max(size[0], text.shape[1] + 8), 3), PAPER, np.uint8)
     canvas[: size[1], : size[0]] = enlarged
     _paste(canvas, text, 4, size[1] + 4)

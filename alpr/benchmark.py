@@ -19,9 +19,11 @@ import numpy as np
 
 from alpr import __version__
 from alpr.card import ModelCard
+from alpr.data.atomic import write_atomically
 from alpr.imaging import UnreadableImage
 from alpr.predictor import Reader, default_bundle
 from alpr.provenance import UnknownProvenance, cpu_model, source_commit
+from alpr.recogniser_latency import BATCHES, RecogniserLatency, time_recognisers
 
 STAGES = ("decode", "detect", "read", "whole")
 """File to pixels; letterbox, network, NMS; rectification, network, text; all three."""
@@ -94,16 +96,44 @@ class BenchmarkReport:
     peak_memory_mb: float
     environment: Environment
     reference: Comparison | None = None
+    recognisers: tuple[RecogniserLatency, ...] = ()
 
-    def write(self, path: Path) -> None:
-        """Writes the report as JSON, whole or not at all."""
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+
+@dataclass(frozen=True)
+class LatencyReport:
+    """Recognisers of several shapes, timed in turns in one run."""
+
+    created: str
+    threads: int
+    rounds: int
+    batches: tuple[int, ...]
+    recognisers: tuple[RecogniserLatency, ...]
+    environment: Environment
+
+
+def write_report(report: BenchmarkReport | LatencyReport, path: Path) -> None:
+    """Writes a report as JSON, whole or not at all.
+
+    Raises:
+        NotWritten: a full disk, a folder that may not be written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(report), ensure_ascii=False, indent=2) + "\n"
+    write_atomically(path, [text.encode()])
+
+
+def latency_report(
+    names: Sequence[str], *, threads: int = 1, rounds: int = 100, advance: Callable[[], object] = lambda: None
+) -> LatencyReport:
+    """Times recognisers of `configs/model` with untrained weights, see `time_recognisers`.
+
+    Raises:
+        ValueError: a name that is no recogniser of `configs/model`.
+        UnknownProvenance: an environment that is not known.
+    """
+    described = environment()
+    timed = time_recognisers(names, threads=threads, rounds=rounds, advance=advance)
+    return LatencyReport(_now(), threads, rounds, BATCHES, timed, described)
 
 
 def environment(repository: Path | None = None) -> Environment:
@@ -188,7 +218,7 @@ def run_benchmark(
     card = reader.card
     assert card is not None  # a reader from a bundle has one
     return BenchmarkReport(
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=_now(),
         bundle=card.name,
         bundle_sha256={f.file: f.sha256 for f in (card.detector_file, card.recogniser_file)},
         providers=reader.providers,
@@ -259,6 +289,10 @@ def compare_detectors(
         pytorch_min_ms=torch_ms,
         times_faster=round(other_ms / ours_ms, 2),
     )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _figures(ms: np.ndarray) -> StageFigures:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from alpr.card import file_sha256
 from alpr.charts import Line, line_chart
 from alpr.data.atomic import write_atomically
+from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.geometry import FlatQuad
 from alpr.html import Figure, Html, Page, key_figures, percent, table
 from alpr.imaging import UnreadableImage
@@ -26,7 +27,8 @@ from alpr.recognition.calibration import (
     reliability,
     string_scores,
 )
-from alpr.recognition.data import PhotographedCrops, ValidationPlates
+from alpr.recognition.crop_sources import CropGeometry, PhotographedCrops
+from alpr.recognition.data import ValidationPlates
 from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.decode import decode_logits
 from alpr.recognition.module import RecogniserModule
@@ -142,7 +144,8 @@ class _Crops:
     def __post_init__(self) -> None:
         data, plates = self.data, self.data.val_plates
         self._plain = ValidationPlates(plates)
-        self._drawn = PhotographedCrops(plates, data.size, data.margin, data.geometry, data.pixels, cached=1)
+        geometry, pixels = CropGeometry(**data.geometry), PixelAugment(PixelSettings(**data.pixels))
+        self._drawn = PhotographedCrops(plates, data.size, data.margin, geometry, pixels, cache_mb=0)
 
     def of(self, item: int) -> Iterator[ImageArray]:
         plate = self._plain[item]
@@ -154,7 +157,7 @@ class _Crops:
             yield crop
         for draw in range(self.draws):
             try:
-                yield self._drawn.draw(item, np.random.default_rng((self.data.seed, item, draw)))[0]
+                yield self._drawn.draw(item, np.random.default_rng((self.data.seed, item, draw))).crop
             except (UnreadableImage, FlatQuad) as error:
                 self.errors.append(str(error))
                 return

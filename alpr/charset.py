@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 PAD = 0
@@ -47,14 +47,18 @@ class Charset:
             )
         return [self._ids[c] for c in text]
 
-    def encode_padded(self, text: str, slots: int) -> list[int]:
+    def encode_padded(self, text: str, slots: int, *, empty: bool = False) -> list[int]:
         """The ids of a text, filled with PAD up to `slots`.
+
+        Args:
+            empty: whether the text may be empty, as that of a crop without a plate is.
 
         Raises:
             ValueError: an empty text, one longer than the slots, or one with an unknown character.
         """
-        if not 1 <= len(text) <= slots:
-            raise ValueError(f"The text {text!r} has {len(text)} characters; expected 1 to {slots}.")
+        least = 0 if empty else 1
+        if not least <= len(text) <= slots:
+            raise ValueError(f"The text {text!r} has {len(text)} characters; expected {least} to {slots}.")
         ids = self.encode(text)
         return ids + [PAD] * (slots - len(ids))
 
@@ -69,3 +73,15 @@ class Charset:
         if wrong:
             raise ValueError(f"Class ids {wrong} are outside 0..{len(self.symbols)}.")
         return "".join(self.symbols[i - 1] for i in listed if i != PAD)
+
+
+def replaced(text: str, replace: Mapping[str, object]) -> str:
+    """A text with characters put in place of others, such as {"O": "0"} where labels mix the two.
+
+    Raises:
+        ValueError: a key that is not one character.
+    """
+    wrong = [key for key in replace if len(str(key)) != 1]
+    if wrong:
+        raise ValueError(f"replace holds {wrong[0]!r}; expected single characters, such as {{O: '0'}}.")
+    return text.translate({ord(str(old)): str(new) for old, new in replace.items()})

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from alpr.corrections import Correction, correction_of
-from alpr.data.corner_source import CORNER_SOURCES, CornerSource, corners_from
+from alpr.data.crop_corners import CROPS, crop_corners
 from alpr.detection.detect import Detector
 from alpr.detection.metrics import (
     AP_SCORE,
@@ -94,7 +94,7 @@ def evaluate(
     groups: Mapping[Path, Mapping[str, str]] | None = None,
     gallery: Gallery | None = None,
     drawings: DetectionGallery | None = None,
-    crops: Sequence[CornerSource] = CORNER_SOURCES,
+    crops: Sequence[str] = CROPS,
     corrections: Sequence[Correction] = (),
     replaced: Mapping[str, str] | None = None,
     predictions: list[Predicted] | None = None,
@@ -163,7 +163,7 @@ def _is_crop(scene: Scene) -> bool:
 class _Asked(NamedTuple):
     """What is read, and what it is compared with."""
 
-    crops: tuple[CornerSource, ...]
+    crops: tuple[str, ...]
     corrections: tuple[Correction, ...]
     replaced: dict[str, str]
 
@@ -303,9 +303,9 @@ class _Run:
 
     def _read(
         self, scene: Scene, image: ImageArray, found: list[Detection] | None, matches: Mapping[int, Match]
-    ) -> dict[CornerSource, dict[int, Reading]]:
+    ) -> dict[str, dict[int, Reading]]:
         """The readings by source of the corners and by plate; NOTHING_READ of a plate that was not found."""
-        readings: dict[CornerSource, dict[int, Reading]] = {source: {} for source in CORNER_SOURCES}
+        readings: dict[str, dict[int, Reading]] = {source: {} for source in CROPS}
         placed = {i: p for i, p in enumerate(scene.plates) if p.text and not p.ignored and true_hull(p) is not None}
         of_found: list[Reading] = []
         if self.recogniser is not None and found is not None and "detector" in self.asked.crops:
@@ -318,7 +318,7 @@ class _Run:
             (source, i, corners)
             for source in self.asked.crops
             for i, plate in placed.items()
-            if source != "detector" and (corners := corners_from(source, plate, None)) is not None
+            if source != "detector" and (corners := crop_corners(plate, source)) is not None
         ]
         if self.recogniser is not None and cuts:
             read = self.recogniser.read_plates(image, [corners for _, _, corners in cuts])
@@ -332,7 +332,7 @@ class _Run:
         scene: Scene,
         found: list[Detection] | None,
         of_found: Sequence[Reading],
-        readings: Mapping[CornerSource, Mapping[int, Reading]],
+        readings: Mapping[str, Mapping[int, Reading]],
     ) -> None:
         plates = [
             PlateReading(d, r) for d, r in zip(found or (), of_found or [NOTHING_READ] * len(found or ()), strict=True)

@@ -21,10 +21,12 @@ from omegaconf.errors import MissingMandatoryValue
 
 from alpr.calibrating import Settings, calibrate_run, sentence
 from alpr.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
+from alpr.corner_finding import find_corners
 from alpr.filmstrip import Filmstrip
 from alpr.metrics_csv import forget_from
 from alpr.provenance import commit_label
 from alpr.recognition.module import RecogniserModule
+from alpr.reconstructions import ReconstructionSheet
 from alpr.runs import (
     RunError,
     RunRecord,
@@ -74,6 +76,7 @@ def fit(config: DictConfig) -> float:
     L.seed_everything(config.seed, verbose=False)
     torch.set_float32_matmul_precision("high")
     data = instantiate(config.data, _convert_="all")
+    find_corners(data, Path(config.output_dir))
     manifests = data.manifests
     if record is None:
         record = RunRecord(
@@ -85,7 +88,7 @@ def fit(config: DictConfig) -> float:
     if isinstance(module, RecogniserModule):
         module.label_entropy = data.label_entropy()
     if config.warm_start is not None and checkpoint is None:
-        warm_start(module, config.warm_start)
+        print(warm_start(module, config.warm_start))
     return _Fitting(folder, plain, record, checkpoint).run(config, module, data)
 
 
@@ -102,7 +105,7 @@ class _Fitting:
 
     def run(self, config: DictConfig, module: TaskModule, data: Any) -> float:
         callbacks = training_callbacks(self.folder, module.monitor, module.shown, self.note, **self.plain["watch"])
-        callbacks.append(Filmstrip(self.folder))  # after the averaged weights, which it shows
+        callbacks += [Filmstrip(self.folder), ReconstructionSheet(self.folder)]  # after the averaged weights
         self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
         loggers = self.loggers(config)
         asked = self.plain["trainer"]

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 
-def conv_norm_act(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Module:
+def conv_norm_act(
+    channels_in: int, channels_out: int, kernel: int = 3, stride: int | tuple[int, int] = 1, groups: int = 1
+) -> nn.Module:
     """Convolution, batch normalisation, ReLU: (B, C_in, H, W) -> (B, C_out, H / stride, W / stride)."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False),
@@ -45,26 +47,33 @@ class FeedForward(nn.Sequential):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of queries (B, L, D) over a memory (B, T, D), with an optional bias (L, T): (B, L, D)."""
+    """Multi-head attention of queries (B, L, D) over a memory (B, T, D), with an optional bias (L, T): (B, L, D).
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    Args:
+        head_width: of one head; None for width / heads.
+
+    Raises:
+        ValueError: a width that the heads cannot share.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float, head_width: int | None = None) -> None:
         super().__init__()
-        if width % heads:
+        if head_width is None and width % heads:
             raise ValueError(f"The width {width} is not a multiple of the {heads} heads.")
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.output = nn.Linear(width, width)
+        self.heads, self.inner = heads, heads * (width // heads if head_width is None else head_width)
+        self.query = nn.Linear(width, self.inner)
+        self.key_value = nn.Linear(width, 2 * self.inner)
+        self.output = nn.Linear(self.inner, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, queries: Tensor, memory: Tensor, bias: Tensor | None = None) -> Tensor:
-        b, length, width = queries.shape
+        b, length, _ = queries.shape
         tokens = memory.shape[1]
-        q = self.query(queries).view(b, length, self.heads, -1).transpose(1, 2)  # (B, heads, L, D / heads)
+        q = self.query(queries).view(b, length, self.heads, -1).transpose(1, 2)  # (B, heads, L, head width)
         k, v = self.key_value(memory).view(b, tokens, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         mask = None if bias is None else bias.to(q.dtype)
         attended = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        joined: Tensor = self.dropout(self.output(attended.transpose(1, 2).reshape(b, length, width)))
+        joined: Tensor = self.dropout(self.output(attended.transpose(1, 2).reshape(b, length, self.inner)))
         return joined
 
 

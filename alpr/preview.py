@@ -1,12 +1,16 @@
-"""What a detector would be taught, as a sheet of augmented canvases with their labels."""
+"""What a detector or a recogniser would be taught, as a sheet of augmented canvases or crops with their labels."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from alpr import sheets
+from alpr.annotate import captioned
 from alpr.data.sampling import StepSampler
 from alpr.detection.data import DetectionSample
 from alpr.detection.datamodule import DetectionData
 from alpr.detection.targets import IGNORED
+from alpr.recognition.datamodule import RecognitionData
 from alpr.records import ImageArray
 
 
@@ -33,3 +37,16 @@ def drawn(sample: DetectionSample) -> ImageArray:
         else:
             sheets.draw_box(image, box)
     return image
+
+
+def preview_crops(data: RecognitionData, count: int) -> ImageArray:
+    """The first crops of a training on these data (H, W, 3), each with its text; a line for every one that is lost."""
+    crops, steps = data.training_crops(), -(-count // sum(data.counts))
+    sizes = [source.size for source in crops.sources]
+    sampler = StepSampler(sizes, data.counts, 1, data.seed, weights=data.weights())
+    keys = [key for step in range(steps) for key in sampler.batch(step)][:count]
+    samples = [crops[key] for key in keys]
+    for reason in (s.unreadable for s in samples if s.unreadable):
+        print(reason)
+    empty = np.zeros((*data.size, 3), np.uint8)
+    return sheets.sheet([captioned(empty if s.crop is None else s.crop, s.text or "(no plate)") for s in samples])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from alpr import __version__
 from alpr.card import file_sha256
@@ -24,11 +25,14 @@ from alpr.evaluation import Parts
 from alpr.provenance import UnknownProvenance, commit_label, cpu_model
 from alpr.recognition.calibration import CALIBRATION_FILE, Calibration
 from alpr.recognition.module import RecogniserModule
+from alpr.recognition.pretrain_module import DecoderPretraining, EncoderPretraining, PretrainingModule, part_of
 from alpr.training import TaskModule
 from alpr.weights import SUFFIX, read_weights
 
 RUN_FILE = "run.json"
 VERSIONED = ("torch", "lightning", "numpy", "opencv-python-headless", "albumentations", "hydra-core")
+CLASS_LAYERS = ("classifier", "ctc")
+"""Layers of a recogniser whose outputs are the padding and the symbols of its alphabet."""
 M = TypeVar("M", bound=TaskModule)
 
 
@@ -123,7 +127,7 @@ def load_reader(
 
 def _load(path: str | os.PathLike[str], kind: type[M]) -> M:
     checkpoint = read_checkpoint(best_checkpoint(path))
-    held = RecogniserModule if "country" in checkpoint["hyper_parameters"] else DetectorModule
+    held = _kind_of(checkpoint)
     if held is not kind:
         raise RunError(f"{path} holds the weights of a {held.what}; expected those of a {kind.what}.")
     try:
@@ -132,6 +136,19 @@ def _load(path: str | os.PathLike[str], kind: type[M]) -> M:
     except (TypeError, RuntimeError) as error:
         raise RunError(f"{path} does not hold a {kind.__name__}: {str(error).splitlines()[0]}") from error
     return module.eval()
+
+
+def _kind_of(checkpoint: Mapping[str, Any]) -> type[TaskModule]:
+    """The module that wrote a checkpoint, by the settings that only it has."""
+    settings = checkpoint["hyper_parameters"]
+    for key, kind in (
+        ("masked_image", EncoderPretraining),
+        ("masked_language", DecoderPretraining),
+        ("country", RecogniserModule),
+    ):
+        if key in settings:
+            return kind
+    return DetectorModule
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -156,21 +173,73 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def warm_start(module: TaskModule, path: str | os.PathLike[str]) -> None:
-    """Copies the weights of another run into a module.
+def warm_start(module: TaskModule, path: str | os.PathLike[str]) -> str:
+    """Copies the weights of another run into a module; gives a sentence that says which.
+
+    Of a pretraining only the parts that it learnt are taken, and a pretraining's own parts begin anew in another stage.
 
     Raises:
-        RunError: weights of other shapes; for a recogniser also another alphabet, shown on both sides.
+        RunError: another kind of model, weights of other shapes, or, where characters are read, an alphabet with a
+            symbol that this run does not have. This run may have more; they begin anew.
     """
     checkpoint = read_checkpoint(best_checkpoint(path))
-    if isinstance(module, RecogniserModule):
+    parts = _parts_to_copy(module, checkpoint)
+    new = ""
+    if isinstance(module, RecogniserModule) and "decoder" in parts:
         theirs = str(checkpoint["hyper_parameters"].get("country", {}).get("alphabet"))
         if theirs != module.charset.symbols:
-            raise RunError(f"{path} has the alphabet {theirs}; this run's is {module.charset.symbols}.")
+            ours = module.charset.symbols
+            if set(theirs) - set(ours):
+                raise RunError(f"{path} has the alphabet {theirs}; this run's is {ours}. {_difference(theirs, ours)}")
+    part = part_of if isinstance(module, RecogniserModule) else lambda _: "network"
+    own = {name: part(name) for name in module.state_dict()}
+    parts &= set(own.values())
+    fresh = sorted(set(own.values()) - parts)
+    kept = {name: value for name, value in module.state_dict().items() if own[name] in fresh}
+    taken = {name: value for name, value in checkpoint["state_dict"].items() if part(name) in parts}
+    if isinstance(module, RecogniserModule) and "decoder" in parts:
+        taken = _grown(taken, module.state_dict(), theirs, module.charset.symbols)
+        new = "".join(symbol for symbol in module.charset.symbols if symbol not in theirs)
     try:
-        module.load_state_dict(checkpoint["state_dict"], strict=True)
+        module.load_state_dict({**kept, **taken}, strict=True)
     except RuntimeError as error:
         raise RunError(f"The weights of {path} do not fit this network: {str(error)[:500]}") from error
+    if isinstance(module, PretrainingModule):
+        module.learnt = sorted(parts | module.trained)
+    anew = f"; {' and '.join(fresh)} begin anew" if fresh else ""
+    grown = f"; the symbols {new} are new" if new else ""
+    return f"It begins with the {' and '.join(sorted(parts))} of {path} ({len(taken)} tensors){anew}{grown}."
+
+
+def _grown(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
+    """Weights whose classes stand where this run's alphabet has them; a symbol they do not know keeps the own ones."""
+    rows = [0, *(ours.index(symbol) + 1 for symbol in theirs)]
+    result = dict(weights)
+    for name, value in weights.items():
+        if name.split(".")[1] in CLASS_LAYERS and theirs != ours:
+            result[name] = own[name].clone()
+            result[name][rows] = value.to(own[name])
+    return result
+
+
+def _parts_to_copy(module: TaskModule, checkpoint: Mapping[str, Any]) -> set[str]:
+    """The parts of a checkpoint's network that hold learnt weights.
+
+    Raises:
+        RunError: a detector's weights for a recogniser, or the other way round.
+    """
+    held = _kind_of(checkpoint)
+    if issubclass(held, RecogniserModule) != isinstance(module, RecogniserModule):
+        raise RunError(f"The weights to begin with are those of a {held.what}; this run trains a {module.what}.")
+    if issubclass(held, PretrainingModule):
+        return set(checkpoint["hyper_parameters"]["learnt"])
+    return {"encoder", "decoder", "heads"} if held is RecogniserModule else {"network"}
+
+
+def _difference(theirs: str, ours: str) -> str:
+    """In which symbols two alphabets differ."""
+    lacking, more = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
+    return f"Only the weights have {' '.join(lacking)}" + (f"; only this run has {' '.join(more)}." if more else ".")
 
 
 @dataclass

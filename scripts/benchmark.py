@@ -1,7 +1,12 @@
-"""Measure a bundle from file to text, stage by stage: python scripts/benchmark.py --model DIR --images FOLDER"""
+"""Measure a bundle from file to text, stage by stage, or recognisers of several shapes per plate.
+
+python scripts/benchmark.py --model DIR --images FOLDER
+python scripts/benchmark.py --recognisers maskocr_fast --recognisers maskocr_tiny
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,35 +16,72 @@ from rich.console import Console
 from rich.table import Table
 
 from alpr.batch import collect_images, progress
-from alpr.benchmark import BenchmarkReport, compare_detectors, run_benchmark
+from alpr.benchmark import (
+    BenchmarkReport,
+    Environment,
+    LatencyReport,
+    compare_detectors,
+    latency_report,
+    run_benchmark,
+    write_report,
+)
+from alpr.predictor import default_bundle
+from alpr.recogniser_latency import BATCHES, RecogniserLatency, time_recognisers
+
+ROUNDS = 100
 
 
 def main(
-    images: Annotated[list[str], typer.Option("--images", help="Images, folders or globs; may be given again.")],
+    images: Annotated[
+        list[str] | None, typer.Option("--images", help="Images, folders or globs; may be given again.")
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="A bundle's folder; else the default one.")] = None,
     repeat: Annotated[int, typer.Option(min=1, help="How often every image is read.")] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Threads per network.")] = 1,
-    reference: Annotated[bool, typer.Option(help="Time the reference detector's shape beside the bundle's.")] = False,
+    reference: Annotated[bool, typer.Option(help="Time the shapes of the reference's two networks as well.")] = False,
     reference_size: Annotated[
         tuple[int, int], typer.Option(help="Height and width px of the bundle's detector beside it.")
     ] = (448, 288),  # a portrait scene in the default bundle's input
+    recognisers: Annotated[
+        list[str] | None,
+        typer.Option(help="Instead: time this recogniser of configs/model, untrained; may be given again."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each recogniser is timed.")] = ROUNDS,
     output: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """Measure a bundle from file to text: p50, p95, images/s and peak memory, on one thread by default."""
     try:
-        paths = [item.path for item in collect_images(images)]
+        if (images is None) == (recognisers is None):
+            raise ValueError(
+                "Give --images, to measure a bundle on them, or --recognisers, to time shapes of networks."
+            )
+        if recognisers is not None:
+            with progress(rounds + 1) as advance:
+                latencies = latency_report(recognisers, threads=threads, rounds=rounds, advance=advance)
+            if output is not None:
+                write_report(latencies, output)
+            show_latencies(latencies)
+            return
+        paths = [item.path for item in collect_images(images or [])]
         with progress(len(paths) * repeat) as advance:
             report = run_benchmark(model, paths, repeats=repeat, threads=threads, advance=advance)
         if reference:
-            config = ["experiment=reference_detector"]
-            compared = compare_detectors(model, reference_size, config, repeats=100, threads=threads)
-            report = replace(report, reference=compared)
+            report = beside_the_reference(report, model or default_bundle(), reference_size, threads, rounds)
         if output is not None:
-            report.write(output)
+            write_report(report, output)
     except (RuntimeError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     show(report)
+
+
+def beside_the_reference(
+    report: BenchmarkReport, bundle: Path, size: tuple[int, int], threads: int, rounds: int
+) -> BenchmarkReport:
+    """The report with the reference's detector and recogniser, each timed in turns with the bundle's own."""
+    detector = compare_detectors(bundle, size, ["experiment=reference_detector"], repeats=rounds, threads=threads)
+    recognisers = time_recognisers([], bundle=bundle, threads=threads, rounds=rounds)
+    return replace(report, reference=detector, recognisers=recognisers)
 
 
 def show(report: BenchmarkReport) -> None:
@@ -59,13 +101,45 @@ def show(report: BenchmarkReport) -> None:
         other = report.reference
         console.print(
             f"Detector alone: {other.bundle_min_ms:.2f} ms at {other.bundle_size[0]}x{other.bundle_size[1]}, best of "
-            f"100; {other.name}, untrained, at {other.size[0]}x{other.size[1]}: {other.onnxruntime_min_ms:.2f} ms in "
+            f"many; {other.name}, untrained, at {other.size[0]}x{other.size[1]}: {other.onnxruntime_min_ms:.2f} ms in "
             f"ONNX Runtime, {other.pytorch_min_ms:.2f} ms in PyTorch; {other.times_faster:.1f} times faster."
         )
     if report.unreadable:
         console.print(f"{len(report.unreadable)} images could not be read: {', '.join(report.unreadable[:5])}")
-    changed = " with uncommitted changes" if where.uncommitted_changes else ""
+    if report.recognisers:
+        console.print(latency_table(report.recognisers))
+    console.print(machine(where))
+
+
+def show_latencies(report: LatencyReport) -> None:
+    """Prints the recognisers' times as a table."""
+    console = Console()
+    console.print(latency_table(report.recognisers))
     console.print(
+        f"ms per plate, best (median) of {report.rounds} rounds on {report.threads} thread(s), untrained weights; "
+        "times faster than the reference's shape."
+    )
+    console.print(machine(report.environment))
+
+
+def latency_table(recognisers: Sequence[RecogniserLatency]) -> Table:
+    """One row per recogniser: its size, the best (median) time of a plate, and how much faster than the reference."""
+    batches = [column for b in BATCHES for column in (f"ms, batch {b}", "times faster")]
+    table = Table("recogniser", "tokens", "M par.", "GMAC", *batches)
+    for r in recognisers:
+        grid = "-" if r.token_grid is None else f"{r.token_grid[0]} x {r.token_grid[1]}"
+        size = "-" if r.parameters is None else f"{r.parameters / 1e6:.1f}"
+        work = "-" if r.multiply_adds is None else f"{r.multiply_adds / 1e9:.2f}"
+        times = zip(r.min_ms, r.p50_ms, r.times_reference, strict=True)
+        figures = [cell for least, middle, x in times for cell in (f"{least:.2f} ({middle:.2f})", f"{x:.1f}")]
+        table.add_row(r.name, grid, size, work, *figures)
+    return table
+
+
+def machine(where: Environment) -> str:
+    """What the figures were measured on."""
+    changed = " with uncommitted changes" if where.uncommitted_changes else ""
+    return (
         f"{where.cpu}, {where.cores} cores; Python {where.python}, numpy {where.numpy}, OpenCV {where.opencv}, "
         f"ONNX Runtime {where.onnxruntime}, alpr {where.alpr} at {where.commit[:12]}{changed}."
     )

@@ -1,8 +1,10 @@
-"""Draws what a detector would be taught: augmented canvases with their labels, on one sheet to be looked at.
+"""Draws what a detector or a recogniser would be taught: augmented canvases or crops, on one sheet to be looked at.
 
 python scripts/preview_augmentation.py experiment=ccpd_green_detector n=36 output=preview.jpg augment=scenes_scrfd
+python scripts/preview_augmentation.py experiment=ccpd_green_recogniser n=60 output=preview.jpg augment=plates_strong
 
-Green: four corners, a dot on the first. Light blue: a box only. Grey: ignored. Other settings are those of train.py.
+Around plates, green: four corners, a dot on the first; light blue: a box only; grey: ignored. Under crops: the text.
+Other settings are those of train.py.
 """
 
 from __future__ import annotations
@@ -24,28 +26,30 @@ def main(arguments: list[str]) -> int:
     count = own.get("n", "36")
     complaint = complaint_about(settings, "train")
     if complaint is None and not (count.isdigit() and int(count)):
-        complaint = f"n is {count!r}; expected how many canvases to draw, at least 1."
+        complaint = f"n is {count!r}; expected how many to draw, at least 1."
     if complaint is not None:
         print(f"preview_augmentation.py: {complaint}", file=sys.stderr)
         return 1
     from hydra.utils import instantiate
 
-    from alpr.detection.datamodule import DetectionData
-    from alpr.preview import preview
+    from alpr.corner_finding import find_corners
+    from alpr.preview import preview, preview_crops
+    from alpr.recognition.datamodule import RecognitionData
     from alpr.sheets import write_jpeg
 
     output = Path(own.get("output", "preview.jpg"))
     try:
         data = instantiate(composed("train", settings).data, _convert_="all")
-        if not isinstance(data, DetectionData):
-            raise ValueError("These are the data of a recogniser; expected those of a detector (data=scenes).")
-        write_jpeg(preview(data, int(count)), output)
+        find_corners(data, output.parent)
+        crops = isinstance(data, RecognitionData)
+        write_jpeg(preview_crops(data, int(count)) if crops else preview(data, int(count)), output)
     except Exception as error:  # Hydra wraps whatever the data raise
         if not isinstance(error.__cause__ or error, ValueError | OSError | TypeError):
             raise
         print(f"preview_augmentation.py: {plain_sentence(error)}", file=sys.stderr)
         return 1
-    print(f"{count} canvases of {data.canvas[1]}x{data.canvas[0]} px: {output}")
+    size = data.size if crops else data.canvas
+    print(f"{count} {'crops' if crops else 'canvases'} of {size[1]}x{size[0]} px: {output}")
     return 0
 
 

@@ -74,13 +74,13 @@ def fabricate(folder: Path, pack: CountryPack, n: int = 460, seed: int = 5) -> l
     """Small pictures with one plate each, all layouts and symbols, and nothing wrong; writes `clean.csv`."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
-    patterns = list(dict.fromkeys(layout.pattern for layout in pack.layouts))
+    patterns = list(dict.fromkeys(layout.forms[0] for layout in pack.layouts))
     rows: list[Row] = []
     texts: set[str] = set()
     for i in range(n):
         text = ""
         while not text or text in texts:
-            pattern = patterns[i % len(patterns)]
+            pattern = patterns[i // 2 % len(patterns) if i % 2 else 0]  # half of them the usual kind
             places = [pack.classes[key] for key in pattern]
             text = "".join(
                 symbols[(i // 4 if k == 0 else rng.integers(99)) % len(symbols)] for k, symbols in enumerate(places)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from tiny_bundle import scene, write_bundle
 
-from alpr import benchmark
-from alpr.benchmark import BenchmarkError, run_benchmark
+from alpr import benchmark, recogniser_latency
+from alpr.benchmark import BenchmarkError, run_benchmark, write_report
 from alpr.provenance import UnknownProvenance, source_commit
 
 COMMIT = "a" * 40
@@ -41,7 +43,7 @@ def test_a_report_has_every_figure(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert parts == pytest.approx(stages["whole"].mean_ms, rel=0.2)
     assert report.images_per_s == pytest.approx(1000 / stages["whole"].mean_ms, rel=0.01)
     assert report.peak_memory_mb > 20
-    report.write(folder / "out" / "report.json")
+    write_report(report, folder / "out" / "report.json")
     written = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
     assert written["environment"]["commit"] == COMMIT and all(written["environment"][k] for k in ("cpu", "cores"))
     assert [p.name for p in (folder / "out").iterdir()] == ["report.json"]
@@ -55,7 +57,35 @@ def test_without_a_commit_or_an_image_nothing_is_measured(folder: Path, monkeypa
         run_benchmark(folder / "tiny", [folder / "bad.jpg"])
 
 
+def test_recognisers_are_timed_beside_the_reference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds, calls = {"maskocr_slow": 0.008, recogniser_latency.REFERENCE: 0.002}, []
+
+    def sleeping(name: str, folder: Path, threads: int) -> recogniser_latency._Candidate:
+        def network(crops: np.ndarray) -> np.ndarray:
+            calls.append((name, len(crops)))
+            time.sleep(seconds[name] * len(crops))
+            return crops
+
+        return recogniser_latency._Candidate(name, network, (48, 192), (1, 24), 7, 9)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(recogniser_latency, "_exported", sleeping)
+    monkeypatch.setattr(benchmark, "source_commit", lambda repository: (COMMIT, False))
+    report = benchmark.latency_report(["maskocr_slow"], rounds=2)
+    slow, reference = report.recognisers
+    assert calls == [(name, batch) for name in seconds for batch in (1, 8)] * 3  # in turns, the first not counted
+    assert slow.min_ms == pytest.approx((8, 8), rel=0.3) and reference.times_reference == (1, 1)
+    assert slow.times_reference == pytest.approx((0.25, 0.25), rel=0.3)
+    write_report(report, folder / "latency.json")
+    written = json.loads((folder / "latency.json").read_text(encoding="utf-8"))
+    assert written["environment"]["commit"] == COMMIT and written["recognisers"][0]["token_grid"] == [1, 24]
+    bundled = recogniser_latency.time_recognisers([], bundle=folder / "tiny", rounds=1)
+    assert [r.name for r in bundled] == ["tiny", recogniser_latency.REFERENCE] and bundled[0].parameters is None
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"scrfd_500m is no recogniser .* expected one of maskocr_base, maskocr_fast"):
+        benchmark.latency_report(["scrfd_500m"])
+
+
 def test_the_script_explains_itself(repository: Path) -> None:
     script = repository / "scripts" / "benchmark.py"
     done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, cwd=repository)
-    assert done.returncode == 0 and "--images" in done.stdout, done.stderr
+    assert done.returncode == 0 and "--images" in done.stdout and "--recognisers" in done.stdout, done.stderr

@@ -485,7 +485,7 @@ def test_real_scenes_with_a_predictor_that_knows_them(real_data: Path) -> None:
             assert all(rectify(image, quad, (48, 192)).std() > 1 for quad in corners)
             return [Reading(texts[quad.tobytes()], 1.0, ()) for quad in corners]
 
-    report = evaluate(Parts(Knowing(), Knowing()), scenes)
+    report = evaluate(Parts(Knowing(), Knowing()), scenes, crops=("corners", "detector"))
     assert report.images == 44 and len(report.plates) == 57 and not report.errors
     assert all(f.value == 1 for f in report.figures)
     assert report.detection is not None and report.detection.ap_box_50_95 == pytest.approx(1)

@@ -6,18 +6,15 @@ import re
 from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 from test_evaluation import BOXES, TEXTS, ColourRecogniser, PatchDetector, draw, plate, scene, value
 
 from alpr.corrections import read_corrections
-from alpr.data.corner_source import corners_from
 from alpr.evaluation import Parts, evaluate
 from alpr.evaluation_page import evaluation_page
 from alpr.gallery import Gallery
-from alpr.geometry import box_corners
-from alpr.records import Detection, Plate, Scene
+from alpr.records import Plate, Scene
 from alpr.report_table import print_report
 
 HEAD = "image,text,correction,reason\n"
@@ -26,19 +23,6 @@ HEAD = "image,text,correction,reason\n"
 def table(path: Path, text: str) -> Path:
     path.write_text(HEAD + text, encoding="utf-8")
     return path
-
-
-def test_corners_by_source() -> None:
-    tilted = np.float32([[10, 20], [50, 10], [60, 30], [20, 40]])
-    other = np.float32([[0, 0], [9, 0], [9, 9], [0, 9]])
-    labelled = Plate("A", tilted, np.float32([0, 0, 99, 99]))
-    found = Detection(other, np.float32([0, 0, 9, 9]), 0.9)
-    assert corners_from("corners", labelled, found) is tilted and corners_from("detector", labelled, found) is other
-    hull = corners_from("box", labelled, found)
-    assert hull is not None and hull.tolist() == [[10, 10], [60, 10], [60, 40], [10, 40]]
-    boxed = corners_from("box", Plate("A", box=np.float32([1, 2, 3, 4])))
-    assert boxed is not None and np.array_equal(boxed, box_corners(np.float32([1, 2, 3, 4])))
-    assert corners_from("detector", labelled) is None and corners_from("box", Plate("A")) is None
 
 
 def test_sources_stand_side_by_side_and_say_what_is_missing(tmp_path: Path) -> None:

@@ -18,16 +18,13 @@ from alpr.data.sampling import SampleKey, StepSampler
 from alpr.data.synthetic.plates import PlateRenderer
 from alpr.geometry import homography, is_convex_clockwise, pixel_centre_matrix
 from alpr.imaging import UnreadableImage, rectify, resize_crop
+from alpr.recognition.crop_sources import CropGeometry, PhotographedCrops, RenderedCrops, jittered
 from alpr.recognition.data import (
     CropCollate,
-    CropGeometry,
     LabelledCrop,
-    PhotographedCrops,
     RecognitionSample,
-    RenderedCrops,
     TrainingCrops,
     ValidationPlates,
-    jittered,
     labelled_crops,
 )
 from alpr.recognition.datamodule import RecognitionData
@@ -63,8 +60,8 @@ def saved(folder: Path, image: ImageArray, name: str = "scene.png") -> Path:
     return folder / name
 
 
-def photographed(*crops: LabelledCrop, geometry: CropGeometry = EXACT, cached: int = 8) -> PhotographedCrops:
-    return PhotographedCrops(crops, SIZE, 0.04, geometry, STILL, cached)
+def photographed(*crops: LabelledCrop, geometry: CropGeometry = EXACT, cache_mb: float = 8) -> PhotographedCrops:
+    return PhotographedCrops(crops, SIZE, 0.04, geometry, STILL, cache_mb=cache_mb)
 
 
 def difference(a: ImageArray, b: ImageArray) -> float:
@@ -82,30 +79,30 @@ def test_a_known_quad_is_rectified_to_what_was_put_there(margin: float) -> None:
 
 def test_a_photographed_plate_is_cut_by_its_corners(tmp_path: Path) -> None:
     source = photographed(LabelledCrop(saved(tmp_path, photograph(margin=0.04)), QUAD, "A1"))
-    crop, text = source.draw(0, np.random.default_rng(0))
+    crop, text, *_ = source.draw(0, np.random.default_rng(0))
     assert text == "A1" and difference(crop, pattern()) < 12
-    again, _ = source.draw(0, np.random.default_rng(0))  # now from memory
+    again, *_ = source.draw(0, np.random.default_rng(0))  # now from memory
     assert np.array_equal(crop, again)
 
 
 def test_a_ready_made_crop_is_stretched(tmp_path: Path) -> None:
     source = photographed(LabelledCrop(saved(tmp_path, pattern((24, 94))), None, "A1"))
-    crop, text = source.draw(0, np.random.default_rng(0))
+    crop, text, *_ = source.draw(0, np.random.default_rng(0))
     assert text == "A1" and crop.shape == (*SIZE, 3)
     assert difference(crop, resize_crop(pattern((24, 94)), SIZE)) < 3
     erring = photographed(source.crops[0], geometry=CropGeometry())
-    other, _ = erring.draw(0, np.random.default_rng(0))
+    other, *_ = erring.draw(0, np.random.default_rng(0))
     assert other.shape == (*SIZE, 3) and not np.array_equal(other, crop)
 
 
 def test_memory_is_bounded_and_changes_nothing(tmp_path: Path) -> None:
     image = saved(tmp_path, photograph())
     crops = [LabelledCrop(image, QUAD + k, f"A{k}") for k in range(4)]
-    small, large = photographed(*crops, cached=2), photographed(*crops, cached=8)
+    small, large = photographed(*crops, cache_mb=0.2), photographed(*crops)
     for item in (0, 1, 2, 3, 0, 2, 2, 1):
         a, b = (source.draw(item, np.random.default_rng(item)) for source in (small, large))
         assert np.array_equal(a[0], b[0]) and a[1] == b[1] == f"A{item}"
-    assert len(small._cache) == 2
+    assert 0 < len(small._cache) < len(large._cache) == 4
 
 
 def test_which_plates_make_crops(tmp_path: Path) -> None:
@@ -113,7 +110,7 @@ def test_which_plates_make_crops(tmp_path: Path) -> None:
     image = tmp_path / "a.png"
 
     def found(*plates: Plate) -> list[tuple[str, bool]]:
-        return [(c.text, c.corners is not None) for c in labelled_crops([Scene(image, plates)])]
+        return [(c.text, c.corners is not None) for c in labelled_crops([Scene(image, plates)]).crops]
 
     assert found(Plate("A1", QUAD, box)) == [("A1", True)]
     assert found(Plate("A1")) == [("A1", False)]  # the image is the crop
@@ -174,7 +171,7 @@ def test_a_sample_depends_on_seed_and_draw_alone(tmp_path: Path, china: CountryP
     crops = [LabelledCrop(saved(tmp_path, photograph(QUAD + k), f"{k}.png"), QUAD + k, f"皖A1234{k}") for k in range(3)]
 
     def sources() -> list[RenderedCrops | PhotographedCrops]:
-        real = PhotographedCrops(crops, SIZE, 0.04, CropGeometry(), EVERYTHING, cached=2)
+        real = PhotographedCrops(crops, SIZE, 0.04, CropGeometry(), EVERYTHING, cache_mb=0.2)
         return [RenderedCrops(PlateRenderer(china), SIZE, 0.04), real]
 
     def batches(workers: int) -> list[torch.Tensor]:
@@ -200,6 +197,8 @@ def test_a_sample_depends_on_seed_and_draw_alone(tmp_path: Path, china: CountryP
 
 def table(folder: Path, texts: list[str]) -> None:
     names = [f"{i}.png" for i in range(len(texts))]
+    for name in names:
+        saved(folder, photograph(), name)
     corners = np.repeat(QUAD[None], len(texts), 0)
     Manifest.of(folder, names, text=texts, corners=corners, split="train").write(folder / "labels.csv")
 

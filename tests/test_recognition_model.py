@@ -50,7 +50,7 @@ def test_settings_that_fit_no_network_are_refused() -> None:
 
 @pytest.mark.parametrize(("slots", "tokens"), [(8, 24), (7, 24), (5, 12)])
 def test_slots_begin_evenly_spaced(slots: int, tokens: int) -> None:
-    bias = slot_centre_bias(slots, tokens)
+    bias = slot_centre_bias(slots, (1, tokens))
     assert bias.shape == (slots, tokens)
     for slot in range(slots):
         centre = (slot + 0.5) / slots
@@ -64,7 +64,7 @@ def test_slots_begin_evenly_spaced(slots: int, tokens: int) -> None:
 
 
 def test_the_bias_stands_in_every_cross_attention_and_can_be_switched_off() -> None:
-    expected = slot_centre_bias(SETTINGS.slots, SETTINGS.tokens)
+    expected = slot_centre_bias(SETTINGS.slots, SETTINGS.token_grid)
     for layer in network().decoder:
         assert torch.equal(layer.slot_bias.detach(), expected) and layer.slot_bias.requires_grad  # type: ignore
     without = network(MaskOcrSettings(5, 11, (32, 96), (4, 6, 8), 16, 2, 1, slot_bias=False))
@@ -125,7 +125,7 @@ def test_a_crop_reads_the_same_alone_and_in_a_batch() -> None:
 
 def test_every_symbol_survives_encoding_and_decoding(china: CountryPack) -> None:
     charset, slots = china.charset, china.slots
-    assert charset.symbols[-1] == "9"
+    assert charset.symbols[66] == "9"  # the last of CCPD, which the reference implementation lost
     for symbol in charset.symbols:
         for text in (symbol, symbol * slots, f"A{symbol}8"):
             ids = charset.encode_padded(text, slots)
@@ -144,7 +144,7 @@ def test_padding_is_never_printed() -> None:
         length = best.index(PAD) if PAD in best else 6
         assert reading.text == "".join("AB9"[i - 1] for i in best[:length])
         shares = np.exp(row) / np.exp(row).sum(1, keepdims=True)
-        expected = np.prod(shares.max(1)[:length]) * np.prod(shares[length:, PAD])
+        expected = np.prod(shares.max(1)[:length]) * np.prod(shares[length:, PAD]) if length else 0.0
         assert reading.score == pytest.approx(float(expected), rel=1e-4)
     assert decode_logits(one_hot([PAD, 1, 2], 4), charset)[0].text == ""
     assert decode_logits(one_hot([1, PAD, 2], 4), charset)[0].text == "A"  # nothing after the end

@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+from alpr import faces
 from alpr.country import CountryPack
 from alpr.data.ccpd import decode_name
 from alpr.data.synthetic import glyphs
 from alpr.data.synthetic.ccpd import JOURNAL, SyntheticPlan, ccpd_name, draw, plan_jobs, synthesize
-from alpr.data.synthetic.plates import PlateRenderer, character_centres
+from alpr.data.synthetic.placing import place
+from alpr.data.synthetic.plates import PlateRenderer
 from alpr.data.synthetic.scenes import SceneRenderer, paste
 from alpr.geometry import corner_box, is_convex_clockwise
 from alpr.records import Plate
@@ -34,8 +36,7 @@ def test_texts_fit_their_layouts_and_provinces_are_balanced(renderer: PlateRende
     drawn = [renderer.draw_text(rng) for _ in range(4000)]
     classes = renderer.pack.classes
     for text, layout in drawn:
-        assert len(text) == len(layout.pattern)
-        assert all(c in classes[key] for c, key in zip(text, layout.pattern, strict=True))
+        assert layout.form_of(text, classes) is not None
     provinces = [text[0] for text, _ in drawn]
     counts = [provinces.count(p) for p in classes["P"]]
     assert min(counts) > 0.5 * np.mean(counts) and max(counts) < 1.6 * np.mean(counts)
@@ -48,11 +49,13 @@ def test_texts_fit_their_layouts_and_provinces_are_balanced(renderer: PlateRende
 def test_every_layout_and_character_renders(renderer: PlateRenderer) -> None:
     rng = np.random.default_rng(1)
     for layout in renderer.pack.layouts:
-        text = "".join(renderer.pack.classes[key][-1] for key in layout.pattern)
+        text = "".join(renderer.pack.classes[key][-1] for key in layout.forms[0])
         plate = renderer.render(text, layout, rng, scale=0.5)
         assert plate.shape == (*(round(mm * 0.5) for mm in layout.size_mm), 3) and plate.dtype == np.uint8
-        centres = character_centres(layout)
-        assert centres[0] > layout.character_mm[1] / 2 and centres[0] + centres[-1] == pytest.approx(layout.size_mm[1])
+        cells = place(layout, layout.choices[0], text).cells
+        assert [cell.number for cell in cells] == list(range(len(text)))
+        for x, y, (height, width) in (cell[1:] for cell in cells):
+            assert width / 2 < x < layout.size_mm[1] - width / 2 and height / 2 < y < layout.size_mm[0] - height / 2
         with pytest.raises(ValueError, match="characters"):
             renderer.render(text + "A", layout, rng)
     masks = []
@@ -60,7 +63,7 @@ def test_every_layout_and_character_renders(renderer: PlateRenderer) -> None:
         if character in glyphs.STROKE_CHARACTERS:
             masks.append(glyphs.stroke_mask(character, (45, 22), 10))
         else:
-            masks.append(glyphs.font_mask(character, (45, 22), glyphs.package_font()))
+            masks.append(glyphs.font_mask(character, (45, 22), "noto-cjk"))
         assert masks[-1].shape == (45, 22) and 0.08 < masks[-1].mean() / 255 < 0.8, character
     flat = np.stack([m.ravel().astype(np.float32) for m in masks])
     distance = np.abs(flat[:, None] - flat[None]).mean(axis=2) + 1000 * np.eye(len(flat))
@@ -72,7 +75,7 @@ def test_the_text_decides_the_ink(renderer: PlateRenderer) -> None:
     layout = next(layout for layout in renderer.pack.layouts if layout.name == "blue")
     one, two = (renderer.render(t, layout, np.random.default_rng(4), scale=0.5) for t in ("皖A12345", "皖A12X45"))
     columns = np.nonzero(np.abs(one.astype(int) - two).sum(axis=(0, 2)))[0]
-    centre = character_centres(layout)[4] * 0.5
+    centre = place(layout, layout.choices[0], "皖A12345").cells[4].x * 0.5
     reach = layout.character_mm[1] * 0.5 / 2 + 4
     assert len(columns) and centre - reach <= columns.min() and columns.max() <= centre + reach
 
@@ -96,10 +99,10 @@ def test_a_missing_font_package_is_explained(monkeypatch: pytest.MonkeyPatch, ch
     def absent(name: str, *_: Any) -> Any:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(glyphs, "import_module", absent)
+    monkeypatch.setattr(faces, "import_module", absent)
     with pytest.raises(ModuleNotFoundError, match=r"alpr\[synthetic\]"):
-        glyphs.package_font()
-    blue = {**china.to_dict()["layouts"][0], "pattern": "LLLDDDD"}
+        faces.font_file("noto-cjk")
+    blue = {**china.to_dict()["layouts"][0], "pattern": "LLLDDDD", "region_places": 0}
     latin = {**china.to_dict(), "alphabet": "ABC0123", "classes": {"L": "ABC", "D": "0123"}, "layouts": [blue]}
     plates = PlateRenderer(CountryPack.from_dict({**latin, "confusable": []}))
     for seed in range(40):  # letters and digits need no font
@@ -234,7 +237,13 @@ def test_wrong_plans_are_refused(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("separator", "star"), ("background", []), ("holes_mm", [[1]]), ("left_background", "red")]
+    ("key", "value"),
+    [
+        ("separators", [{"after": 2, "kind": "moon"}]),
+        ("background", []),
+        ("holes_mm", [[1]]),
+        ("left_background", "red"),
+    ],
 )
 def test_wrong_layouts_are_refused(china: CountryPack, key: str, value: Any) -> None:
     data = china.to_dict()

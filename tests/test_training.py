@@ -239,7 +239,7 @@ def cer_in_one_process(run: Path, data: Path) -> float | None:
 
     recogniser = load_recogniser(run / "checkpoints" / "last.ckpt").recogniser()
     table = read_manifest(data / "ccpd_green" / "alpr_dataset.csv", splits=["train"])
-    plates = ValidationPlates(labelled_crops(table.select(fold=0, inside=True).scenes()))
+    plates = ValidationPlates(labelled_crops(table.select(fold=0, inside=True).scenes()).crops)
     metrics = RecognitionMetrics()
     for i in range(len(plates)):
         plate = plates[i]

@@ -31,6 +31,15 @@ RECOGNISER = (
     "data.real=2", "data.epoch_samples=32", "model.network.stem_widths=[4,8,16]", "model.network.width=16",
     "model.network.heads=2", "model.network.encoder_layers=1", "model.network.dropout=0.2",
 )  # fmt: skip
+_TINY_NETWORK = tuple(s for s in RECOGNISER if s.startswith("model.network"))
+ENCODER_PRETRAINING = (
+    "experiment=pretrain_encoder", *EVERY, *_TINY_NETWORK, "data.manifest=ccpd_green/alpr_dataset.csv", "data.real=4",
+    "data.synthetic=2", "data.epoch_samples=32",
+)  # fmt: skip
+DECODER_PRETRAINING = (
+    "experiment=pretrain_decoder", *EVERY, *_TINY_NETWORK, "data.batch_size=4", "data.val_samples=8",
+    "data.epoch_samples=32",
+)  # fmt: skip
 ENVIRONMENT = {
     **os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY), "NO_ALBUMENTATIONS_UPDATE": "1",
     "WANDB_MODE": "offline",

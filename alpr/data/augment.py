@@ -5,7 +5,7 @@ Everything draws from an explicit generator, so a sample depends on (seed, draw)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import albumentations as A
@@ -33,6 +33,8 @@ class PixelSettings:
         grey: probability of a grey image.
         motion: probability of a motion blur of up to `motion_px` px, as of a fast car.
         night: probability of night: dark but for lamps and their glow, with noise and a little blur.
+        glare: probability of a bright patch, as of the sun in the plate.
+        dirt: probability of patches of mud.
     """
 
     colour: float = 0.7
@@ -48,9 +50,12 @@ class PixelSettings:
     motion: float = 0.0
     motion_px: int = 15
     night: float = 0.0
+    glare: float = 0.0
+    dirt: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("colour", "gamma", "blur", "noise", "low_resolution", "jpeg", "shadow", "grey", "motion", "night"):
+        lengths = ("blur_px", "motion_px", "low_resolution_scale")
+        for name in (field.name for field in fields(self) if field.name not in lengths):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.pixels.{name} is {getattr(self, name)}; expected a probability, 0 to 1.")
 
@@ -79,12 +84,16 @@ class PixelAugment:
         colour, gamma, shadow, night, noise = (rng.random(5) < [s.colour, s.gamma, s.shadow, s.night, s.noise]).tolist()
         if colour:
             image = light.jitter_colour(image, rng)
+        if s.dirt and rng.random() < s.dirt:
+            image = light.add_dirt(image, rng)
         if gamma:
             image = light.change_gamma(image, rng.uniform(0.6, 2.2))
         if shadow:
             image = light.cast_shadow(image, rng)
         if night:
             image = light.make_night(image, rng)
+        if s.glare and rng.random() < s.glare:
+            image = light.add_glare(image, rng)
         image = _composed(self._optics, image, rng)
         if noise:
             image = light.add_noise(image, rng.uniform(2.5, 15), rng, coarse=bool(rng.random() < 0.5))

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,7 @@ _TO_TABLE = (
 )
 _TABLES = (PROVINCES, LETTERS, *(CHARACTERS,) * 6)
 
+_PIECE = 16384
 Point = tuple[int, int]
 
 
@@ -174,13 +176,25 @@ def encode_name(label: CcpdLabel) -> str:
 
 def decode_names(names: Iterable[str]) -> CcpdColumns:
     """Many names (without folders) at once, by column; those that do not decode are listed with their reasons."""
+    given = iter(names)
+    pieces: list[CcpdColumns] = []
+    start = 0
+    # Piece by piece: the fields of all of CCPD as separate texts would take hundreds of megabytes.
+    while piece := list(islice(given, _PIECE)):
+        pieces.append(_decode_piece(piece, start))
+        start += len(piece)
+    return _joined(pieces)
+
+
+def _decode_piece(names: Sequence[str], start: int) -> CcpdColumns:
+    """Names of which the first is the one at the place `start`."""
     good: list[int] = []
     texts: list[str] = []
     columns: list[tuple[str, ...]] = []
     rejected: list[tuple[int, str]] = []
     fullmatch = _NAME.fullmatch
     # An array or a checked object per name would take minutes for the whole of CCPD; tuples of strings take seconds.
-    for place, name in enumerate(names):
+    for place, name in enumerate(names, start):
         match = fullmatch(name)
         if match is None:
             rejected.append((place, _why(name)))
@@ -219,6 +233,17 @@ def _by_column(
         brightness=list(columns[16]),
         blurriness=list(columns[17]),
         rejected=rejected,
+    )
+
+
+def _joined(pieces: Sequence[CcpdColumns]) -> CcpdColumns:
+    texts = ("text", "area", "tilt_h", "tilt_v", "brightness", "blurriness")
+    return CcpdColumns(
+        index=[i for piece in pieces for i in piece.index],
+        box=np.concatenate([np.empty((0, 4)), *(piece.box for piece in pieces)]),
+        corners=np.concatenate([np.empty((0, 4, 2)), *(piece.corners for piece in pieces)]),
+        rejected=[entry for piece in pieces for entry in piece.rejected],
+        **{name: [cell for piece in pieces for cell in getattr(piece, name)] for name in texts},
     )
 
 

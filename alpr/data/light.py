@@ -73,6 +73,28 @@ def cast_shadow(image: ImageArray, rng: np.random.Generator) -> ImageArray:
     return _lit(image, 1 - rng.uniform(0.25, 0.7) * side)
 
 
+def add_glare(image: ImageArray, rng: np.random.Generator) -> ImageArray:
+    """Sun or a lamp mirrored in the image: a bright patch that washes out, at its middle nearly to white."""
+    x, y = _coarse_grid(image.shape[:2], 4)
+    aspect = image.shape[0] / image.shape[1]
+    patch = _spot(x, y * aspect, rng.random(), rng.random() * aspect, 0.12, rng)
+    tint = np.array([rng.uniform(0.8, 1), 0.97, 1.0])
+    added = _uint8(np.clip(rng.uniform(60, 190) * patch[..., None] * tint, 0, 255))
+    return _uint8(cv2.add(image, cv2.resize(added, (image.shape[1], image.shape[0]))))
+
+
+def add_dirt(image: ImageArray, rng: np.random.Generator) -> ImageArray:
+    """Mud or dust in patches, from a breath to three quarters opaque."""
+    height, width = image.shape[:2]
+    cells = rng.random((rng.integers(3, 8), rng.integers(6, 20)), dtype=np.float32)
+    fine = rng.random((max(2, height // 3), max(2, width // 3)), dtype=np.float32)
+    field = cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
+    field = 0.75 * field + 0.25 * cv2.resize(fine, (width, height), interpolation=cv2.INTER_LINEAR)
+    cover = np.clip((field - rng.uniform(0.5, 0.68)) * 6, 0, 1) * np.float32(rng.uniform(0.25, 0.75))
+    mud = np.full_like(image, (70 + 60 * rng.random(), 85 + 60 * rng.random(), 95 + 60 * rng.random()))
+    return _uint8(cv2.blendLinear(image, mud, 1 - cover, cover))
+
+
 def make_night(image: ImageArray, rng: np.random.Generator) -> ImageArray:
     """A night photograph: dark but for what lamps reach, their colour, glowing lights, a soft lens and a noisy sensor.
 

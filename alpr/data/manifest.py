@@ -229,11 +229,13 @@ class Manifest:
         numbers = np.concatenate([self.box, self.corners.reshape(-1, 8)], axis=1)
         columns: dict[str, Sequence[str]] = {name: getattr(self, name) for name in _TEXT_FIELDS}
         columns["image"] = self._images_from(folder)
-        columns.update({c: number_cells(numbers[:, i]) for i, c in enumerate((*BOX_COLUMNS, *CORNER_COLUMNS))})
         columns.update(self.extra)
         yield csv_bytes([names])
         for start in range(0, self.rows, _CHUNK_ROWS):
-            yield csv_bytes(zip(*(columns[name][start : start + _CHUNK_ROWS] for name in names), strict=True))
+            part = slice(start, start + _CHUNK_ROWS)
+            cells = {name: cells[part] for name, cells in columns.items()}
+            cells.update({c: number_cells(numbers[part, i]) for i, c in enumerate((*BOX_COLUMNS, *CORNER_COLUMNS))})
+            yield csv_bytes(zip(*(cells[name] for name in names), strict=True))
 
     def _images_from(self, folder: Path) -> list[str]:
         prefixes = []

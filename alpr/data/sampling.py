@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from torch.utils.data import Sampler
+
+from alpr.records import FloatArray
 
 
 class SampleKey(NamedTuple):
@@ -40,11 +43,22 @@ def shares(weights: Sequence[float], total: int) -> list[int]:
     return [int(n) + 1 for n in given]
 
 
+def systematic(weights: FloatArray, draws: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Items in proportion to their weights, in their own order: each comes as often as expected, within one draw.
+
+    Source: systematic resampling, Kitagawa, J. Comput. Graph. Stat. 5(1), 1996.
+    """
+    ends = np.cumsum(weights)
+    marks = (np.arange(draws) + rng.random()) * (ends[-1] / draws)
+    return np.asarray(np.minimum(np.searchsorted(ends, marks, side="right"), len(ends) - 1), np.int64)
+
+
 class StepSampler(Sampler[list[SampleKey]]):
     """Batches for one epoch of training, from wherever training stands.
 
     Source k gives `counts[k]` samples to every batch. Finite sources go round in a new order each time; a source of
     size None makes its items from the draw's generator. Epochs are a number of steps; they need not be a pass.
+    A source with weights goes round in laps of its size too, in which each item comes as often as its weight says.
 
     Args:
         sizes: items per source, or None.
@@ -52,6 +66,7 @@ class StepSampler(Sampler[list[SampleKey]]):
         steps_per_epoch: steps between two validations.
         first_step: gives the number of steps already taken whenever an epoch begins.
         rank, world: this process and the number of processes.
+        weights: per source, how often each item is drawn relative to the others, (size,); None for all alike.
 
     Raises:
         ValueError: no sample at all in a batch, or an empty source that is drawn from.
@@ -66,6 +81,7 @@ class StepSampler(Sampler[list[SampleKey]]):
         first_step: Callable[[], int] = lambda: 0,
         rank: int = 0,
         world: int = 1,
+        weights: Sequence[FloatArray | None] | None = None,
     ) -> None:
         if sum(counts) < 1 or steps_per_epoch < 1:
             raise ValueError(f"A batch of {sum(counts)} samples and {steps_per_epoch} steps per epoch; expected >= 1.")
@@ -75,6 +91,7 @@ class StepSampler(Sampler[list[SampleKey]]):
         self.sizes, self.counts = tuple(sizes), tuple(counts)
         self.steps_per_epoch = steps_per_epoch
         self.seed, self.first_step, self.rank, self.world = seed, first_step, rank, world
+        self.weights = tuple(weights) if weights is not None else (None,) * len(self.sizes)
         self._orders: dict[tuple[int, int], np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -102,5 +119,7 @@ class StepSampler(Sampler[list[SampleKey]]):
         if key not in self._orders:
             for old in [k for k in self._orders if k[0] == source and k[1] < lap - 1]:
                 del self._orders[old]
-            self._orders[key] = np.random.default_rng((self.seed, source, lap)).permutation(self.sizes[source] or 0)
+            rng, weights = np.random.default_rng((self.seed, source, lap)), self.weights[source]
+            items = self.sizes[source] or 0
+            self._orders[key] = rng.permutation(items if weights is None else systematic(weights, items, rng))
         return self._orders[key]

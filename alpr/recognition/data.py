@@ -1,51 +1,26 @@
-"""Plates to training batches of the recogniser: rendered, cut from scenes, or ready-made crops, in one mixture."""
+"""Plates to training batches of the recogniser: which crops there are, one sample of them, and many in a batch."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from alpr.charset import Charset
-from alpr.data.augment import PixelAugment, warp
+from alpr.data.crop_corners import BOX, CORNERS, DETECTOR, FoundCorners, crop_corners
+from alpr.data.manifest import Scenes, where_from
 from alpr.data.sampling import SampleKey
-from alpr.data.synthetic.plates import PlateRenderer
-from alpr.geometry import FlatQuad, box_corners, corner_box, homography, plate_height
-from alpr.imaging import UnreadableImage, read_image, rectify
-from alpr.recognition.targets import RecognitionBatch, recognition_batch
+from alpr.geometry import FlatQuad
+from alpr.imaging import UnreadableImage, read_image
+from alpr.recognition.targets import UNKNOWN, RecognitionBatch, recognition_batch
 from alpr.records import FloatArray, ImageArray, Scene
 
-
-@dataclass(frozen=True)
-class CropGeometry:
-    """How far a crop's corners err, as a detector's would. Units are plate heights unless said otherwise.
-
-    Attributes:
-        shift: deviation of all four corners together.
-        corner: deviation of each corner on its own.
-        grow: deviation of the quad's size, as a fraction of it.
-        wild: probability that all deviations are doubled.
-    """
-
-    shift: float = 0.04
-    corner: float = 0.05
-    grow: float = 0.04
-    wild: float = 0.15
-
-
-def jittered(corners: FloatArray, geometry: CropGeometry, rng: np.random.Generator) -> FloatArray:
-    """Corners (4, 2) as a detector might have found them."""
-    strength = 2.0 if rng.random() < geometry.wild else 1.0
-    height = float(plate_height(corners)) * strength
-    centre = corners.mean(axis=0)
-    grown = centre + (corners - centre) * (1 + rng.normal(0, geometry.grow * strength, 2))
-    shift = rng.normal(0, geometry.shift * height, 2)
-    return np.asarray(grown + shift + rng.normal(0, geometry.corner * height, (4, 2)), np.float32)
+LAYOUT_COLUMN = "layout"
+"""The column of a manifest that names a plate's layout, where a set has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +30,66 @@ class LabelledCrop:
     image: Path
     corners: FloatArray | None
     text: str
+    place: str = ""  # of its label: table, row and image
+    country: str | None = None
+    layout: str | None = None
 
 
-def labelled_crops(scenes: Sequence[Scene]) -> list[LabelledCrop]:
+class Labelled(NamedTuple):
+    """The crops of some scenes, and how many plates make none."""
+
+    crops: list[LabelledCrop]
+    textless: int  # plates with a place and no text
+    unfound: int  # plates that the detector did not find
+
+
+def labelled_crops(scenes: Sequence[Scene], crops: str = CORNERS, found: FoundCorners | None = None) -> Labelled:
     """Every plate with a text and a place, and every ready-made crop (an image with one text and no place in it).
 
-    A plate of which only the box is known is cut by its box.
+    A plate of which only the box is known is cut by its box, unless a detector's corners are asked for.
+
+    Args:
+        crops: see `crop_corners`.
+        found: what a detector found in the scenes.
     """
-    crops = []
-    for scene in scenes:
-        for plate in scene.plates:
-            corners = plate.corners
-            if corners is None and plate.box is not None:
-                corners = box_corners(plate.box)
-            if plate.text and (corners is not None or len(scene.plates) == 1):
-                crops.append(LabelledCrop(scene.image, corners, plate.text))
-    return crops
+    kept: list[LabelledCrop] = []
+    textless = unfound = 0
+    for i, scene in enumerate(scenes):
+        for number, plate in enumerate(scene.plates):
+            box = crop_corners(plate, BOX)
+            if plate.ignored or not plate.text:
+                textless += box is not None and not plate.ignored
+                continue
+            detected = None if found is None else found.get(scene.image, {}).get(number)
+            corners = crop_corners(plate, crops, detected)
+            if corners is None and crops == DETECTOR and box is not None:
+                unfound += 1
+            elif corners is not None or box is not None or len(scene.plates) == 1:
+                where, layout = where_from(scenes, i, number), layout_label(scenes, i, number)
+                kept.append(
+                    LabelledCrop(
+                        scene.image, box if corners is None else corners, plate.text, where, plate.country, layout
+                    )
+                )
+    return Labelled(kept, textless, unfound)
+
+
+def layout_label(scenes: Sequence[Scene], index: int, plate: int) -> str | None:
+    """What the column `layout` says of a scene's plate, if there is such a column."""
+    if not isinstance(scenes, Scenes) or LAYOUT_COLUMN not in scenes.manifest.extra:
+        return None
+    table = scenes.manifest
+    rows = [row for row in scenes.rows(index) if table.plate(row) is not None]
+    return table.extra[LAYOUT_COLUMN][rows[plate]] or None
+
+
+class DrawnCrop(NamedTuple):
+    """One augmented crop (h, w, 3) and its labels."""
+
+    crop: ImageArray
+    text: str  # "" where there is no plate
+    country: str | None = None
+    layout: str | None = None
 
 
 class CropSource(Protocol):
@@ -80,84 +99,8 @@ class CropSource(Protocol):
     def size(self) -> int | None:
         """The number of its items, or None where each draw makes a new one."""
 
-    def draw(self, item: int, rng: np.random.Generator) -> tuple[ImageArray, str]:
-        """One augmented crop (h, w, 3) and its text."""
-
-
-class RenderedCrops:
-    """Synthetic plates of a country pack, made on the fly."""
-
-    size = None
-
-    def __init__(self, renderer: PlateRenderer, crop_size: tuple[int, int], margin: float) -> None:
-        self.renderer, self.crop_size, self.margin = renderer, crop_size, margin
-
-    def draw(self, item: int, rng: np.random.Generator) -> tuple[ImageArray, str]:
-        return self.renderer.crop(rng, self.crop_size, self.margin)
-
-
-class PhotographedCrops:
-    """Plates cut from photographs by erring corners, or ready-made crops with an erring frame.
-
-    The surroundings of up to `cached` plates (0.2 MB each in CCPD) stay in memory in every loader process, so that a
-    photograph is not decoded for every draw.
-    """
-
-    def __init__(
-        self,
-        crops: Sequence[LabelledCrop],
-        crop_size: tuple[int, int],
-        margin: float,
-        geometry: CropGeometry,
-        pixels: PixelAugment,
-        cached: int = 2000,
-    ) -> None:
-        self.crops, self.crop_size, self.margin = crops, crop_size, margin
-        self.geometry, self.pixels, self.cached = geometry, pixels, cached
-        self._cache: OrderedDict[int, tuple[ImageArray, FloatArray | None]] = OrderedDict()
-
-    @property
-    def size(self) -> int:
-        return len(self.crops)
-
-    def draw(self, item: int, rng: np.random.Generator) -> tuple[ImageArray, str]:
-        image, corners = self._surroundings(item)
-        if corners is None:
-            crop = self._reframed(image, rng)
-        else:
-            crop = rectify(image, jittered(corners, self.geometry, rng), self.crop_size, self.margin)
-        return self.pixels(crop, rng), self.crops[item].text
-
-    def _reframed(self, image: ImageArray, rng: np.random.Generator) -> ImageArray:
-        """A ready-made crop seen through an erring frame; what lies outside it repeats its edge."""
-        height, width = image.shape[:2]
-        whole = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-        crop_h, crop_w = self.crop_size
-        target = np.array([[0, 0], [crop_w, 0], [crop_w, crop_h], [0, crop_h]], np.float32)
-        frame = jittered(whole, self.geometry, rng)
-        return warp(image, homography(frame, target), self.crop_size, border="replicate")
-
-    def _surroundings(self, item: int) -> tuple[ImageArray, FloatArray | None]:
-        """The part of the photograph around the plate, and the corners in it."""
-        if item in self._cache:
-            self._cache.move_to_end(item)
-            return self._cache[item]
-        source = self.crops[item]
-        image = read_image(source.image)
-        corners = source.corners
-        if corners is not None:
-            room = float(plate_height(corners))
-            x1, y1, x2, y2 = corner_box(corners)
-            left, top = max(0, int(x1 - room)), max(0, int(y1 - room))
-            bottom, right = max(0, int(y2 + room) + 1), max(0, int(x2 + room) + 1)  # below 0 a slice would wrap
-            image = image[top:bottom, left:right].copy()
-            if image.size == 0:
-                raise UnreadableImage(f"{source.image}: the plate {source.text!r} lies outside the image.")
-            corners = (corners - np.array([left, top], np.float32)).astype(np.float32)
-        self._cache[item] = (image, corners)
-        if len(self._cache) > self.cached:
-            self._cache.popitem(last=False)
-        return self._cache[item]
+    def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
+        """One augmented crop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +110,8 @@ class RecognitionSample:
     crop: ImageArray | None
     text: str
     unreadable: str | None = None
+    country: str | None = None
+    layout: str | None = None
 
 
 class TrainingCrops(Dataset[RecognitionSample]):
@@ -177,17 +122,20 @@ class TrainingCrops(Dataset[RecognitionSample]):
 
     def __getitem__(self, key: SampleKey) -> RecognitionSample:
         try:
-            crop, text = self.sources[key.source].draw(key.item, key.generator(self.seed))
+            drawn = self.sources[key.source].draw(key.item, key.generator(self.seed))
         except (UnreadableImage, FlatQuad) as error:
             if self.strict:
                 raise
             return RecognitionSample(None, "", str(error))
-        return RecognitionSample(crop, text)
+        return RecognitionSample(drawn.crop, drawn.text, None, drawn.country, drawn.layout)
 
 
 @dataclass(frozen=True)
 class CropCollate:
     """Samples to a batch; those that could not be read are left out and their reasons given.
+
+    Attributes:
+        countries, layouts: the lists that the batch's indices point into; a label that is not in its list is unknown.
 
     Raises:
         ValueError: no sample of the batch could be read.
@@ -195,14 +143,30 @@ class CropCollate:
 
     charset: Charset
     slots: int
+    countries: Sequence[str] = ()
+    layouts: Sequence[str] = ()
 
     def __call__(self, samples: Sequence[RecognitionSample]) -> tuple[RecognitionBatch, list[str]]:
         reasons = [s.unreadable for s in samples if s.unreadable]
-        read = [(s.crop, s.text) for s in samples if s.crop is not None]
+        read = [(s.crop, s.text, s.country, s.layout) for s in samples if s.crop is not None]
         if not read:
             raise ValueError(f"No crop of a whole batch of {len(samples)} could be read. The first: {reasons[0]}")
-        crops, texts = zip(*read, strict=True)
-        return recognition_batch(crops, texts, self.charset, self.slots), reasons
+        crops, texts, countries, layouts = zip(*read, strict=True)
+        batch = recognition_batch(
+            crops,
+            texts,
+            self.charset,
+            self.slots,
+            empty=True,  # labels without a text never come so far; only negatives are empty
+            countries=_indices(countries, self.countries),
+            layouts=_indices(layouts, self.layouts),
+        )
+        return batch, reasons
+
+
+def _indices(labels: Sequence[str | None], known: Sequence[str]) -> list[int]:
+    places: Mapping[str | None, int] = {name: i for i, name in enumerate(known)}
+    return [places.get(label, UNKNOWN) for label in labels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,4 +193,4 @@ class ValidationPlates(Dataset[ValidationPlate]):
         try:
             return ValidationPlate(read_image(crop.image), crop.corners, crop.text)
         except UnreadableImage as error:
-            return ValidationPlate(None, None, crop.text, str(error))
+            return ValidationPlate(None, None, crop.text, f"{crop.place}: {error}" if crop.place else str(error))

@@ -10,53 +10,67 @@ import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader
 
+from alpr.card import file_sha256
 from alpr.country import CountryPack
 from alpr.data.augment import PixelAugment, PixelSettings
+from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.loading import single_thread
-from alpr.data.manifest import Manifest, read_manifest
 from alpr.data.sampling import StepSampler
+from alpr.data.synthetic.glyph_bank import GlyphBank
 from alpr.data.synthetic.plates import PlateRenderer
+from alpr.recognition.balance import balanced_weights
+from alpr.recognition.crop_sources import CropGeometry, PhotographedCrops, RenderedCrops
 from alpr.recognition.data import (
     CropCollate,
-    CropGeometry,
     CropSource,
     LabelledCrop,
-    PhotographedCrops,
     RecognitionSample,
-    RenderedCrops,
     TrainingCrops,
     ValidationPlate,
     ValidationPlates,
-    labelled_crops,
 )
+from alpr.recognition.negatives import NegativeCrops
+from alpr.recognition.permutation import CharacterExchange
+from alpr.recognition.plate_sources import LoadedPlates, PlateSource
 from alpr.recognition.targets import marginal_entropy
+from alpr.records import FloatArray
 
 ENTROPY_DRAWS = 5000
 
 
 class RecognitionData(L.LightningDataModule):
-    """Plates of manifests mixed with rendered plates.
+    """Plates of manifests mixed with rendered plates and with crops that show no plate.
 
     Args:
         country: see `CountryPack`.
-        manifest: CSV file or files, relative to `root` or absolute.
-        split: only rows of this split; null for all.
+        manifest: CSV file or files, relative to `root` or absolute; one source.
+        sources: instead of a manifest, the sources to mix; see `PlateSource`.
+        split: of the manifest's rows only those of this split; null for all.
         synthetic: rendered plates per batch and process.
-        real: plates of the manifests per batch and process.
+        real: plates of the manifest per batch and process.
+        negatives: crops without a plate per batch and process, with the text "".
         size, margin: of the crops, as the predictor makes them.
         epoch_samples: crops between two validations, over all processes.
         holdout_fold: the tenth of the plates (0 to 9) that chooses checkpoints and is never trained on.
         geometry, pixels: see `CropGeometry` and `PixelSettings`; they change real crops, rendered ones have their own.
+        balance: see `balanced_weights`; a source may have its own.
+        replace: characters to put in place of others in all labels, such as {O: "0"}; a source's own come on top.
+        detector: a bundle or a run whose corners cut the plates of sources with `crops: detector`; see `find_corners`.
+        cache_mb: see `PhotographedCrops`; shared by the sources.
+        glyph_bank: glyphs of real plates for the rendered ones (scripts/make_glyph_bank.py), relative to `root`.
+        bank_share: how many rendered plates take them.
+        countries: what the batches' country indices point into; by default this country alone.
         strict: stop at a row, label or image that cannot be used, instead of counting and skipping it.
 
     Raises:
-        ValueError: no plate to train on or to choose by, or (strict) a label outside the alphabet or the slots.
+        ValueError: neither manifest nor sources, or both; two sources of one name; no plate to train on or to choose
+            by; or (strict) a label outside the alphabet or the slots.
     """
 
     def __init__(
         self,
         country: Mapping[str, Any],
-        manifest: str | Sequence[str],
+        manifest: str | Sequence[str] | None = None,
         root: str = ".",
         split: str | None = "train",
         synthetic: int = 32,
@@ -70,90 +84,165 @@ class RecognitionData(L.LightningDataModule):
         pixels: Mapping[str, Any] | None = None,
         strict: bool = False,
         seed: int = 0,
+        sources: Sequence[Mapping[str, Any]] | None = None,
+        negatives: int = 0,
+        balance: float = 0.0,
+        replace: Mapping[str, Any] | None = None,
+        detector: str | None = None,
+        cache_mb: float = 400.0,
+        countries: Sequence[str] | None = None,
+        glyph_bank: str | None = None,
+        bank_share: float = 0.8,
     ) -> None:
         super().__init__()
         self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.pack = CountryPack.from_dict(country)
+        self.bank_file = None if glyph_bank is None else Path(root) / glyph_bank
+        bank = None if self.bank_file is None else GlyphBank.read(self.bank_file, self.pack)
+        self.renderer = PlateRenderer(self.pack, bank=bank, bank_share=bank_share)
         self.size, self.margin = (size[0], size[1]), margin
         self.epoch_samples, self.workers, self.strict, self.seed = epoch_samples, workers, strict, seed
-        self.geometry = CropGeometry(**(geometry or {}))
-        self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
-        self.refused: list[str] = []
-        self.holdout_fold = holdout_fold
-        names = [manifest] if isinstance(manifest, str) else list(manifest)
-        self.manifest_name = ", ".join(names)
-        paths = [Path(root) / name for name in names]
-        rows = read_manifest(paths, splits=None if split is None else [split], strict=strict)
-        self.manifest: Manifest = rows
-        self.train_plates = self._readable(labelled_crops(rows.select(fold=holdout_fold, inside=False).scenes()))
-        self.val_plates = self._readable(labelled_crops(rows.select(fold=holdout_fold, inside=True).scenes()))
-        if not (self.train_plates and self.val_plates):
+        self.synthetic, self.negatives, self.balance, self.cache_mb = synthetic, negatives, balance, cache_mb
+        self.geometry, self.pixels = dict(geometry or {}), dict(pixels or {})
+        self.countries = [self.pack.code] if countries is None else list(countries)
+        CropGeometry(**self.geometry), PixelAugment(PixelSettings(**self.pixels))  # refuse them before the work
+        given = _settings(manifest, split, real, sources, replace or {})
+        if synthetic + sum(source.samples for source in given) < 1:
+            names = "data.real" if sources is None else "the samples of data.sources"
+            raise ValueError(f"data.synthetic and {names} are both 0; expected at least one crop per batch.")
+        self.sources = [LoadedPlates(source, Path(root), holdout_fold, strict) for source in given]
+        self.holdout_fold, self.detector = holdout_fold, detector
+        finders = [source.label for source in given if source.crops == DETECTOR]
+        if finders and detector is None:
+            raise ValueError(f"{', '.join(finders)}: crops is 'detector', but data.detector names no bundle or run.")
+        if not finders:
+            self.detector = None
+            self._cut_all(None, Path())
+
+    def find_corners(self, detect: Detect, table: Path) -> None:
+        """Cuts the plates by what a detector finds, where sources ask for it; to be called once, before training.
+
+        Args:
+            table: where what is found is kept, see `alpr.data.crop_corners.find_corners`.
+        """
+        self._cut_all(detect, table)
+
+    def _cut_all(self, detect: Detect | None, table: Path) -> None:
+        for source in self.sources:
+            source.cut(self.pack, None if detect is None else source.find(detect, table))
+        trains = sum(len(source.train) for source in self.sources)
+        if not (trains and self.val_plates):
+            names = ", ".join(name for source in self.sources for name in source.settings.files)
+            splits = ", ".join(sorted({repr(source.settings.split) for source in self.sources}))
             raise ValueError(
-                f"{self.manifest_name}: {len(self.train_plates)} plates train and {len(self.val_plates)} are held "
-                f"back (split {split!r}); expected some of each. {' '.join(self.refused[:3])}"
+                f"{names}: {trains} plates train and {len(self.val_plates)} are held back (split {splits}); "
+                f"expected some of each. {' '.join(self.refused[:3])}"
             )
-        self.synthetic, self.real = synthetic, real
-        if synthetic + real < 1:
-            raise ValueError("data.synthetic and data.real are both 0; expected at least one crop per batch.")
+        empty = [s.settings.label for s in self.sources if s.settings.samples and not s.train]
+        if empty:
+            raise ValueError(f"{', '.join(empty)}: no plate trains, but samples of every batch are to come from there.")
+
+    @property
+    def train_plates(self) -> list[LabelledCrop]:
+        """The plates of all sources that train."""
+        return [crop for source in self.sources for crop in source.train]
+
+    @property
+    def val_plates(self) -> list[LabelledCrop]:
+        """The held-back plates of all sources."""
+        return [crop for source in self.sources for crop in source.held]
+
+    @property
+    def refused(self) -> list[str]:
+        """A sentence about every label, size or file that cannot be used."""
+        return [sentence for source in self.sources for sentence in source.refused]
 
     @property
     def manifests(self) -> dict[str, str]:
-        """SHA-256 by manifest."""
-        return {self.manifest_name: self.manifest.sha256}
+        """SHA-256 by manifest, and of the glyph bank."""
+        tables = {", ".join(source.settings.files): source.manifest.sha256 for source in self.sources}
+        return tables if self.bank_file is None else {**tables, self.bank_file.name: file_sha256(self.bank_file)}
 
-    def _readable(self, crops: Sequence[LabelledCrop]) -> list[LabelledCrop]:
-        """Crops whose text the country pack can print; the others are counted, or raise where strict."""
-        charset, kept = self.pack.charset, []
-        for crop in crops:
-            try:
-                charset.encode_padded(crop.text, self.pack.slots)
-            except ValueError as error:
-                if self.strict:
-                    raise ValueError(f"{crop.image}: {error}") from error
-                self.refused.append(f"{crop.image}: {error}")
-                continue
-            kept.append(crop)
-        return kept
+    @property
+    def counts(self) -> list[int]:
+        """Crops of every batch and process: rendered, of each source, negatives."""
+        return [self.synthetic, *(source.settings.samples for source in self.sources), self.negatives]
+
+    def weights(self) -> list[FloatArray | None]:
+        """How often each plate of a source is drawn, in the order of `counts`; None for all alike."""
+        powers = [s.settings.balance if s.settings.balance is not None else self.balance for s in self.sources]
+        balanced = [
+            balanced_weights([crop.text for crop in source.train], power) if power and source.train else None
+            for source, power in zip(self.sources, powers, strict=True)
+        ]
+        return [None, *balanced, None]
 
     def label_entropy(self) -> float:
         """The marginal entropy of the mixture's labels in nats per slot, by 5000 draws."""
-        renderer, rng = PlateRenderer(self.pack), np.random.default_rng(self.seed)
-        rendered = ENTROPY_DRAWS * self.synthetic // (self.synthetic + self.real)
-        texts = [renderer.draw_text(rng)[0] for _ in range(rendered)]
-        chosen = rng.integers(len(self.train_plates), size=ENTROPY_DRAWS - rendered)
-        texts += [self.train_plates[i].text for i in chosen]
-        return marginal_entropy(texts, self.pack.charset, self.pack.slots)
+        renderer, rng = self.renderer, np.random.default_rng(self.seed)
+        drawn = [ENTROPY_DRAWS * count // sum(self.counts) for count in self.counts]
+        texts = [renderer.draw_text(rng)[0] for _ in range(drawn[0])]
+        for source, count, weights in zip(self.sources, drawn[1:-1], self.weights()[1:-1], strict=True):
+            if count:
+                texts += [source.train[i].text for i in rng.choice(len(source.train), size=count, p=weights)]
+        return marginal_entropy([*texts, *[""] * drawn[-1]], self.pack.charset, self.pack.slots)
 
     def describe(self) -> str:
-        """One sentence for the start of a run."""
-        first = f": {self.refused[0]}" if self.refused else ""
-        return (
-            f"{len(self.train_plates)} real plates train, {len(self.val_plates)} held-back plates choose the "
-            f"checkpoint; a batch holds {self.synthetic} rendered and {self.real} real crops. "
-            f"{len(self.manifest.rejected)} rows were rejected, {len(self.refused)} labels do not fit the country "
-            f"pack{first}."
+        """What trains and what chooses, in a sentence per source, for the start of a run."""
+        more = f", and {self.negatives} crops without a plate" if self.negatives else ""
+        real = sum(source.settings.samples for source in self.sources)
+        batch = f"a batch holds {self.synthetic} rendered and {real} real crops{more}."
+        if len(self.sources) == 1:
+            return f"{batch} {self.sources[0].describe()}"
+        lines = [
+            f"  {s.settings.label}, {s.settings.samples} ({s.settings.crops}): {s.describe()}" for s in self.sources
+        ]
+        return "\n".join([f"a mixture of {len(lines)} sources; {batch}", *lines])
+
+    def training_crops(self) -> TrainingCrops:
+        """The augmented crops that train: rendered ones, those of each source, negatives."""
+        crops: list[CropSource] = [RenderedCrops(self.renderer, self.size, self.margin)]
+        drawn_from = max(1, sum(source.settings.samples > 0 for source in self.sources))
+        for source in self.sources:
+            crops.append(self._photographed(source, self.cache_mb / drawn_from))
+        scenes = [found for source in self.sources if (found := source.negative_scenes()) is not None]
+        pixels = PixelAugment(PixelSettings(**self.pixels))
+        crops.append(NegativeCrops(scenes, self.renderer, self.size, self.margin, pixels))
+        return TrainingCrops(crops, self.seed, self.strict)
+
+    def _photographed(self, source: LoadedPlates, cache_mb: float) -> PhotographedCrops:
+        settings = source.settings
+        exchange = CharacterExchange(source.train, self.pack, settings.rectified) if settings.permute else None
+        return PhotographedCrops(
+            source.train,
+            self.size,
+            self.margin,
+            CropGeometry(**{**self.geometry, **settings.geometry}),
+            PixelAugment(PixelSettings(**{**self.pixels, **settings.pixels})),
+            exchange,
+            settings.permute,
+            cache_mb,
         )
 
     def train_dataloader(self) -> DataLoader[RecognitionSample]:
         trainer = self.trainer
         assert trainer is not None
-        sources: list[CropSource] = [
-            RenderedCrops(PlateRenderer(self.pack), self.size, self.margin),
-            PhotographedCrops(self.train_plates, self.size, self.margin, self.geometry, self.pixels),
-        ]
+        crops = self.training_crops()
         sampler = StepSampler(
-            [source.size for source in sources],
-            [self.synthetic, self.real],
-            max(1, self.epoch_samples // ((self.synthetic + self.real) * trainer.world_size)),
+            [source.size for source in crops.sources],
+            self.counts,
+            max(1, self.epoch_samples // (sum(self.counts) * trainer.world_size)),
             self.seed,
             first_step=lambda: max(trainer.global_step, self.start_step) * trainer.accumulate_grad_batches,
             rank=trainer.global_rank,
             world=trainer.world_size,
+            weights=self.weights(),
         )
+        layouts = [layout.name for layout in self.pack.layouts]
         return DataLoader(
-            TrainingCrops(sources, self.seed, self.strict),
+            crops,
             batch_sampler=sampler,
-            collate_fn=CropCollate(self.pack.charset, self.pack.slots),
+            collate_fn=CropCollate(self.pack.charset, self.pack.slots, self.countries, layouts),
             num_workers=self.workers,
             worker_init_fn=single_thread,
             persistent_workers=self.workers > 0,
@@ -164,3 +253,24 @@ class RecognitionData(L.LightningDataModule):
         assert trainer is not None
         mine = self.val_plates[trainer.global_rank :: trainer.world_size]
         return DataLoader(ValidationPlates(mine), batch_size=32, collate_fn=list, num_workers=0)
+
+
+def _settings(
+    manifest: str | Sequence[str] | None,
+    split: str | None,
+    real: int,
+    sources: Sequence[Mapping[str, Any]] | None,
+    replace: Mapping[str, Any],
+) -> list[PlateSource]:
+    if (manifest is None) == (not sources):
+        both = "both are" if sources else "neither is"
+        raise ValueError(f"The data are one data.manifest, or data.sources with data.manifest=null; {both} given.")
+    if not sources:
+        assert manifest is not None
+        return [PlateSource(manifest, real, split, replace=replace)]
+    given = [PlateSource(**{**source, "replace": {**replace, **source.get("replace", {})}}) for source in sources]
+    labels = [source.label for source in given]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(f"Two of data.sources are called {', '.join(twice)}; give one of them a name of its own.")
+    return given

@@ -42,8 +42,8 @@ class RecogniserModule(TaskModule):
     """Trains `MaskOcr`. Every argument is plain values, so that a checkpoint rebuilds the module from what it holds.
 
     Args:
-        country: see `CountryPack`; it gives alphabet and slots and travels in the checkpoint.
-        network: see `MaskOcrSettings`, without slots, classes and size.
+        country: see `CountryPack`; it gives alphabet, slots and rows and travels in the checkpoint.
+        network: see `MaskOcrSettings`, without slots, classes, size and text_rows.
         loss: see `RecognitionLossSettings`.
         optim: see `OptimSettings`.
         predictor: size and margin of the crops, see `alpr.card.RecogniserSettings`.
@@ -77,8 +77,8 @@ class RecogniserModule(TaskModule):
         if "size" in predictor:
             predictor["size"] = tuple(predictor["size"])
         self.predictor = RecogniserSettings(**{**predictor, "slots": self.pack.slots})
-        shape = {**(network or {}), "slots": self.pack.slots, "classes": len(self.charset)}
-        self.network = MaskOcr(MaskOcrSettings(**shape, size=self.predictor.size))
+        of_pack = {"slots": self.pack.slots, "classes": len(self.charset), "text_rows": self.pack.rows}
+        self.network = MaskOcr(MaskOcrSettings(**{**(network or {}), **of_pack, "size": self.predictor.size}))
         self.loss = RecognitionLossSettings(**(loss or {}))
         self.label_entropy = label_entropy
         self.metrics = RecognitionMetrics()

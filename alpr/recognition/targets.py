@@ -12,24 +12,46 @@ from torch import Tensor
 from alpr.charset import PAD, Charset
 from alpr.records import ImageArray
 
+UNKNOWN = -1
+"""The index of a country or layout that has no label; losses pass over it."""
+
 
 class RecognitionBatch(NamedTuple):
     """B crops with their texts."""
 
     crops: Tensor  # (B, H, W, 3) uint8 BGR
-    slots: Tensor  # (B, L) int64, padded with PAD
+    slots: Tensor  # (B, L) int64, padded with PAD; of a crop without a plate all are PAD
+    countries: Tensor  # (B,) int64 indices into a list of countries, UNKNOWN where there is no label
+    layouts: Tensor  # (B,) int64 indices into a list of layouts, UNKNOWN where there is no label
 
 
 def recognition_batch(
-    crops: Sequence[ImageArray], texts: Sequence[str], charset: Charset, slots: int
+    crops: Sequence[ImageArray],
+    texts: Sequence[str],
+    charset: Charset,
+    slots: int,
+    *,
+    empty: bool = False,
+    countries: Sequence[int] | None = None,
+    layouts: Sequence[int] | None = None,
 ) -> RecognitionBatch:
     """One batch from crops of equal size and their texts.
+
+    Args:
+        empty: whether texts may be empty, as those of crops without a plate are.
+        countries, layouts: indices, UNKNOWN where there is no label; None for no label at all.
 
     Raises:
         ValueError: a text that is empty, longer than the slots, or has a character outside the alphabet.
     """
-    ids = [charset.encode_padded(text, slots) for text in texts]
-    return RecognitionBatch(torch.from_numpy(np.stack(crops)), torch.tensor(ids, dtype=torch.int64))
+    ids = [charset.encode_padded(text, slots, empty=empty) for text in texts]
+    nothing = [UNKNOWN] * len(ids)
+    return RecognitionBatch(
+        torch.from_numpy(np.stack(crops)),
+        torch.tensor(ids, dtype=torch.int64),
+        torch.tensor(nothing if countries is None else countries, dtype=torch.int64),
+        torch.tensor(nothing if layouts is None else layouts, dtype=torch.int64),
+    )
 
 
 def text_lengths(slots: Tensor) -> Tensor:
@@ -40,11 +62,12 @@ def text_lengths(slots: Tensor) -> Tensor:
 def marginal_entropy(texts: Sequence[str], charset: Charset, slots: int) -> float:
     """The mean entropy per slot of the labels' own distribution, in nats.
 
-    A loss that stays there has learnt the frequencies of the characters and nothing of the images.
+    A loss that stays there has learnt the frequencies of the characters and nothing of the images. An empty text is
+    that of a crop without a plate.
     """
     counts = np.zeros((slots, len(charset)))
     for text in texts:
-        for slot, symbol in enumerate(charset.encode_padded(text, slots)):
+        for slot, symbol in enumerate(charset.encode_padded(text, slots, empty=True)):
             counts[slot, symbol] += 1
     shares = counts / max(1, len(texts))
     terms = np.where(shares > 0, -shares * np.log(np.maximum(shares, 1e-12)), 0)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from alpr.country import CountryPack
 from alpr.data.doctor.findings import Finding, finding
 from alpr.data.doctor.table import DoctorTable
+from alpr.plate_layout import Layout
 
 SEPARATORS = frozenset("-‐‑‒–—·•‧・∙⋅.,:;_/|*'\"")
 LOOKALIKES = {
@@ -87,7 +88,7 @@ def judge(text: str, pack: CountryPack | None) -> Verdict:
         message = f"The text {latin!r} has {latin[at]!r} at position {at + 1}, where only {swapped[0][at]!r} can stand."
         return Verdict((*faults, ("text-confused", message)), swapped[0])
     unknown = sorted(set(latin) - set(pack.alphabet))
-    lengths = sorted({len(layout.pattern) for layout in pack.layouts})
+    lengths = sorted({len(form) for layout in pack.layouts for form in layout.forms})
     if unknown:
         strange = ", ".join(map(repr, unknown))
         faults.append(("text-alphabet", f"The text {text!r} holds {strange}, which {pack.name} does not print."))
@@ -95,7 +96,9 @@ def judge(text: str, pack: CountryPack | None) -> Verdict:
         expected = " or ".join(map(str, lengths))
         faults.append(("text-length", f"The text {text!r} has {len(latin)} characters; {pack.name} has {expected}."))
     elif not unknown:
-        patterns = ", ".join(dict.fromkeys(x.pattern for x in pack.layouts if len(x.pattern) == len(latin)))
+        patterns = ", ".join(
+            dict.fromkeys(x.pattern for x in pack.layouts if any(len(form) == len(latin) for form in x.forms))
+        )
         faults.append(("text-grammar", f"The text {text!r} fits none of {pack.name}'s layouts {patterns}."))
     return Verdict(tuple(faults), latin if any(rule in ("text-form", "text-lookalike") for rule, _ in faults) else text)
 
@@ -181,6 +184,11 @@ def _surplus(country: str, texts: list[str]) -> list[Finding]:
     return found
 
 
+def _grammar(layout: Layout) -> str:
+    """The pattern without its rows: a text does not tell whether it stood in one or two."""
+    return layout.pattern.replace("/", "")
+
+
 def _missing(pack: CountryPack, texts: Counter[str]) -> Iterator[str]:
     """Layouts with few examples, and the symbols of a place that never stand there."""
     patterns = Counter[str]()
@@ -188,14 +196,14 @@ def _missing(pack: CountryPack, texts: Counter[str]) -> Iterator[str]:
     for text, count in texts.items():
         layout = pack.layout_of(text)
         if layout is not None:
-            patterns[layout.pattern] += count
-            for key, character in zip(layout.pattern, text, strict=True):
+            patterns[_grammar(layout)] += count
+            for key, character in zip(layout.form_of(text, pack.classes) or "", text, strict=True):
                 seen[key].add(character)
-    for pattern in dict.fromkeys(layout.pattern for layout in pack.layouts):
+    for pattern in dict.fromkeys(_grammar(layout) for layout in pack.layouts):
         if patterns[pattern] < RARE:
-            names = ", ".join(layout.name for layout in pack.layouts if layout.pattern == pattern)
+            names = ", ".join(layout.name for layout in pack.layouts if _grammar(layout) == pattern)
             yield f"layout {pattern} ({names}) has {patterns[pattern] or 'no'} examples."
-    for key in dict.fromkeys("".join(patterns)):
+    for key in dict.fromkeys("".join(patterns).replace("?", "")):
         lacking = [c for c in pack.classes[key] if c not in seen[key]]
         if lacking:
             of = f"{len(lacking)} of {len(pack.classes[key])} symbols of class {key}"

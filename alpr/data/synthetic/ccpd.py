@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from alpr.country import CountryPack, Layout
+from alpr.country import CountryPack
 from alpr.data.atomic import write_atomically
 from alpr.data.ccpd import CcpdLabel, encode_name
 from alpr.data.parallel import run_in_processes
@@ -24,6 +24,7 @@ from alpr.data.synthetic.plates import PlateRenderer
 from alpr.data.synthetic.scenes import SceneRenderer
 from alpr.geometry import corner_box, signed_area
 from alpr.imaging import rectify
+from alpr.plate_layout import Layout
 from alpr.records import FloatArray, ImageArray, Plate
 
 SPLITS = ("train", "val", "test")
@@ -117,10 +118,10 @@ def plan_jobs(plan: SyntheticPlan, pack: CountryPack) -> list[SceneJob]:
 
 
 def _only(pack: CountryPack, name: str, length: int) -> PlateRenderer:
-    layouts = tuple(layout for layout in pack.layouts if layout.name.startswith(name) and len(layout.pattern) == length)
+    layouts = tuple(layout for layout in pack.layouts if layout.name.startswith(name) and layout.slots == length)
     if not layouts:
         raise ValueError(f"The pack {pack.name} has no layout whose name begins with {name!r} and has {length} places.")
-    return PlateRenderer(CountryPack(pack.code, pack.name, pack.alphabet, pack.classes, layouts))
+    return PlateRenderer(replace(pack, layouts=layouts))
 
 
 def synthesize(output: Path, plan: SyntheticPlan, pack: CountryPack, *, workers: int = 2) -> SyntheticReport:

@@ -156,6 +156,19 @@ def noise(image: ImageArray, sigma: float, rng: np.random.Generator) -> ImageArr
     return np.asarray(cv2.addWeighted(image, 1.0, field, sigma / 24, -128 * sigma / 24), dtype=np.uint8)
 
 
+def interlaced(image: ImageArray, shift: int) -> ImageArray:
+    """A video camera's two half pictures of a moving car: every other row stands off by `shift` px."""
+    image = image.copy()
+    image[1::2] = np.roll(image[1::2], shift, axis=1)
+    return image
+
+
+def coloured(image: ImageArray, saturation: float) -> ImageArray:
+    """The colours stronger (above 1) or greyer (below 1)."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return np.asarray(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0), dtype=np.uint8)
+
+
 _RAMP = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
 
 
@@ -167,7 +180,11 @@ def tone(image: ImageArray, rng: np.random.Generator, severity: float = 0.5, nig
     lift = float(rng.random()) * 70 * severity if rng.random() < 0.4 else 0.0
     if night:
         gain *= 0.25 + 0.35 * float(rng.random())
-    cast = (1 + (0.03 + 0.1 * severity) * n[2:5]).astype(np.float32)
+    if not night and rng.random() < 0.08 and image.mean() < 130:  # overexposed; white plates would be wiped out
+        gain *= 1.3 + 0.7 * float(rng.random())
+    # Phones and street lamps: now and then the white balance is far off, mostly towards green or blue.
+    off = 0.3 if rng.random() < 0.1 else 0.03 + 0.1 * severity
+    cast = (1 + off * n[2:5]).clip(0.2, 2.0).astype(np.float32)
     table = np.power(_RAMP, gamma) * (cast * np.float32(gain * (255 - lift))) + np.float32(lift)
     return np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8).reshape(256, 1, 3)), dtype=np.uint8)
 
@@ -186,7 +203,7 @@ def sensor(image: ImageArray, rng: np.random.Generator, plate_height_px: float) 
     Args:
         plate_height_px: blur is measured against it, so that small plates stay as readable as large ones.
     """
-    draw = rng.random(9).tolist()
+    draw = rng.random(12).tolist()
     severity = draw[0] ** 1.3
     if draw[1] < 0.6:
         image = blur(image, 0.3 + plate_height_px * 0.05 * severity * draw[1] / 0.6)
@@ -195,7 +212,11 @@ def sensor(image: ImageArray, rng: np.random.Generator, plate_height_px: float) 
         image = np.asarray(cv2.filter2D(image, -1, motion_kernel(length, int(draw[3] * 16))), dtype=np.uint8)
     if draw[4] < 0.65:
         image = light(image, rng)
-    night = draw[5] < 0.05
+    if draw[9] < 0.03:
+        image = interlaced(image, 1 + int(draw[9] / 0.03 * 0.04 * plate_height_px))
+    if draw[10] < 0.35:
+        image = coloured(image, 0.15 + 4.5 * draw[10] if draw[11] < 0.8 else 0.0)
+    night = draw[5] < 0.08
     image = tone(image, rng, severity, night)
     if draw[6] < 0.6 or night:
         image = noise(image, 0.7 + 9 * severity * draw[6], rng)

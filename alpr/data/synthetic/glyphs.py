@@ -1,19 +1,22 @@
 """Characters as masks: a stroke alphabet of our own for Latin letters and digits, a font file for every other script.
 
 Plate typefaces are narrow, of even stroke and with square shoulders. A general text face teaches a reader the wrong
-shapes (8 reads as B, 3 as 5), so letters and digits are drawn from centre lines measured on rectified plates.
+shapes (8 reads as B, 3 as 5), so letters and digits are drawn from centre lines. Those of the face "plate" were drawn
+from averaged characters of real Chinese plates; the other faces change it by what is known of their countries' letters.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from alpr.faces import STROKE_FACES, font_file
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -83,18 +86,58 @@ _STROKES: dict[str, list[_Stroke]] = {
     "8": [_ring(7.5, _T, 37.5, 41, 14), _ring(_L, 41, _R, _B, 15)],
     "9": [_ring(_L, _T, _R, 50, 15), [(_R, 30, 0), (_R, 38, 4), (17, _B, 0)]],
 }
-# The newer face of Chinese new-energy plates: a 1 with flag and foot, a 6 with a hook, a plainer 2.
-_VARIANT: dict[str, list[_Stroke]] = {
-    "1": [_line(12, 15, 24, _T, 24, _B), _line(12, _B, 36, _B)],
-    "2": [[(7, 26, 0), (7, _T, 15), (_R, _T, 15), (_R, 40, 12), (8, 66, 8), (7, _B, 0), (_R, _B, 0)]],
-    "6": [[(38, 22, 0), (38, _T, 15), (_L, _T, 16), (_L, 60, 0)], _ring(_L, 37, _R, _B, 15)],
-    "7": [[(6, _T, 0), (_R, _T, 2), (20, 54, 8), (20, _B, 0)]],
-}
 STROKE_CHARACTERS = frozenset(_STROKES)
 
+_FLAGGED_1 = [_line(11, 18, 24, _T, 24, _B)]
+_FOOTED_1 = [_line(12, 15, 24, _T, 24, _B), _line(12, _B, 36, _B)]
+_SERIF_I = [_line(22.5, _T, 22.5, _B), _line(11, _T, 34, _T), _line(11, _B, 34, _B)]
+_ROUND_3: list[_Stroke] = [
+    [(7, 26, 0), (7, _T, 15), (38, _T, 15), (38, 42, 13), (20, 42, 0)],
+    [(20, 42, 0), (_R, 42, 14), (_R, _B, 15), (_L, _B, 15), (_L, 63, 0)],
+]
+_HOOKED_6: list[_Stroke] = [[(38, 22, 0), (38, _T, 15), (_L, _T, 16), (_L, 60, 0)], _ring(_L, 37, _R, _B, 15)]
+_HOOKED_9: list[_Stroke] = [[(7, 68, 0), (7, _B, 15), (_R, _B, 16), (_R, 30, 0)], _ring(_L, _T, _R, 53, 15)]
+_STRAIGHT_7 = [_line(6, _T, _R, _T, 18, _B)]
 
-def _rounded(stroke: _Stroke) -> npt.NDArray[np.float64]:
-    """A stroke's points (N, 2) with every corner of a radius replaced by a quadratic arc."""
+
+class _Style(NamedTuple):
+    """What tells a face from the first one: other strokes, and a factor on the radius of every corner."""
+
+    strokes: dict[str, list[_Stroke]]
+    radius: float = 1.0
+
+
+_HOOKED: dict[str, list[_Stroke]] = {"3": _ROUND_3, "6": _HOOKED_6, "9": _HOOKED_9, "7": _STRAIGHT_7}
+_FACES: dict[str, _Style] = {
+    "plate": _Style({}),
+    "plate-new": _Style(  # a 1 with flag and foot, a 6 with a hook, a plainer 2
+        {
+            "1": _FOOTED_1,
+            "2": [[(7, 26, 0), (7, _T, 15), (_R, _T, 15), (_R, 40, 12), (8, 66, 8), (7, _B, 0), (_R, _B, 0)]],
+            "6": _HOOKED_6,
+            "7": [[(6, _T, 0), (_R, _T, 2), (20, 54, 8), (20, _B, 0)]],
+        }
+    ),
+    "fe": _Style(
+        {
+            **_HOOKED,
+            "1": _FLAGGED_1,
+            "I": _SERIF_I,
+            "O": [_ring(_L, _T, _R, _B, 12)],
+            "0": [[(30, _T, 0), (_L, _T, 16), (_L, _B, 16), (_R, _B, 16), (_R, 14, 10), (30, _T, 0)]],
+            "M": [_line(_L, _B, _L, _T, 22.5, 52, _R, _T, _R, _B)],
+            "4": [_line(28, _B, 28, 40), _line(22, _T, 5, 62, 41, 62)],
+        },
+        1.1,
+    ),
+    "wright": _Style({**_HOOKED, "M": [_line(_L, _B, _L, _T, 22.5, 56, _R, _T, _R, _B)]}, 0.85),
+    "latin": _Style({**_HOOKED, "1": _FOOTED_1, "I": _SERIF_I}, 1.1),
+    "round": _Style({**_HOOKED, "1": _FLAGGED_1}, 1.3),
+}
+
+
+def _rounded(stroke: _Stroke, wider: float) -> npt.NDArray[np.float64]:
+    """A stroke's points (N, 2) with every corner of a radius, times `wider`, replaced by a quadratic arc."""
     points: list[npt.NDArray[np.float64]] = []
     for i, (x, y, radius) in enumerate(stroke):
         corner = np.array([x, y], np.float64)
@@ -107,7 +150,7 @@ def _rounded(stroke: _Stroke) -> npt.NDArray[np.float64]:
             length = float(np.hypot(*towards))
             # Half the edge belongs to the next corner if that one is round too.
             room = length / 2 if stroke[j][2] and 0 < j < len(stroke) - 1 else length
-            ends.append(corner + towards * (min(radius, room) / max(length, 1e-6)))
+            ends.append(corner + towards * (min(radius * wider, room) / max(length, 1e-6)))
         t = np.linspace(0, 1, 9)[:, None]
         # Pulled in a little: a quadratic curve through the corner itself is more pointed than a circle's arc.
         handle = corner + 0.12 * ((ends[0] + ends[1]) / 2 - corner)
@@ -115,91 +158,153 @@ def _rounded(stroke: _Stroke) -> npt.NDArray[np.float64]:
     return np.stack(points)
 
 
-def stroke_mask(character: str, size: tuple[int, int], stroke: float, variant: int = 0) -> Mask:
-    """A letter or digit of the stroke alphabet as a mask (h, w).
+def stroke_mask(character: str, size: tuple[int, int], stroke: float, face: str = "plate") -> Mask:
+    """A letter or digit of a stroke alphabet as a mask (h, w).
 
     Args:
         size: (height, width) in px.
         stroke: the width of the stroke in units of a cell 90 high.
-        variant: 1 takes the face of Chinese new-energy plates where it differs.
+        face: one of `alpr.faces.STROKE_FACES`.
 
     Raises:
         ValueError: a character that the stroke alphabet does not have.
     """
     if character not in _STROKES:
         raise ValueError(f"The stroke alphabet has no {character!r}; it has A to Z and 0 to 9.")
-    strokes = _VARIANT.get(character, _STROKES[character]) if variant else _STROKES[character]
+    style = _FACES[face]
     height, width = size[0] * _OVERSAMPLE, size[1] * _OVERSAMPLE
-    scale = np.array([width / CELL[1], height / CELL[0]])
+    # The centre lines are written for strokes 10 wide: wider ones stay inside the cell.
+    inset = np.array([stroke - 10.0] * 2) / 2
+    cell = np.array([CELL[1], CELL[0]])
+    scale = np.array([width, height]) / cell
     canvas = np.zeros((height, width), np.uint8)
     thickness = max(1, round(stroke * float(scale[1])))
-    for line in strokes:
-        points = np.round(_rounded(line) * scale).astype(np.int32)
+    for line in style.strokes.get(character, _STROKES[character]):
+        points = _rounded(line, style.radius)
+        points = np.round((inset + points * (cell - 2 * inset) / cell) * scale).astype(np.int32)
         cv2.polylines(canvas, [points.reshape(-1, 1, 2)], False, 255, thickness)
     return np.asarray(cv2.resize(canvas, (size[1], size[0]), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def package_font() -> Path:
-    """The path of the Noto CJK font that the extra `synthetic` installs.
+def can_draw(character: str, face: str) -> bool:
+    """Whether a face has a character.
 
     Raises:
-        ModuleNotFoundError: the package is absent; the sentence says how to install it.
+        ModuleNotFoundError: the face's package, or Pillow, is absent.
+        ValueError: a font that cannot be read.
     """
-    try:
-        package = import_module("noto_cjk_sans_otc")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Rendering characters other than A to Z and 0 to 9 needs a font: pip install 'alpr[synthetic]', "
-            "or give a font file of your own."
-        ) from error
-    return Path(package.FONT_PATH)
+    if face in STROKE_FACES:
+        return character in _STROKES
+    return _has(character, *font_file(face))
 
 
-@lru_cache(maxsize=8)
-def _load_font(path: Path, px: int) -> FreeTypeFont:
+@lru_cache(maxsize=4096)
+def _has(character: str, path: Path, number: int) -> bool:
+    font = _load_font(path, number, 48)
+    mask = font.getmask(character)
+    lacking = font.getmask("\U0010fffd")  # no font has a character for this code point: its box for what is missing
+    return bool(mask.getbbox()) and (mask.size != lacking.size or bytes(mask) != bytes(lacking))
+
+
+@lru_cache(maxsize=16)
+def _load_font(path: Path, number: int, px: int) -> FreeTypeFont:
     try:
         from PIL import ImageFont
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("Reading a font file needs Pillow: pip install 'alpr[synthetic]'.") from error
     try:
-        # In a collection of the CJK regions face 2 holds the simplified Chinese forms; a plain font has face 0 only.
-        return ImageFont.truetype(str(path), px, index=2 if path.suffix.lower() in {".ttc", ".otc"} else 0)
+        font = ImageFont.truetype(str(path), px, index=number)
     except OSError as error:
         raise ValueError(f"The font {path} cannot be read: {error}") from error
+    if "[wght]" in path.name:  # a variable font comes in its lightest weight
+        font.set_variation_by_axes([700])
+    return font
+
+
+# Of scripts whose letters differ in height and stand above or below a line, the letters keep their places in the cell.
+_TALL = "أبجدرسصطعقكلمنهوي٠١٢٣٤٥٦٧٨٩"
 
 
 @lru_cache(maxsize=512)  # one character is asked for at many sizes
-def _font_ink(character: str, path: Path, embolden: float, px: int) -> Mask:
-    """The ink of a character at `px` per em, cut out without a margin."""
-    font = _load_font(path, px)
+def _font_ink(character: str, path: Path, number: int, embolden: float, px: int) -> Mask:
+    """The ink of a character at `px` per em, cut out without a margin; above and below only where it fills its cell."""
+    font = _load_font(path, number, px)
     from PIL import Image, ImageDraw
 
-    image = Image.new("L", (px * 2, px * 2), 0)
+    image = Image.new("L", (px * 3, px * 3), 0)
     draw: Any = ImageDraw.Draw(image)
-    draw.text((px // 2, px // 4), character, fill=255, font=font, stroke_width=round(embolden * px / 90))
+    line, stroke = px * 2, round(embolden * px / 90)
+    draw.text((px, line), character, fill=255, font=font, stroke_width=stroke, anchor="ls")
     ink: Mask = np.asarray(image, dtype=np.uint8)
     rows, columns = (np.flatnonzero((ink > 64).any(axis=axis)) for axis in (1, 0))
     if len(rows) == 0:
         raise ValueError(f"The font {path} has no ink for {character!r}.")
-    return np.ascontiguousarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    if not fills_its_cell(character):
+        _, above, _, below = font.getbbox(_TALL, anchor="ls")
+        top, bottom = round(line + above - stroke), round(line + below + stroke)
+    return np.ascontiguousarray(ink[top:bottom, columns[0] : columns[-1] + 1])
 
 
-def font_mask(character: str, size: tuple[int, int], path: Path, embolden: float = 0.0) -> Mask:
-    """A character of a font file as a mask (h, w), its ink stretched to fill the cell.
+def fills_its_cell(character: str) -> bool:
+    """Whether a character's ink is stretched to its cell, as of capitals, digits, Han and Hangul; Arabic is not."""
+    return unicodedata.bidirectional(character) not in ("AL", "AN", "R")
+
+
+def font_mask(character: str, size: tuple[int, int], face: str, embolden: float = 0.0) -> Mask:
+    """A character of a font as a mask (h, w), its ink stretched to fill the cell where the script allows it.
 
     Args:
         size: (height, width) in px.
+        face: a packaged face's name or a font file's path.
         embolden: the width added around the strokes in units of a cell 90 high.
 
     Raises:
         ValueError: a font that cannot be read or has no ink for the character.
+        ModuleNotFoundError: the face's package, or Pillow, is absent.
     """
-    ink = _font_ink(character, path, embolden, 192 if size[0] <= 80 else 384)
+    ink = _font_ink(character, *font_file(face), embolden, 192 if size[0] <= 80 else 384)
+    natural = round(size[0] * ink.shape[1] / ink.shape[0])
     width = size[1]
-    if ink.shape[1] < 0.45 * ink.shape[0]:  # I and 1 are not stretched to the full cell
-        width = max(1, min(size[1], round(size[0] * ink.shape[1] / ink.shape[0] * 0.9)))
+    if not fills_its_cell(character):
+        width = max(1, min(size[1], natural))
+    elif ink.shape[1] < 0.45 * ink.shape[0]:  # I and 1 are not stretched to the full cell
+        width = max(1, min(size[1], round(natural * 0.9)))
     scaled = cv2.resize(ink, (width, size[0]), interpolation=cv2.INTER_AREA)
     mask = np.zeros(size, np.uint8)
     left = (size[1] - width) // 2
     mask[:, left : left + width] = scaled
     return mask
+
+
+@lru_cache(maxsize=1024)
+def text_mask(text: str, size: tuple[int, int]) -> Mask:
+    """A line of small print as a mask (h, w), centred: strokes where they do, else the CJK font.
+
+    Raises:
+        ModuleNotFoundError: a character that needs the font, and its package is absent.
+    """
+    height, width = size
+    cell = max(2, round(0.62 * height))
+    letters = [_print(c, (height, cell)) for c in text]
+    whole = np.concatenate([np.pad(m, ((0, 0), (0, max(1, height // 6)))) for m in letters], axis=1)
+    if whole.shape[1] > width:
+        whole = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    mask = np.zeros(size, np.uint8)
+    left = (width - whole.shape[1]) // 2
+    mask[:, left : left + whole.shape[1]] = whole
+    return mask
+
+
+def _print(character: str, size: tuple[int, int]) -> Mask:
+    if character in _STROKES:
+        return stroke_mask(character, size, 13, "round")
+    if character == " " or character == "-":
+        blank = np.zeros((size[0], max(1, size[1] // 2)), np.uint8)
+        if character == "-":
+            blank[round(0.45 * size[0]) : max(round(0.6 * size[0]), 1)] = 255
+        return blank
+    if character.islower() and character.upper() in _STROKES:
+        small = stroke_mask(character.upper(), (max(2, round(0.75 * size[0])), size[1]), 15, "round")
+        return np.pad(small, ((size[0] - small.shape[0], 0), (0, 0)))
+    return font_mask(character, size, "noto-cjk" if fills_its_cell(character) else "noto-arabic", 2.0)

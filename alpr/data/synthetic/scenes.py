@@ -12,11 +12,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from alpr.country import Layout
 from alpr.data.synthetic import effects
 from alpr.data.synthetic.glyphs import STROKE_CHARACTERS, Mask, stroke_mask
 from alpr.data.synthetic.plates import PlateRenderer
 from alpr.geometry import corner_box, homography, is_convex_clockwise, pixel_centre_matrix, transform_points
+from alpr.plate_layout import Layout
 from alpr.records import FloatArray, ImageArray, Plate
 
 PLATE_WIDTH_PX = (120.0, 380.0)

@@ -1,0 +1,149 @@
+"""One labelled set as a source of the recogniser's training: its settings, and what is read of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from alpr.charset import replaced
+from alpr.country import CountryPack
+from alpr.data.crop_corners import CORNERS, CROPS, DETECTOR, Detect, FoundCorners, find_corners
+from alpr.data.manifest import Manifest, Scenes, read_manifest
+from alpr.recognition.checks import usable
+from alpr.recognition.data import LabelledCrop, labelled_crops
+
+
+@dataclass(frozen=True)
+class PlateSource:
+    """One of the sets that are mixed in every batch.
+
+    Attributes:
+        manifest: a CSV file or several, relative to the root of the data or absolute.
+        samples: its crops in every batch and process; 0 only holds back plates to choose by.
+        split: only rows of this split; None for all.
+        name: for figures and messages; the manifest's folder where none is given.
+        crops: by which corners plates are cut: `corners` (labelled), `box` (upright), or `detector` (found by
+            data.detector). Ready-made crops are taken as they are.
+        complete: whether every plate in its photographs is labelled; only then is their background cut as negatives.
+        replace: characters to put in place of others in the labels, such as {O: "0"}.
+        balance: see `balanced_weights`; None for data.balance.
+        permute: probability that characters of other plates take the place of a plate's own.
+        rectified: whether ready-made crops show the plate upright and to its edges, so that they can be permuted too.
+        geometry: settings of `CropGeometry` that differ from the augmentation's.
+        pixels: settings of `PixelSettings` that differ from the augmentation's.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    manifest: str | Sequence[str]
+    samples: int = 32
+    split: str | None = "train"
+    name: str = ""
+    crops: str = CORNERS
+    complete: bool = True
+    replace: Mapping[str, Any] = field(default_factory=dict)
+    balance: float | None = None
+    permute: float = 0.0
+    rectified: bool = False
+    geometry: Mapping[str, Any] = field(default_factory=dict)
+    pixels: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.crops not in CROPS:
+            raise ValueError(f"Source {self.label!r}: crops is {self.crops!r}; expected one of {', '.join(CROPS)}.")
+        if self.samples < 0 or not 0 <= self.permute <= 1 or not 0 <= (self.balance or 0) <= 1:
+            raise ValueError(
+                f"Source {self.label!r}: samples {self.samples}, permute {self.permute}, balance {self.balance}; "
+                "expected 0 or more, and two numbers from 0 to 1."
+            )
+        if self.permute and self.crops != CORNERS:
+            raise ValueError(
+                f"Source {self.label!r}: characters are exchanged by true corners; crops is {self.crops!r}. "
+                "Give crops: corners, or permute: 0."
+            )
+
+    @property
+    def files(self) -> list[str]:
+        return [self.manifest] if isinstance(self.manifest, str) else list(self.manifest)
+
+    @property
+    def label(self) -> str:
+        return self.name or Path(self.files[0]).parent.name or Path(self.files[0]).stem
+
+
+class LoadedPlates:
+    """The plates of a source that train and those that are held back. `cut` makes the crops.
+
+    Args:
+        fold: the tenth of the plates that is held back.
+
+    Attributes:
+        train, held: the crops.
+        refused: a sentence about every label, size or file that cannot be used.
+        textless: plates without a text.
+        unfound: plates that the detector did not find.
+
+    Raises:
+        ValueError: a table that cannot be used.
+    """
+
+    train: list[LabelledCrop]
+    held: list[LabelledCrop]
+
+    def __init__(self, settings: PlateSource, root: Path, fold: int, strict: bool) -> None:
+        self.settings, self.strict = settings, strict
+        splits = None if settings.split is None else [settings.split]
+        rows = read_manifest([root / name for name in settings.files], splits=splits, strict=strict)
+        if settings.replace:
+            rows = replace(rows, text=[replaced(text, settings.replace) for text in rows.text])
+        self.manifest: Manifest = rows
+        self.train_scenes, self.held_scenes = (
+            rows.select(fold=fold, inside=inside).scenes(complete=settings.complete) for inside in (False, True)
+        )
+        self.train, self.held = [], []
+        self.refused: list[str] = []
+        self.textless = self.unfound = 0
+
+    def find(self, detect: Detect, table: Path) -> FoundCorners:
+        """Looks for the plates of this source, if it is cut by found corners."""
+        if self.settings.crops != DETECTOR:
+            return {}
+        return find_corners(detect, [*self.train_scenes, *self.held_scenes], table)
+
+    def cut(self, pack: CountryPack, found: FoundCorners | None = None) -> None:
+        """Makes the crops.
+
+        Raises:
+            ValueError: strict, and a label, size or file that cannot be used.
+        """
+        both = [labelled_crops(scenes, self.settings.crops, found) for scenes in (self.train_scenes, self.held_scenes)]
+        self.textless, self.unfound = sum(b.textless for b in both), sum(b.unfound for b in both)
+        (self.train, refused), (self.held, more) = (
+            usable(b.crops, pack.charset, pack.slots, self.strict) for b in both
+        )
+        self.refused = refused + more
+
+    def negative_scenes(self) -> Scenes | None:
+        """The training photographs whose background may be cut: every plate is labelled and has a place."""
+        if not self.settings.complete:
+            return None
+        located = self.train_scenes.manifest.located()
+        return located.scenes() if located.rows else None
+
+    def describe(self) -> str:
+        """What trains, what chooses and what is left out, in one sentence."""
+        parts = [
+            f"{len(self.manifest.rejected)} rows were rejected, {len(self.refused)} labels do not fit the country pack"
+        ]
+        if self.textless:
+            parts.append(f"{self.textless} plates have no text")
+        if self.settings.crops == DETECTOR:
+            parts.append(f"{self.unfound} plates were not found by the detector")
+        first = f": {self.refused[0]}" if self.refused else ""
+        return (
+            f"{len(self.train)} real plates train, {len(self.held)} held-back plates choose the checkpoint; "
+            f"{', '.join(parts)}{first if len(parts) == 1 else f'. The first{first}' if first else ''}."
+        )

@@ -1,0 +1,68 @@
+"""A sheet of a country's rendered plates: every layout from the front, and the crops that training sees of it.
+
+python scripts/preview_plates.py --country br --output runs/br.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from alpr.country import CountryPack
+from alpr.data.atomic import write_atomically
+from alpr.data.synthetic.plates import PlateRenderer
+from alpr.records import ImageArray
+from alpr.sheets import sheet
+
+COUNTRIES = Path(__file__).resolve().parent.parent / "configs" / "country"
+WIDTH = 288
+"""px of a picture on the sheet."""
+
+
+def pack_path(country: str) -> Path:
+    """A pack's path: the country's code, or a path of its own."""
+    return Path(country) if country.endswith((".yaml", ".yml")) else COUNTRIES / f"{country.lower()}.yaml"
+
+
+def preview(renderer: PlateRenderer, plates: int, crops: int, seed: int) -> ImageArray:
+    """Rows of pictures (H, W, 3): per layout `plates` from the front, then `crops` as training sees them."""
+    rng = np.random.default_rng(seed)
+    pictures: list[ImageArray] = []
+    for layout in renderer.pack.layouts:
+        for i in range(plates + crops):
+            text = renderer.draw_text_of(layout, rng)
+            image = (
+                renderer.render(text, layout, rng, scale=0.5)
+                if i < plates
+                else renderer.crop_of(text, layout, rng, (96, 384) if layout.rows == 1 else (192, 384)).crop
+            )
+            height = round(image.shape[0] * WIDTH / image.shape[1])
+            pictures.append(np.asarray(cv2.resize(image, (WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8))
+    return sheet(pictures, plates + crops)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--country", required=True, help="a code of configs/country, or a pack's path")
+    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    parser.add_argument("--plates", type=int, default=2, help="plates per layout seen from the front")
+    parser.add_argument("--crops", type=int, default=4, help="finished crops per layout")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same sheet")
+    arguments = parser.parse_args()
+    try:
+        renderer = PlateRenderer(CountryPack.read(pack_path(arguments.country)))
+        renderer.check_fonts()
+        _, data = cv2.imencode(".png", preview(renderer, arguments.plates, arguments.crops, arguments.seed))
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(arguments.output, [data.tobytes()], sync=False)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        sys.exit(f"preview_plates.py: {error}")
+    print(f"Written to {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()

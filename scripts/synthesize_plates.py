@@ -1,0 +1,48 @@
+"""Writes rendered plate crops of a country and their table (image, text, country, layout, split).
+
+python scripts/synthesize_plates.py --country br --output datasets/br_synthetic --crops 20000
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from alpr.country import CountryPack
+from alpr.data.synthetic.crop_set import CropPlan, synthesize_crops
+
+COUNTRIES = Path(__file__).resolve().parent.parent / "configs" / "country"
+
+
+def main() -> int:
+    """Runs the command; the exit code: 0 all well, 1 an error, 130 interrupted."""
+    plan = CropPlan()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--country", required=True, help="a code of configs/country, or a pack's path")
+    parser.add_argument("--output", type=Path, required=True, help="the folder of the data set; begun ones go on")
+    parser.add_argument("--crops", type=int, default=plan.crops, help="how many crops (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=plan.seed, help="the same seed gives the same files")
+    parser.add_argument("--size", type=int, nargs=2, default=plan.size, metavar=("HEIGHT", "WIDTH"), help="in px")
+    parser.add_argument("--margin", type=float, default=plan.margin, help="fraction left around the plate")
+    parser.add_argument("--val-share", type=float, default=plan.val_share, help="how many plates are for validation")
+    parser.add_argument("--num_workers", type=int, default=2, help="processes; the files do not depend on it")
+    arguments = parser.parse_args()
+    country = arguments.country
+    path = Path(country) if country.endswith((".yaml", ".yml")) else COUNTRIES / f"{country.lower()}.yaml"
+    size = (arguments.size[0], arguments.size[1])
+    try:
+        plan = CropPlan(arguments.crops, arguments.seed, size, arguments.margin, arguments.val_share)
+        written = synthesize_crops(arguments.output, plan, CountryPack.read(path), workers=arguments.num_workers)
+    except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
+        print(f"synthesize_plates.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    print(f"{written:,} crops written, {plan.crops - written:,} were there: {arguments.output / 'labels.csv'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
