@@ -4,6 +4,8 @@ python evaluate.py model=model_bin/cn data.manifest=labels.csv data.split=val ou
 python evaluate.py detector=runs/detector recogniser=runs/recogniser data.manifest=labels.csv
 python evaluate.py model=model_bin/cn only=detector threads=1 data.manifest=labels.csv input_px=[320,448,640,960]
 python evaluate.py model=model_bin/cn data.manifest=labels.csv crops=[corners,box] corrections=datasets/corrections.csv
+python evaluate.py model=model_bin/cn protocol=ccpd2019 data.manifest=[splits/ccpd_db.txt,...] data.images=CCPD2019
+python evaluate.py predictions=predictions.jsonl protocol=ccpd2019 data.manifest=labels.csv
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from alpr.data.manifest import Manifest
     from alpr.evaluation import Parts
+    from alpr.predictions import Predicted
+    from alpr.protocol_run import Scoring
     from alpr.report import EvaluationReport
 
 
@@ -53,20 +57,24 @@ def run(config: DictConfig) -> bool:
     from alpr.data.manifest import read_manifest
     from alpr.recall_by_width import curve_table, detector_ms, recall_curve, write_curves
 
+    console = Console()
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+    scoring = opened_scoring(config, console)
+    if config.predictions is not None:
+        assert scoring is not None
+        score_file(config, scoring, output, console)
+        return True
     paths = [Path(p) for p in listed(config.data.manifest)]
-    manifest = read_manifest(paths, splits=None if config.data.split is None else listed(config.data.split))
+    manifest = read_manifest(paths, splits=split_of(config)) if scoring is None else scoring.wanted()
     manifest = manifest.select(fold=config.data.fold)
     if not manifest.rows:
         raise ValueError(f"data.fold={config.data.fold} holds no row of {', '.join(map(str, paths))}.")
-    console = Console()
     if manifest.rejected:
         console.print(f"{len(manifest.rejected)} rows cannot be used; the first: {manifest.rejected[0]}", markup=False)
     parts, identity = open_model(config)
-    identity |= {"grammar": "on"} if config.grammar else {}
-    output = Path(config.output)
-    output.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     if config.input_px is None:
-        return evaluate_once(config, parts, identity, manifest, output, console).complete
+        return evaluate_once(config, parts, identity, manifest, output, console, scoring).complete
     if parts.detector is None:
         raise ValueError("input_px is the detector's; there is only a recogniser to evaluate.")
     sizes = [int(px) for px in listed(config.input_px)]
@@ -74,7 +82,7 @@ def run(config: DictConfig) -> bool:
     curves = []
     for px, at_size in sized.items():
         folder = output if len(sized) == 1 else output / f"{px}px"
-        report = evaluate_once(config, at_size, identity | {"input_px": str(px)}, manifest, folder, console)
+        report = evaluate_once(config, at_size, identity | {"input_px": str(px)}, manifest, folder, console, scoring)
         if not report.complete:
             return False
         assert at_size.detector is not None
@@ -85,13 +93,20 @@ def run(config: DictConfig) -> bool:
 
 
 def evaluate_once(
-    config: DictConfig, parts: Parts, identity: dict[str, str], manifest: Manifest, output: Path, console: Console
+    config: DictConfig,
+    parts: Parts,
+    identity: dict[str, str],
+    manifest: Manifest,
+    output: Path,
+    console: Console,
+    scoring: Scoring | None = None,
 ) -> EvaluationReport:
     """One evaluation: printed, and written into a folder."""
     from alpr.corrections import read_corrections
     from alpr.evaluation import evaluate
     from alpr.evaluation_page import evaluation_page
     from alpr.gallery import DetectionGallery, Gallery, contact_sheet, write_picture
+    from alpr.predictions import read_predictions, write_predictions
     from alpr.report import write_report
     from alpr.report_table import print_report
 
@@ -99,11 +114,14 @@ def evaluate_once(
     paths = [Path(p) for p in listed(config.data.manifest)]
     gallery = Gallery(limit=config.worst) if config.worst else None
     drawings = DetectionGallery(config.drawn // 2, config.drawn - config.drawn // 2) if config.drawn else None
+    predictions: list[Predicted] = []
+    released = output / "predictions.jsonl" if config.predictions_out is None else Path(config.predictions_out)
     report = evaluate(
         parts,
         manifest.scenes(),
         model=identity,
-        manifests={", ".join(f"{p.absolute().parent.name}/{p.name}" for p in paths): manifest.sha256},
+        manifests=named(paths, manifest),
+        predictions=predictions,
         groups=groups_of(manifest, paths),
         gallery=gallery,
         drawings=drawings,
@@ -122,8 +140,86 @@ def evaluate_once(
             write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
     if drawings is not None and drawings.drawn:
         write_picture(drawings.sheet(), output / "detections.jpg")
+    if predictions:
+        write_predictions(predictions, released)
+    if scoring is not None and report.complete:  # what is released is scored: all come to the same figures
+        score(config, scoring, read_predictions(released), identity, output, console, clock_of(config))
     console.print(f"Written to {output}", markup=False, highlight=False)
     return report
+
+
+def opened_scoring(config: DictConfig, console: Console) -> Scoring | None:
+    """The protocols and their labels, with what their parts share printed; None where no protocol is asked for."""
+    from alpr.corrections import read_corrections
+    from alpr.protocol_run import print_overlap, scoring_of
+
+    if config.protocol is None and config.predictions is None:
+        return None
+    scoring = scoring_of(
+        ["plain"] if config.protocol is None else listed(config.protocol),
+        [Path(p) for p in listed(config.data.manifest)],
+        images=None if config.data.images is None else Path(config.data.images),
+        train=[] if config.data.train is None else [Path(p) for p in listed(config.data.train)],
+        splits=split_of(config),
+        corrections=() if config.corrections is None else read_corrections(Path(config.corrections)),
+    )
+    print_overlap(scoring, console)
+    return scoring
+
+
+def score_file(config: DictConfig, scoring: Scoring, output: Path, console: Console) -> None:
+    """Scores any system's predictions."""
+    from alpr.card import file_sha256
+    from alpr.predictions import read_predictions
+
+    path = Path(config.predictions)
+    predictions = read_predictions(path)
+    score(config, scoring, predictions, {"name": path.stem, "predictions": file_sha256(path)}, output, console, "")
+    console.print(f"Written to {output}", markup=False, highlight=False)
+
+
+def score(
+    config: DictConfig,
+    scoring: Scoring,
+    predictions: Sequence[Predicted],
+    model: dict[str, str],
+    output: Path,
+    console: Console,
+    clock: str,
+) -> None:
+    """Predictions under each protocol: printed, and written into a folder."""
+    from alpr.protocol_run import print_protocols, write_protocol
+
+    paths = [Path(p) for p in listed(config.data.manifest)]
+    reports = scoring.reports(
+        predictions,
+        model=model,
+        manifests=named(paths, scoring.manifest),
+        made_with=made_with(config),
+        clock=clock,
+    )
+    print_protocols(reports, console)
+    for report in reports:
+        write_protocol(report, scoring.manifest, output, config.worst)
+
+
+def clock_of(config: DictConfig) -> str:
+    """What the times of an evaluation's predictions measure."""
+    return (
+        "decoding the file, letterbox, network and non-maximum suppression (with candidates for AP, in batches of up "
+        f"to {config.batch}), rectification and reading of all detections, one stage after the other; while threads "
+        f"read ahead. Drawing, scoring and writing stand outside. On {made_with(config)['device']}."
+    )
+
+
+def named(paths: Sequence[Path], manifest: Manifest) -> dict[str, str]:
+    """The labels' SHA-256 by the names of their files."""
+    return {", ".join(f"{p.absolute().parent.name}/{p.name}" for p in paths): manifest.sha256}
+
+
+def split_of(config: DictConfig) -> list[str] | None:
+    """The splits that are asked for."""
+    return None if config.data.split is None else listed(config.data.split)
 
 
 def made_with(config: DictConfig) -> dict[str, Any]:
@@ -131,12 +227,16 @@ def made_with(config: DictConfig) -> dict[str, Any]:
     from importlib import metadata
     from platform import machine, python_version
 
+    from omegaconf import OmegaConf
+
     from alpr.provenance import UnknownProvenance, commit_label, cpu_model
     from alpr.sessions import available_cores
 
-    runtime = "torch" if config.model is None else "onnxruntime"
+    runtime = "torch" if config.model is None and config.predictions is None else "onnxruntime"
     versions = {package: metadata.version(package) for package in ("numpy", "opencv-python-headless", runtime)}
-    if config.model is None:
+    if config.predictions is not None:
+        device = "another program's"
+    elif config.model is None:
         from alpr.runs import device_name
 
         device = device_name()
@@ -150,6 +250,7 @@ def made_with(config: DictConfig) -> dict[str, Any]:
         "commit": commit_label(),
         "device": device,
         "versions": {"alpr": alpr.__version__, "python": python_version(), **versions},
+        "settings": OmegaConf.to_container(config, resolve=True),
     }
 
 
@@ -202,6 +303,12 @@ def check(config: DictConfig) -> None:
     unknown = [source for source in listed(config.crops) if source not in ("corners", "detector", "box")]
     if unknown:
         raise ValueError(f"crops has {unknown[0]!r}; expected some of corners, detector and box.")
+    scored = config.protocol is not None or config.predictions is not None
+    if scored and (config.data.replace or config.data.fold is not None):
+        raise ValueError("data.replace and data.fold do not go with protocol or predictions; a protocol has its rules.")
+    given = [key for key in ("model", "detector", "recogniser", "input_px") if config[key] is not None]
+    if config.predictions is not None and given:
+        raise ValueError(f"predictions and {given[0]} are both given; expected one of them.")
     for old, new in replaced_by(config).items():
         if len(old) != 1 or len(new) > 1:
             raise ValueError(f"data.replace has {old!r}: {new!r}; expected one character for another.")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import cv2
-import numpy as np
 import typer
 
 from alpr import __version__
@@ -19,8 +18,9 @@ from alpr.annotate import annotate_crop
 from alpr.batch import CROP_COLUMNS, PLATE_COLUMNS, InputError, Item, Results, collect_images, progress, save_image
 from alpr.country import CountryPack
 from alpr.imaging import read_image
+from alpr.predictions import plate_record, reading_record
 from alpr.predictor import Reader
-from alpr.records import FloatArray, ImageArray, PlateReading, Reading
+from alpr.records import ImageArray
 
 if TYPE_CHECKING:  # it reads and writes every labelling format: a tenth of a second that plain reading spares
     from alpr.drafts import Drafting
@@ -215,42 +215,6 @@ def read_crops(
 
     results = Results(output, form.value, (*CROP_COLUMNS, *wanted.keys))
     _run(inputs, model, results, annotate, threads, read, wanted)
-
-
-def reading_record(reading: Reading, more: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A reading as it stands in a JSON line.
-
-    Args:
-        more: further keys: rule, raw_text, certain, alternatives.
-    """
-    further = {
-        "rule": reading.rule,
-        "raw_text": reading.raw_text,
-        "certain": reading.certain,
-        "alternatives": [{"text": text, "text_score": round(score, 4)} for text, score in reading.alternatives],
-    }
-    return {
-        "text": reading.text,
-        "text_score": round(reading.score, 4),
-        "characters": [round(p, 4) for p in reading.characters],
-        **{key: further[key] for key in more},
-    }
-
-
-def plate_record(plate: PlateReading, more: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A plate as it stands in a JSON line; hundredths of a pixel are finer than any label."""
-    detection = plate.detection
-    return {
-        "corners": _rounded(detection.corners),
-        "box": _rounded(detection.box),
-        "score": round(detection.score, 4),
-        **reading_record(plate.reading, more),
-    }
-
-
-def _rounded(points: FloatArray) -> Any:
-    # through float64: a float32 prints as 199.50999450683594
-    return np.round(points.astype(np.float64), 2).tolist()
 
 
 def _run(

@@ -7,8 +7,7 @@ deployer gets.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from time import perf_counter
@@ -35,9 +34,10 @@ from alpr.detection.metrics import (
     true_hull,
 )
 from alpr.gallery import DetectionGallery, Gallery
-from alpr.imaging import UnreadableImage, read_image
+from alpr.opened import Opened, common_folder, ms_since, opened_in_batches
 from alpr.plate_properties import brightness, labelled_height, labelled_width, tilt_deg
-from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
+from alpr.predictions import Labelled, Predicted
+from alpr.records import Detection, FloatArray, ImageArray, Plate, PlateReading, Reading, Scene
 from alpr.report import (
     READ,
     UNKNOWN,
@@ -85,24 +85,6 @@ class Parts:
     recogniser: PlateRecogniser | None = None
 
 
-class Opened(NamedTuple):
-    """A scene and its image, or why the image cannot be read."""
-
-    scene: Scene
-    image: ImageArray | None
-    error: str
-
-
-def common_folder(images: Sequence[Path]) -> Path:
-    """The deepest folder that holds all images, absolute."""
-    folders = [image.absolute().parent.parts for image in images]
-    first, last = min(folders), max(folders)  # what the two extremes share, all share
-    shared = 0
-    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
-        shared += 1
-    return Path(*first[:shared])
-
-
 def evaluate(
     predictor: Predictor,
     scenes: Sequence[Scene],
@@ -115,6 +97,7 @@ def evaluate(
     crops: Sequence[str] = CROPS,
     corrections: Sequence[Correction] = (),
     replaced: Mapping[str, str] | None = None,
+    predictions: list[Predicted] | None = None,
     batch: int = 8,
     workers: int = 2,
     console: Console | None = None,
@@ -135,6 +118,7 @@ def evaluate(
         crops: by which corners the plates of scenes are cut out to be read; ready-made crops are read as they are.
         corrections: of wrong labels; the report has the figures with the raw labels and with the corrected ones.
         replaced: characters that count as others, e.g. {"O": "0"}, in labels, corrections and readings alike.
+        predictions: what was found and read in each scene is appended here, before characters are replaced.
         batch: images that are held and detected together.
         workers: threads that read images.
         console: where the progress bar is drawn; None for no bar.
@@ -149,13 +133,14 @@ def evaluate(
         raise ValueError("There is neither a detector nor a recogniser to evaluate; expected at least one.")
     root = common_folder([s.image for s in scenes])
     asked = _Asked(tuple(crops), tuple(corrections), dict(replaced or {}))
-    run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, groups or {}, asked)
+    sink = [] if predictions is None else predictions
+    run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, groups or {}, asked, sink)
     started, complete = perf_counter(), True
     columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=console is None) as progress:
         task = progress.add_task("", total=len(scenes))
         try:
-            for opened in _opened(scenes, batch, workers):
+            for opened in opened_in_batches(scenes, batch, workers):
                 run.add(opened)
                 progress.advance(task, len(opened))
         except KeyboardInterrupt:
@@ -169,25 +154,6 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} images/s")
-
-
-def _opened(scenes: Sequence[Scene], batch: int, workers: int) -> Iterator[list[Opened]]:
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            ahead = [pool.submit(_open, scene) for scene in scenes[:batch]]
-            for start in range(0, len(scenes), batch):
-                futures = ahead
-                ahead = [pool.submit(_open, scene) for scene in scenes[start + batch : start + 2 * batch]]
-                yield [future.result() for future in futures]
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _open(scene: Scene) -> Opened:
-    try:
-        return Opened(scene, read_image(scene.image), "")
-    except UnreadableImage as error:
-        return Opened(scene, None, str(error))
 
 
 def _is_crop(scene: Scene) -> bool:
@@ -217,6 +183,7 @@ class _Run:
     drawings: DetectionGallery | None
     groups: Mapping[Path, Mapping[str, str]]
     asked: _Asked
+    predictions: list[Predicted]
     detection: DetectionMetrics = field(default_factory=DetectionMetrics)
     by_image: dict[tuple[str, str], DetectionMetrics] = field(default_factory=dict)
     applied: list[Correction] = field(default_factory=list)
@@ -224,6 +191,7 @@ class _Run:
     errors: list[ImageError] = field(default_factory=list)
     false_positives: Counter[str] = field(default_factory=Counter)
     images: int = 0
+    ms: dict[Path, dict[str, float]] = field(default_factory=dict)  # of the images of the batch, by stage
     sure: Callable[[list[Detection]], list[Detection]] = list
     input_px: int | None = None
 
@@ -238,9 +206,11 @@ class _Run:
         """Evaluates a batch of images."""
         crops: list[tuple[Scene, ImageArray]] = []
         scenes: list[tuple[Scene, ImageArray]] = []
-        for scene, image, error in opened:
+        self.ms = {one.scene.image: {"decode": one.ms} for one in opened}
+        for scene, image, error, _ in opened:
             if image is None:
                 self._error(scene, error)
+                self.predictions.append(Predicted(self._name(scene), error=error))
             else:
                 (crops if _is_crop(scene) else scenes).append((scene, image))
         self._add_crops(crops)
@@ -265,12 +235,16 @@ class _Run:
     ) -> list[tuple[Scene, ImageArray, list[Detection]]]:
         if not scenes:
             return []
+        started = perf_counter()
         try:
             found = detector.detect([image for _, image in scenes])
+            for scene, _ in scenes:
+                self.ms[scene.image]["detect"] = ms_since(started) / len(scenes)
             return [(*pair, detections) for pair, detections in zip(scenes, found, strict=True)]
         except (ValueError, cv2.error) as error:
             if len(scenes) == 1:
                 self._error(scenes[0][0], f"{scenes[0][0].image}: {error}")
+                self.predictions.append(Predicted(self._name(scenes[0][0]), error=str(error)))
                 return []
         return [result for pair in scenes for result in self._detect(detector, [pair])]  # to find the one at fault
 
@@ -333,22 +307,43 @@ class _Run:
         """The readings by source of the corners and by plate; NOTHING_READ of a plate that was not found."""
         readings: dict[str, dict[int, Reading]] = {source: {} for source in CROPS}
         placed = {i: p for i, p in enumerate(scene.plates) if p.text and not p.ignored and true_hull(p) is not None}
-        if self.recogniser is None or not placed:
-            return readings
-        if found is not None and "detector" in self.asked.crops:
-            readings["detector"] = dict.fromkeys(placed, NOTHING_READ)
-        detections = {i: (found or [])[m.detection] for i, m in matches.items() if m.iou > FOUND_IOU}
+        of_found: list[Reading] = []
+        if self.recogniser is not None and found is not None and "detector" in self.asked.crops:
+            started = perf_counter()
+            of_found = self.recogniser.read_plates(image, [d.corners for d in found])
+            self.ms[scene.image]["read"] = ms_since(started)
+            matched = {i: of_found[m.detection] for i, m in matches.items() if m.iou > FOUND_IOU}
+            readings["detector"] = {i: matched.get(i, NOTHING_READ) for i in placed}
         cuts = [
             (source, i, corners)
             for source in self.asked.crops
             for i, plate in placed.items()
-            if (corners := crop_corners(plate, source, None if (seen := detections.get(i)) is None else seen.corners))
-            is not None
+            if source != "detector" and (corners := crop_corners(plate, source)) is not None
         ]
-        read = self._replaced(self.recogniser.read_plates(image, [corners for _, _, corners in cuts]))
-        for (source, i, _), reading in zip(cuts, read, strict=True):
-            readings[source][i] = reading
-        return readings
+        if self.recogniser is not None and cuts:
+            read = self.recogniser.read_plates(image, [corners for _, _, corners in cuts])
+            for (source, i, _), reading in zip(cuts, read, strict=True):
+                readings[source][i] = reading
+        self._predict(scene, found, of_found, readings)
+        return {source: self._replaced_by_plate(of) for source, of in readings.items()}
+
+    def _predict(
+        self,
+        scene: Scene,
+        found: list[Detection] | None,
+        of_found: Sequence[Reading],
+        readings: Mapping[str, Mapping[int, Reading]],
+    ) -> None:
+        plates = [
+            PlateReading(d, r) for d, r in zip(found or (), of_found or [NOTHING_READ] * len(found or ()), strict=True)
+        ]
+        labelled = [Labelled(i, by, reading) for by in ("corners", "box") for i, reading in readings[by].items()]
+        self.predictions.append(
+            Predicted(self._name(scene), tuple(plates), tuple(labelled), self.ms.get(scene.image, {}))
+        )
+
+    def _replaced_by_plate(self, readings: Mapping[int, Reading]) -> dict[int, Reading]:
+        return dict(zip(readings, self._replaced(list(readings.values())), strict=True))
 
     def _replaced(self, readings: Sequence[Reading]) -> list[Reading]:
         return [replace(reading, text=self.asked.text(reading.text)) for reading in readings]

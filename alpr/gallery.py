@@ -76,12 +76,12 @@ class Gallery:
         reading = record.on_predicted_corners or record.on_crop or record.on_true_corners or record.on_box
         if record.hull_iou is not None and record.hull_iou <= FOUND_IOU:
             if len(self._not_found) < self.limit:
-                self._not_found.append(Miss(_crop(image, plate), record, record.text, None, 0.0))
+                self._not_found.append(Miss(plate_crop(image, plate), record, record.text, None, 0.0))
         elif reading is not None and record.text:
             right = reading.text == record.text
             kept, rank = (self._unsure, -reading.score) if right else (self._read_wrong, reading.score)
             if len(kept) < self.limit or rank > kept[0][0]:
-                miss = Miss(_crop(image, plate), record, record.text, reading.text, reading.score)
+                miss = Miss(plate_crop(image, plate), record, record.text, reading.text, reading.score)
                 heapq.heappush(kept, (rank, -self._seen, miss))
                 if len(kept) > self.limit:
                     heapq.heappop(kept)
@@ -111,7 +111,8 @@ def _ranked(kept: Sequence[tuple[float, int, Miss]]) -> tuple[Miss, ...]:
     return tuple(miss for _, _, miss in sorted(kept, reverse=True, key=lambda entry: entry[:2]))
 
 
-def _crop(image: ImageArray, plate: Plate) -> ImageArray:
+def plate_crop(image: ImageArray, plate: Plate) -> ImageArray:
+    """A plate by its corners, else its box, else the whole image: (48, 192, 3)."""
     corners: FloatArray | None = plate.corners
     if corners is None and plate.box is not None:
         corners = box_corners(plate.box)

@@ -15,7 +15,7 @@ CONFIGS = REPOSITORY / "configs"
 GROUPS = sorted(
     f"{path.parent.name}={path.stem}"
     for path in CONFIGS.glob("*/*.yaml")
-    if path.parent.name not in ("experiment", "evaluate")
+    if path.parent.name not in ("experiment", "evaluate", "protocol")
 )
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 TASKS = {
@@ -41,6 +41,7 @@ def test_there_are_experiments_and_groups() -> None:
     assert {path.name for path in CONFIGS.iterdir() if path.is_dir()} == {g.split("=")[0] for g in GROUPS} | {
         "experiment",
         "evaluate",
+        "protocol",
     }
 
 

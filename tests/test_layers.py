@@ -109,7 +109,7 @@ def test_the_ranks_would_notice() -> None:
     assert "alpr.training" in imported(PACKAGE / "detection" / "module.py")
 
 
-@pytest.mark.parametrize("module", ["alpr", "alpr.predictor", "alpr.cli", "alpr.evaluation"])
+@pytest.mark.parametrize("module", ["alpr", "alpr.predictor", "alpr.cli", "alpr.evaluation", "alpr.protocol_run"])
 def test_torch_stays_unloaded(module: str) -> None:
     heavy = "{m for m in ('torch', 'lightning', 'timm', 'albumentations', 'hydra') if m in sys.modules}"
     code = f"import sys, {module}; found = {heavy}; assert not found, found"
