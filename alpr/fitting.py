@@ -88,7 +88,7 @@ def fit(config: DictConfig) -> float:
     if isinstance(module, RecogniserModule):
         module.label_entropy = data.label_entropy()
     if config.warm_start is not None and checkpoint is None:
-        print(warm_start(module, config.warm_start))
+        print(warm_start(module, config.warm_start, config.warm_start_parts))
     return _Fitting(folder, plain, record, checkpoint).run(config, module, data)
 
 

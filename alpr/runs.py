@@ -7,7 +7,7 @@ import os
 import platform
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from importlib import metadata
@@ -173,17 +173,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def warm_start(module: TaskModule, path: str | os.PathLike[str]) -> str:
+def warm_start(module: TaskModule, path: str | os.PathLike[str], only: Sequence[str] | None = None) -> str:
     """Copies the weights of another run into a module; gives a sentence that says which.
 
     Of a pretraining only the parts that it learnt are taken, and a pretraining's own parts begin anew in another stage.
 
+    Args:
+        only: of the parts that could be taken just these, such as the encoder for another alphabet; None for all.
+
     Raises:
         RunError: another kind of model, weights of other shapes, or, where characters are read, an alphabet with a
-            symbol that this run does not have. This run may have more; they begin anew.
+            symbol that this run does not have. This run may have more; they begin anew. Or a part that is not there.
     """
     checkpoint = read_checkpoint(best_checkpoint(path))
     parts = _parts_to_copy(module, checkpoint)
+    if only is not None:
+        if not set(only) <= parts:
+            raise RunError(f"{path} has the parts {sorted(parts)}; expected those of {sorted(only)}.")
+        parts = set(only)
     new = ""
     if isinstance(module, RecogniserModule) and "decoder" in parts:
         theirs = str(checkpoint["hyper_parameters"].get("country", {}).get("alphabet"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_runs import DECODER_PRETRAINING, ENCODER_PRETRAINING, RECOGNISER, Scripts, overrides
+from tiny_runs import DECODER_PRETRAINING, ENCODER_PRETRAINING, RECOGNISER, REPOSITORY, Scripts, overrides
 
 from alpr.country import CountryPack
 from alpr.recognition.module import RecogniserModule
@@ -102,6 +102,17 @@ def test_only_an_encoder_goes_to_another_alphabet(tmp_path: Path, china: Country
     warm_start(fresh, saved(module(EncoderPretraining, other), tmp_path / "a.ckpt"))
     with pytest.raises(RunError, match="has the alphabet"):
         warm_start(fresh, saved(module(DecoderPretraining, other), tmp_path / "b.ckpt"))
+
+
+def test_parts_are_chosen(tmp_path: Path, china: CountryPack) -> None:
+    """The encoder of one country begins the reader of another."""
+    path = saved(module(RecogniserModule, china), tmp_path / "r.ckpt")
+    fresh = module(RecogniserModule, CountryPack.read(REPOSITORY / "configs" / "country" / "br.yaml"))
+    before = fresh.network.queries.clone()
+    assert "decoder and heads begin anew" in warm_start(fresh, path, ["encoder"])
+    assert torch.equal(fresh.network.queries, before)
+    with pytest.raises(RunError, match=r"has the parts .* expected those of \['stem'\]"):
+        warm_start(fresh, path, ["stem"])
 
 
 def test_what_a_stage_was_given_is_carried_on(tmp_path: Path, china: CountryPack) -> None:
