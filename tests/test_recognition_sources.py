@@ -65,6 +65,9 @@ def test_sources_give_their_samples_and_keep_apart(tmp_path: Path, china: Countr
     samples = [crops[key] for key in sampler.batch(0)]
     assert [s.text[:1] for s in samples[1:]] == ["皖"] * 3 + ["沪"] * 2 + [""] * 2
     assert all(s.text[2] == "0" for s in samples[4:6])
+    zeros = RecognitionData(china.to_dict(), sources=sources[:1], root=str(tmp_path), replace={"0": "1"}, synthetic=8)
+    drawn = [zeros.training_crops().sources[0].draw(0, np.random.default_rng(i)).text for i in range(40)]
+    assert not any("0" in text for text in drawn) and any("1" in text for text in drawn)
     held = {c.text for c in data.val_plates}
     assert held and not held & {c.text for c in data.train_plates}
     layouts = [layout.name for layout in china.layouts]

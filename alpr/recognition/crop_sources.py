@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from alpr.charset import replaced
 from alpr.data.augment import PixelAugment, warp
 from alpr.data.synthetic.plates import PlateRenderer
 from alpr.geometry import FlatQuad, corner_box, homography, plate_height
@@ -63,17 +65,27 @@ def _slanted(geometry: CropGeometry, strength: float, rng: np.random.Generator) 
 
 
 class RenderedCrops:
-    """Synthetic plates of a country pack, made on the fly."""
+    """Synthetic plates of a country pack, made on the fly.
+
+    Args:
+        replace: characters that others count as, as in the labels of the photographs.
+    """
 
     size = None
 
-    def __init__(self, renderer: PlateRenderer, crop_size: tuple[int, int], margin: float) -> None:
-        self.renderer, self.crop_size, self.margin = renderer, crop_size, margin
+    def __init__(
+        self,
+        renderer: PlateRenderer,
+        crop_size: tuple[int, int],
+        margin: float,
+        replace: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.renderer, self.crop_size, self.margin, self.replace = renderer, crop_size, margin, dict(replace or {})
 
     def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
         text, layout = self.renderer.draw_text(rng)
         made = self.renderer.crop_of(text, layout, rng, self.crop_size, self.margin)
-        return DrawnCrop(made.crop, made.text, self.renderer.pack.code, layout.name)
+        return DrawnCrop(made.crop, replaced(made.text, self.replace), self.renderer.pack.code, layout.name)
 
 
 class PhotographedCrops:

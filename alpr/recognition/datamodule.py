@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from alpr.card import file_sha256
+from alpr.charset import replaced
 from alpr.country import CountryPack
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
@@ -106,7 +107,8 @@ class RecognitionData(L.LightningDataModule):
         self.geometry, self.pixels = dict(geometry or {}), dict(pixels or {})
         self.countries = [self.pack.code] if countries is None else list(countries)
         CropGeometry(**self.geometry), PixelAugment(PixelSettings(**self.pixels))  # refuse them before the work
-        given = _settings(manifest, split, real, sources, replace or {})
+        self.replace = dict(replace or {})
+        given = _settings(manifest, split, real, sources, self.replace)
         if synthetic + sum(source.samples for source in given) < 1:
             names = "data.real" if sources is None else "the samples of data.sources"
             raise ValueError(f"data.synthetic and {names} are both 0; expected at least one crop per batch.")
@@ -181,7 +183,7 @@ class RecognitionData(L.LightningDataModule):
         """The marginal entropy of the mixture's labels in nats per slot, by 5000 draws."""
         renderer, rng = self.renderer, np.random.default_rng(self.seed)
         drawn = [ENTROPY_DRAWS * count // sum(self.counts) for count in self.counts]
-        texts = [renderer.draw_text(rng)[0] for _ in range(drawn[0])]
+        texts = [replaced(renderer.draw_text(rng)[0], self.replace) for _ in range(drawn[0])]
         for source, count, weights in zip(self.sources, drawn[1:-1], self.weights()[1:-1], strict=True):
             if count:
                 texts += [source.train[i].text for i in rng.choice(len(source.train), size=count, p=weights)]
@@ -201,7 +203,7 @@ class RecognitionData(L.LightningDataModule):
 
     def training_crops(self) -> TrainingCrops:
         """The augmented crops that train: rendered ones, those of each source, negatives."""
-        crops: list[CropSource] = [RenderedCrops(self.renderer, self.size, self.margin)]
+        crops: list[CropSource] = [RenderedCrops(self.renderer, self.size, self.margin, self.replace)]
         drawn_from = max(1, sum(source.settings.samples > 0 for source in self.sources))
         for source in self.sources:
             crops.append(self._photographed(source, self.cache_mb / drawn_from))
