@@ -141,7 +141,7 @@ def predict(
             "image": str(item.path),
             "width": width,
             "height": height,
-            "plates": [plate_record(plate, wanted.keys) for plate in found.plates],
+            "plates": [plate_record(plate, (*wanted.keys, *head_keys(reader))) for plate in found.plates],
             "ms": {stage: round(ms, 2) for stage, ms in found.ms._asdict().items()},
         }
         return record, draw_plates(found.image, found.plates) if annotate else found.image
@@ -169,7 +169,7 @@ def read_crops(
     def read(reader: Reader, item: Item) -> tuple[dict[str, Any], ImageArray]:
         crop = read_image(item.path)
         reading = reader.recogniser.read([crop])[0]
-        record = {"image": str(item.path), **reading_record(reading, wanted.keys)}
+        record = {"image": str(item.path), **reading_record(reading, (*wanted.keys, *head_keys(reader)))}
         return record, annotate_crop(crop, reading) if annotate else crop
 
     results = Results(output, form.value, (*CROP_COLUMNS, *wanted.keys))
@@ -180,13 +180,17 @@ def reading_record(reading: Reading, more: tuple[str, ...] = ()) -> dict[str, An
     """A reading as it stands in a JSON line.
 
     Args:
-        more: further keys: rule, raw_text, certain, alternatives.
+        more: further keys: rule, raw_text, certain, alternatives, country, country_score, kind, kind_score.
     """
     further = {
         "rule": reading.rule,
         "raw_text": reading.raw_text,
         "certain": reading.certain,
         "alternatives": [{"text": text, "text_score": round(score, 4)} for text, score in reading.alternatives],
+        "country": reading.country,
+        "country_score": None if reading.country_score is None else round(reading.country_score, 4),
+        "kind": reading.kind,
+        "kind_score": None if reading.kind_score is None else round(reading.kind_score, 4),
     }
     return {
         "text": reading.text,
@@ -194,6 +198,12 @@ def reading_record(reading: Reading, more: tuple[str, ...] = ()) -> dict[str, An
         "characters": [round(p, 4) for p in reading.characters],
         **{key: further[key] for key in more},
     }
+
+
+def head_keys(reader: Reader) -> tuple[str, ...]:
+    """The record's further keys where the recogniser has heads for country and kind."""
+    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score")}
+    return tuple(key for output in reader.recogniser.settings.outputs for key in keys[output])
 
 
 def plate_record(plate: PlateReading, more: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -235,6 +245,7 @@ def _run(
         )
         if threads is not None:
             cv2.setNumThreads(threads)
+        results.columns = (*results.columns, *head_keys(reader))
         results.open()
     except (InputError, OSError, ValueError) as error:
         _stop(str(error), 2)

@@ -71,7 +71,9 @@ class RenderedCrops:
         self.renderer, self.crop_size, self.margin = renderer, crop_size, margin
 
     def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
-        return DrawnCrop(*self.renderer.crop(rng, self.crop_size, self.margin), self.renderer.pack.code)
+        text, layout = self.renderer.draw_text(rng)
+        crop = self.renderer.crop_of(text, layout, rng, self.crop_size, self.margin).crop
+        return DrawnCrop(crop, text, self.renderer.pack.code, layout.kind or None)
 
 
 class PhotographedCrops:
@@ -119,7 +121,7 @@ class PhotographedCrops:
                 crop = rectify(image, jittered(corners, self.geometry, rng), self.crop_size, self.margin)
         except FlatQuad as error:
             raise UnreadableImage(f"{label.place or label.image}: {error}") from error
-        return DrawnCrop(self.pixels(crop, rng), text, label.country, label.layout)
+        return DrawnCrop(self.pixels(crop, rng), text, label.country, label.kind)
 
     def _reframed(self, image: ImageArray, rng: np.random.Generator) -> ImageArray:
         """A ready-made crop seen through an erring frame; what lies outside it repeats its edge."""

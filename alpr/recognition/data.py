@@ -33,6 +33,7 @@ class LabelledCrop:
     place: str = ""  # of its label: table, row and image
     country: str | None = None
     layout: str | None = None
+    kind: str | None = None
 
 
 class Labelled(NamedTuple):
@@ -66,11 +67,8 @@ def labelled_crops(scenes: Sequence[Scene], crops: str = CORNERS, found: FoundCo
                 unfound += 1
             elif corners is not None or box is not None or len(scene.plates) == 1:
                 where, layout = where_from(scenes, i, number), layout_label(scenes, i, number)
-                kept.append(
-                    LabelledCrop(
-                        scene.image, box if corners is None else corners, plate.text, where, plate.country, layout
-                    )
-                )
+                at = box if corners is None else corners
+                kept.append(LabelledCrop(scene.image, at, plate.text, where, plate.country, layout, plate.kind))
     return Labelled(kept, textless, unfound)
 
 
@@ -89,7 +87,7 @@ class DrawnCrop(NamedTuple):
     crop: ImageArray
     text: str  # "" where there is no plate
     country: str | None = None
-    layout: str | None = None
+    kind: str | None = None
 
 
 class CropSource(Protocol):
@@ -111,7 +109,7 @@ class RecognitionSample:
     text: str
     unreadable: str | None = None
     country: str | None = None
-    layout: str | None = None
+    kind: str | None = None
 
 
 class TrainingCrops(Dataset[RecognitionSample]):
@@ -127,7 +125,7 @@ class TrainingCrops(Dataset[RecognitionSample]):
             if self.strict:
                 raise
             return RecognitionSample(None, "", str(error))
-        return RecognitionSample(drawn.crop, drawn.text, None, drawn.country, drawn.layout)
+        return RecognitionSample(drawn.crop, drawn.text, None, drawn.country, drawn.kind)
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ class CropCollate:
     """Samples to a batch; those that could not be read are left out and their reasons given.
 
     Attributes:
-        countries, layouts: the lists that the batch's indices point into; a label that is not in its list is unknown.
+        countries, kinds: the lists that the batch's indices point into; a label that is not in its list is unknown.
 
     Raises:
         ValueError: no sample of the batch could be read.
@@ -144,14 +142,14 @@ class CropCollate:
     charset: Charset
     slots: int
     countries: Sequence[str] = ()
-    layouts: Sequence[str] = ()
+    kinds: Sequence[str] = ()
 
     def __call__(self, samples: Sequence[RecognitionSample]) -> tuple[RecognitionBatch, list[str]]:
         reasons = [s.unreadable for s in samples if s.unreadable]
-        read = [(s.crop, s.text, s.country, s.layout) for s in samples if s.crop is not None]
+        read = [(s.crop, s.text, s.country, s.kind) for s in samples if s.crop is not None]
         if not read:
             raise ValueError(f"No crop of a whole batch of {len(samples)} could be read. The first: {reasons[0]}")
-        crops, texts, countries, layouts = zip(*read, strict=True)
+        crops, texts, countries, kinds = zip(*read, strict=True)
         batch = recognition_batch(
             crops,
             texts,
@@ -159,7 +157,7 @@ class CropCollate:
             self.slots,
             empty=True,  # labels without a text never come so far; only negatives are empty
             countries=_indices(countries, self.countries),
-            layouts=_indices(layouts, self.layouts),
+            kinds=_indices(kinds, self.kinds),
         )
         return batch, reasons
 
@@ -177,6 +175,8 @@ class ValidationPlate:
     corners: FloatArray | None
     text: str
     unreadable: str | None = None
+    country: str | None = None
+    kind: str | None = None
 
 
 class ValidationPlates(Dataset[ValidationPlate]):
@@ -191,6 +191,6 @@ class ValidationPlates(Dataset[ValidationPlate]):
     def __getitem__(self, index: int) -> ValidationPlate:
         crop = self.crops[index]
         try:
-            return ValidationPlate(read_image(crop.image), crop.corners, crop.text)
+            return ValidationPlate(read_image(crop.image), crop.corners, crop.text, None, crop.country, crop.kind)
         except UnreadableImage as error:
             return ValidationPlate(None, None, crop.text, f"{crop.place}: {error}" if crop.place else str(error))

@@ -13,7 +13,7 @@ from alpr.charset import PAD, Charset
 from alpr.records import ImageArray
 
 UNKNOWN = -1
-"""The index of a country or layout that has no label; losses pass over it."""
+"""The index of a country or kind that has no label; losses pass over it."""
 
 
 class RecognitionBatch(NamedTuple):
@@ -22,7 +22,7 @@ class RecognitionBatch(NamedTuple):
     crops: Tensor  # (B, H, W, 3) uint8 BGR
     slots: Tensor  # (B, L) int64, padded with PAD; of a crop without a plate all are PAD
     countries: Tensor  # (B,) int64 indices into a list of countries, UNKNOWN where there is no label
-    layouts: Tensor  # (B,) int64 indices into a list of layouts, UNKNOWN where there is no label
+    kinds: Tensor  # (B,) int64 indices into a list of kinds of plates, UNKNOWN where there is no label
 
 
 def recognition_batch(
@@ -33,13 +33,13 @@ def recognition_batch(
     *,
     empty: bool = False,
     countries: Sequence[int] | None = None,
-    layouts: Sequence[int] | None = None,
+    kinds: Sequence[int] | None = None,
 ) -> RecognitionBatch:
     """One batch from crops of equal size and their texts.
 
     Args:
         empty: whether texts may be empty, as those of crops without a plate are.
-        countries, layouts: indices, UNKNOWN where there is no label; None for no label at all.
+        countries, kinds: indices, UNKNOWN where there is no label; None for no label at all.
 
     Raises:
         ValueError: a text that is empty, longer than the slots, or has a character outside the alphabet.
@@ -50,7 +50,7 @@ def recognition_batch(
         torch.from_numpy(np.stack(crops)),
         torch.tensor(ids, dtype=torch.int64),
         torch.tensor(nothing if countries is None else countries, dtype=torch.int64),
-        torch.tensor(nothing if layouts is None else layouts, dtype=torch.int64),
+        torch.tensor(nothing if kinds is None else kinds, dtype=torch.int64),
     )
 
 
