@@ -240,7 +240,7 @@ def _training_seconds(
             break
         batch = scratch.transfer_batch_to_device(batch, device, 0)
         with trainer.precision_plugin.forward_context():
-            loss = scratch.losses(batch)[0]
+            loss = scratch.losses(batch).total
         torch.autograd.backward(loss)
         optimizer.step()
         optimizer.zero_grad()

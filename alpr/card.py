@@ -78,6 +78,8 @@ class RecogniserSettings:
         threshold_99: the lowest score of a reading above which 99 % were right on held-back plates; None where no
             score was found, or none was looked for.
         threshold_999: the same for 99.9 %.
+        countries, kinds: what the network's heads for the plate's country and kind tell apart, in the order of their
+            outputs; empty where it has no such head.
 
     Raises:
         ValueError: a value out of its range.
@@ -89,6 +91,14 @@ class RecogniserSettings:
     temperature: float = 1.0
     threshold_99: float | None = None
     threshold_999: float | None = None
+    countries: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """The network's outputs behind the logits, in their order: the name of each and its number of classes."""
+        heads = {"countries": len(self.countries), "kinds": len(self.kinds)}
+        return {name: classes for name, classes in heads.items() if classes}
 
     def __post_init__(self) -> None:
         _expect(len(self.size) == 2 and min(self.size) >= 1, "size", self.size, "[height, width], at least 1 px each")
@@ -98,6 +108,9 @@ class RecogniserSettings:
         for key in ("threshold_99", "threshold_999"):
             value = getattr(self, key)
             _expect(value is None or 0 <= value <= 1, key, value, "0 to 1, or null for none")
+        for key in ("countries", "kinds"):
+            names = getattr(self, key)
+            _expect(len(set(names)) == len(names), key, list(names), "different names")
 
     def min_score(self, precision: str) -> float:
         """The threshold for a precision in per cent, "99" or "99.9".
@@ -364,6 +377,12 @@ class _Entry:
     def optional(self, key: str, kind: type[_T]) -> _T | None:
         return None if self.data[key] is None else self.take(key, kind)
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        found = self.take(key, list)
+        if any(type(text) is not str for text in found):
+            raise CardError(f"{self.source}: {self.path}{key} is {_short(found)}; expected a list of texts.")
+        return tuple(found)
+
     def entry(self, key: str, keys: Sequence[str]) -> _Entry:
         entry = _Entry(self.take(key, dict), self.source, f"{self.path}{key}.")
         entry.only(keys)
@@ -408,8 +427,9 @@ def _detector_settings(detector: _Entry) -> DetectorSettings:
 
 
 def _recogniser_settings(recogniser: _Entry) -> RecogniserSettings:
-    # A card from before the calibration has no thresholds.
-    written = {"threshold_99": None, "threshold_999": None, **recogniser.take("settings", dict)}
+    # A card from before the calibration has no thresholds, one from before the heads has none.
+    older: dict[str, Any] = {"threshold_99": None, "threshold_999": None, "countries": [], "kinds": []}
+    written = {**older, **recogniser.take("settings", dict)}
     settings = _Entry(written, recogniser.source, f"{recogniser.path}settings.")
     settings.only([f.name for f in fields(RecogniserSettings)])
     size = settings.take("size", list)
@@ -423,6 +443,8 @@ def _recogniser_settings(recogniser: _Entry) -> RecogniserSettings:
             temperature=settings.take("temperature", float),
             threshold_99=settings.optional("threshold_99", float),
             threshold_999=settings.optional("threshold_999", float),
+            countries=settings.texts("countries"),
+            kinds=settings.texts("kinds"),
         )
     except CardError:
         raise

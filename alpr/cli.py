@@ -171,7 +171,7 @@ def predict(
             "image": str(item.path),
             "width": width,
             "height": height,
-            "plates": [plate_record(plate, wanted.keys) for plate in found.plates],
+            "plates": [plate_record(plate, (*wanted.keys, *head_keys(reader))) for plate in found.plates],
             "ms": {stage: round(ms, 2) for stage, ms in found.ms._asdict().items()},
         }
         return record, draw_plates(found.image, found.plates) if annotate else found.image
@@ -210,11 +210,17 @@ def read_crops(
     def read(reader: Reader, item: Item) -> tuple[dict[str, Any], ImageArray]:
         crop = read_image(item.path)
         reading = reader.recogniser.read([crop])[0]
-        record = {"image": str(item.path), **reading_record(reading, wanted.keys)}
+        record = {"image": str(item.path), **reading_record(reading, (*wanted.keys, *head_keys(reader)))}
         return record, annotate_crop(crop, reading) if annotate else crop
 
     results = Results(output, form.value, (*CROP_COLUMNS, *wanted.keys))
     _run(inputs, model, results, annotate, threads, read, wanted)
+
+
+def head_keys(reader: Reader) -> tuple[str, ...]:
+    """The record's further keys where the recogniser has heads for country and kind."""
+    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score")}
+    return tuple(key for output in reader.recogniser.settings.outputs for key in keys[output])
 
 
 def _run(
@@ -241,6 +247,7 @@ def _run(
         )
         if threads is not None:
             cv2.setNumThreads(threads)
+        results.columns = (*results.columns, *head_keys(reader))
         results.open()
     except (InputError, OSError, ValueError) as error:
         _stop(str(error), 2)

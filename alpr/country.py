@@ -61,6 +61,11 @@ class CountryPack:
         ]
         return min((found.rows for found in fitting), default=1)
 
+    def kind_of(self, text: str) -> str | None:
+        """The kind of the layouts that the text fits; None where they have several kinds, or none."""
+        kinds = {layout.kind for layout in self.layouts if layout.form_of(text, self.classes) is not None}
+        return (kinds.pop() or None) if len(kinds) == 1 else None
+
     def spellings(self) -> list[tuple[str, tuple[str, ...]]]:
         """A layout's name and the symbols allowed at each character, once for every length it may have."""
         return [

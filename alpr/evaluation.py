@@ -371,6 +371,7 @@ class _Run:
             audited=None if correction is None else self.asked.text(correction.correction),
             split=scene.split,
             country=plate.country,
+            kind=plate.kind,
             groups=self.groups.get(scene.image, {}),
             width_px=width,
             height_px=labelled_height(plate),

@@ -60,14 +60,14 @@ class _DetectorOutputs(nn.Module):
         return scores, boxes, corners
 
 
-class _RecogniserOutput(nn.Module):
+class _RecogniserOutputs(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, crop: Tensor) -> Tensor:
-        logits: Tensor = self.network(crop)
-        return logits
+    def forward(self, crop: Tensor) -> Tensor | tuple[Tensor, ...]:
+        outputs: Tensor | tuple[Tensor, ...] = self.network(crop)
+        return outputs
 
 
 def _at_rest(network: nn.Module) -> nn.Module:
@@ -94,13 +94,14 @@ def export_recogniser(network: nn.Module, path: Path, settings: RecogniserSettin
     """Writes a recogniser as one ONNX file with a dynamic batch.
 
     Args:
-        network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1).
+        network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), or a tuple of these and those of the settings' outputs.
         path: the file; it appears whole or not at all.
-        settings: the crop's size.
+        settings: the crop's size, and the outputs behind the logits.
     """
     example = torch.zeros((2, *settings.size, 3), dtype=torch.uint8)
     dynamic = {0: torch.export.Dim.DYNAMIC}
-    _export(_RecogniserOutput(_at_rest(network)), example, path, "crop", ["logits"], dynamic)
+    outputs = ["logits", *settings.outputs]
+    _export(_RecogniserOutputs(_at_rest(network)), example, path, "crop", outputs, dynamic)
 
 
 def _export(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from alpr.detection.detect import Detector
 from alpr.imaging import letterbox
 from alpr.recognition.read import Recogniser
-from alpr.records import Detection, FloatArray, ImageArray
+from alpr.records import Detection, FloatArray, ImageArray, Reading
 
 RAW_TOLERANCE = 1e-4
 """For scores absolute; for boxes and corners a share of the network input's long side; for logits a share of the
@@ -49,7 +49,7 @@ class DetectorParity:
 
 @dataclass(frozen=True)
 class RecogniserParity:
-    """The largest difference of logits, as a share of the largest one or of 1, and the texts compared."""
+    """The largest difference of any head's logits, as a share of its largest one or of 1, and the texts compared."""
 
     logits: float
     texts: int
@@ -96,32 +96,37 @@ def check_recogniser(reference: Recogniser, exported: Recogniser, crops: Sequenc
     """Compares two recognisers on crops of any size, in batches of 1 and 3.
 
     Raises:
-        ParityError: logits beyond 1e-4, or another text.
+        ParityError: logits beyond 1e-4, or another text, country or kind.
     """
     height, width = reference.settings.size
     resized = [np.asarray(cv2.resize(crop, (width, height)), dtype=np.uint8) for crop in crops]
     largest = 0.0
     for batch in BATCHES:
         stack = np.stack([resized[i % len(resized)] for i in range(batch)])
-        a, b = reference.network(stack), exported.network(stack)
-        _same_shape("logits", a, b)
-        difference = float(np.abs(a - b).max()) / max(1.0, float(np.abs(a).max()))
-        if not difference <= RAW_TOLERANCE:
-            raise ParityError(
-                f"logits differ by {difference:.3g} of their largest value (batch {batch}); "
-                f"at most {RAW_TOLERANCE} is allowed."
-            )
-        largest = max(largest, difference)
-    expected = [reading.text for reading in reference.read(resized)]
+        names = ("logits", *reference.settings.outputs)
+        for name, a, b in zip(names, reference.network(stack), exported.network(stack), strict=True):
+            _same_shape(name, a, b)
+            difference = float(np.abs(a - b).max()) / max(1.0, float(np.abs(a).max()))
+            if not difference <= RAW_TOLERANCE:
+                raise ParityError(
+                    f"{name} differ by {difference:.3g} of their largest value (batch {batch}); "
+                    f"at most {RAW_TOLERANCE} is allowed."
+                )
+            largest = max(largest, difference)
+    expected = [_read(reading) for reading in reference.read(resized)]
     texts = 0
     for batch in BATCHES:
         groups = [resized[i : i + batch] for i in range(0, len(resized), batch)]
-        got = [reading.text for group in groups for reading in exported.read(group)]
+        got = [_read(reading) for group in groups for reading in exported.read(group)]
         for index, (text, other) in enumerate(zip(expected, got, strict=True)):
             if text != other:
                 raise ParityError(f"crop {index} reads {other!r} after the export and {text!r} before (batch {batch}).")
             texts += 1
     return RecogniserParity(largest, texts)
+
+
+def _read(reading: Reading) -> str:
+    return " ".join(filter(None, (reading.text, reading.country, reading.kind)))
 
 
 def generated_scenes(count: int = 3, seed: int = 0) -> list[ImageArray]:

@@ -62,13 +62,17 @@ def reading_record(reading: Reading, more: tuple[str, ...] = ()) -> dict[str, An
     """A reading as it stands in a JSON line.
 
     Args:
-        more: further keys: rule, raw_text, certain, alternatives.
+        more: further keys: rule, raw_text, certain, alternatives, country, country_score, kind, kind_score.
     """
     further = {
         "rule": reading.rule,
         "raw_text": reading.raw_text,
         "certain": reading.certain,
         "alternatives": [{"text": text, "text_score": round(score, 4)} for text, score in reading.alternatives],
+        "country": reading.country,
+        "country_score": None if reading.country_score is None else round(reading.country_score, 4),
+        "kind": reading.kind,
+        "kind_score": None if reading.kind_score is None else round(reading.kind_score, 4),
     }
     return {
         "text": reading.text,

@@ -34,6 +34,7 @@ class Plate:
     box: FloatArray | None = None  # (4,) float32
     country: str | None = None  # ISO 3166 alpha-2
     ignored: bool = False  # a region that is neither a plate to find nor background: unreadable, too far, not labelled
+    kind: str | None = None  # the colour or use that people know it by, see `Layout.kind`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Reading:
         rule: the country pack's layout that the text fits, where the grammar was asked for; None where none does.
         raw_text: what was read before the grammar changed it; None where it changed nothing.
         certain: False where the score is below the one that was asked for.
+        country, kind: the plate's country and its kind (mostly the colour), where the recogniser has heads for them.
+        country_score, kind_score: their probabilities, 0..1, as the network gives them.
     """
 
     text: str
@@ -84,6 +87,10 @@ class Reading:
     rule: str | None = None
     raw_text: str | None = None
     certain: bool = True
+    country: str | None = None
+    country_score: float | None = None
+    kind: str | None = None
+    kind_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

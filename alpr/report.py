@@ -57,6 +57,7 @@ class PlateRecord:
     audited: str | None = None
     split: str | None = None
     country: str | None = None
+    kind: str | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     width_px: float | None = None
     height_px: float | None = None
@@ -273,7 +274,7 @@ def scores_of(records: Iterable[PlateRecord], field_name: str) -> RecognitionSco
     for record in records:
         reading = READ[field_name](record)
         if reading is not None and record.text:
-            metrics.update(reading, record.text)
+            metrics.update(reading, record.text, record.country, record.kind)
     return metrics.compute() if metrics.outcomes else None
 
 

@@ -107,14 +107,21 @@ RECOGNITION_ROWS: Mapping[str, str] = {
     "calibration_error": "calibration error (ECE)",
     "aurc": "area under risk-coverage",
     "coverage_at_99": "coverage at 99 % precision",
+    "country_accuracy": "country",
+    "kind_accuracy": "kind of plate",
 }
 """The rows of the table of recognition, by their field."""
+LABEL_ROWS = ("country_accuracy", "kind_accuracy")
+"""Those that are left out where nothing was labelled, or nothing was said."""
 
 
 def recognition_cells(report: EvaluationReport) -> list[list[str]]:
     """The rows of the table of recognition; a source without scores says why in its first cell."""
     rows = []
+    scored = [source.scores for source in sources_of(report) if source.scores is not None]
     for i, (field, label) in enumerate(RECOGNITION_ROWS.items()):
+        if field in LABEL_ROWS and all(getattr(scores, field) is None for scores in scored):
+            continue
         row = [label]
         for source in sources_of(report):
             value = None if source.scores is None else getattr(source.scores, field)

@@ -25,7 +25,7 @@ from alpr.evaluation import Parts
 from alpr.provenance import UnknownProvenance, commit_label, cpu_model
 from alpr.recognition.calibration import CALIBRATION_FILE, Calibration
 from alpr.recognition.module import RecogniserModule
-from alpr.recognition.pretrain_module import DecoderPretraining, EncoderPretraining, PretrainingModule, part_of
+from alpr.recognition.pretrain_module import LABELS, DecoderPretraining, EncoderPretraining, PretrainingModule, part_of
 from alpr.training import TaskModule
 from alpr.weights import SUFFIX, read_weights
 
@@ -177,6 +177,7 @@ def warm_start(module: TaskModule, path: str | os.PathLike[str], only: Sequence[
     """Copies the weights of another run into a module; gives a sentence that says which.
 
     Of a pretraining only the parts that it learnt are taken, and a pretraining's own parts begin anew in another stage.
+    A head for countries or kinds begins anew where the other run's tells other ones apart, or has none.
 
     Args:
         only: of the parts that could be taken just these, such as the encoder for another alphabet; None for all.
@@ -238,9 +239,16 @@ def _parts_to_copy(module: TaskModule, checkpoint: Mapping[str, Any]) -> set[str
     held = _kind_of(checkpoint)
     if issubclass(held, RecogniserModule) != isinstance(module, RecogniserModule):
         raise RunError(f"The weights to begin with are those of a {held.what}; this run trains a {module.what}.")
-    if issubclass(held, PretrainingModule):
-        return set(checkpoint["hyper_parameters"]["learnt"])
-    return {"encoder", "decoder", "heads"} if held is RecogniserModule else {"network"}
+    if not isinstance(module, RecogniserModule):
+        return {"network"}
+    settings = checkpoint["hyper_parameters"]
+    learnt = (
+        settings["learnt"] if issubclass(held, PretrainingModule) else ["encoder", "decoder", "heads", *LABELS.values()]
+    )
+    theirs, ours = settings.get("network") or {}, module.network.settings
+    names = {"country_head": "countries", "kind_head": "kinds"}
+    other = {LABELS[head] for head, key in names.items() if tuple(theirs.get(key, ())) != getattr(ours, key)}
+    return set(learnt) - other
 
 
 def _difference(theirs: str, ours: str) -> str:

@@ -140,7 +140,7 @@ class OnnxDetector:
 
 
 class OnnxRecogniser:
-    """A recogniser's ONNX file as a callable: (B, h, w, 3) uint8 -> logits (B, L, K+1).
+    """A recogniser's ONNX file as a callable: (B, h, w, 3) uint8 -> logits (B, L, K+1), and those of its other heads.
 
     Raises:
         SessionError: see `open_session`; also a graph that does not keep the contract.
@@ -162,9 +162,12 @@ class OnnxRecogniser:
             path,
             self.session,
             ("crop", (None, height, width, 3)),
-            [("logits", (None, settings.slots, classes))],
+            [
+                ("logits", (None, settings.slots, classes)),
+                *((name, (None, names)) for name, names in settings.outputs.items()),
+            ],
         )
+        self.outputs = ("logits", *settings.outputs)
 
-    def __call__(self, batch: npt.NDArray[np.uint8]) -> FloatArray:
-        logits: FloatArray = _run(self.path, self.session, ("logits",), "crop", batch)[0]
-        return logits
+    def __call__(self, batch: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
+        return tuple(_run(self.path, self.session, self.outputs, "crop", batch))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import lightning as L
 import torch
@@ -17,6 +17,13 @@ T = TypeVar("T")
 
 class TrainingFailed(RuntimeError):
     """A training that cannot go on; the sentence says what was seen and the likely causes."""
+
+
+class Losses(Protocol):
+    """The losses of a batch: their sum, which is minimised, beside whatever makes it up."""
+
+    @property
+    def total(self) -> Tensor: ...
 
 
 class TaskModule(L.LightningModule):
@@ -35,8 +42,8 @@ class TaskModule(L.LightningModule):
     shown: tuple[str, ...] = ()
     """The figures of a validation that people want to see at once; `metrics.csv` has them all."""
 
-    def losses(self, batch: Any) -> tuple[Tensor, ...]:
-        """The losses of one training batch, their sum first."""
+    def losses(self, batch: Any) -> Losses:
+        """The losses of one training batch."""
         raise NotImplementedError
 
     def __init__(self, optim: OptimSettings, seed: int) -> None:

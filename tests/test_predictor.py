@@ -91,9 +91,9 @@ def test_batches_have_one_size_and_a_limit() -> None:
         corners = np.stack([boxes[..., [0, 1]], boxes[..., [2, 1]], boxes[..., [2, 3]], boxes[..., [0, 3]]], -2)
         return np.full((count, 2), 0.9, np.float32), boxes, corners
 
-    def reads(batch: np.ndarray) -> np.ndarray:
+    def reads(batch: np.ndarray) -> tuple[np.ndarray, ...]:
         crops.append(len(batch))
-        return np.zeros((len(batch), SLOTS, len(ALPHABET) + 1), np.float32)
+        return (np.zeros((len(batch), SLOTS, len(ALPHABET) + 1), np.float32),)
 
     crops: list[int] = []
     reader = Reader.from_parts(
@@ -123,9 +123,9 @@ def test_flat_corners_read_as_nothing(reader: Reader) -> None:
 def test_the_settings_margin_and_size_are_used() -> None:
     seen: list[ImageArray] = []
 
-    def reads(batch: np.ndarray) -> np.ndarray:
+    def reads(batch: np.ndarray) -> tuple[np.ndarray, ...]:
         seen.extend(batch)
-        return np.zeros((len(batch), SLOTS, len(ALPHABET) + 1), np.float32)
+        return (np.zeros((len(batch), SLOTS, len(ALPHABET) + 1), np.float32),)
 
     image = np.zeros((200, 400, 3), np.uint8)
     image[80:120, 100:260] = 255

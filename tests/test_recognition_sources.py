@@ -70,12 +70,12 @@ def test_sources_give_their_samples_and_keep_apart(tmp_path: Path, china: Countr
     assert not any("0" in text for text in drawn) and any("1" in text for text in drawn)
     held = {c.text for c in data.val_plates}
     assert held and not held & {c.text for c in data.train_plates}
-    layouts = [layout.name for layout in china.layouts]
-    batch, reasons = CropCollate(china.charset, china.slots, ["CN"], layouts)(samples)
+    kinds = ["blue", "green"]
+    batch, reasons = CropCollate(china.charset, china.slots, ["CN"], kinds)(samples)
     assert not reasons and batch.slots[-2:].eq(0).all() and not batch.slots[:-2].eq(0).all(1).any()
     assert batch.countries.tolist() == [0, 0, 0, 0, *[UNKNOWN] * 4]
-    assert batch.layouts.tolist()[0] != UNKNOWN  # a rendered plate knows its own
-    assert batch.layouts.tolist()[1:] == [layouts.index("green small")] * 3 + [UNKNOWN] * 4
+    assert batch.kinds.tolist() == [kinds.index(samples[0].kind or ""), *[1] * 3, *[UNKNOWN] * 4]
+    assert batch.rows.tolist() == [1] * 8
     assert "a mixture of 2 sources" in data.describe() and "and 2 crops without a plate" in data.describe()
     twice = [sources[0], sources[0]]
     for wrong, says in ((twice, "called a"), ([{**sources[0], "crops": "hull"}], "'hull'"), (None, "neither is")):

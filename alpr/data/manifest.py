@@ -2,7 +2,7 @@
 
 A row with neither box, corners nor text says that its image is known to hold no plate. `image` is relative to the
 folder of the CSV file, or absolute. Other columns than those of `COLUMNS` are kept as text in `extra`; of them `kind`
-may say `ignore`: a region that is neither a plate to learn nor background.
+may say `ignore`: a region that is neither a plate to learn nor background, and `colour` names the kind of plate.
 The table is held by columns: an object per row would be too much for the 355,000 of CCPD.
 """
 
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from alpr.data.atomic import write_atomically
 from alpr.data.columns import (
     BOX_COLUMNS,
+    COLOUR_COLUMN,
     COLUMNS,
     CORNER_COLUMNS,
     IGNORE,
@@ -152,6 +153,7 @@ class Manifest:
             box=box.astype(np.float32) if has_box else None,
             country=self.country[row] or None,
             ignored=KIND_COLUMN in self.extra and self.extra[KIND_COLUMN][row] == IGNORE,
+            kind=(self.extra[COLOUR_COLUMN][row] or None) if COLOUR_COLUMN in self.extra else None,
         )
 
     def scenes(self, complete: bool = True) -> Scenes:

@@ -85,7 +85,8 @@ class RenderedCrops:
     def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
         text, layout = self.renderer.draw_text(rng)
         made = self.renderer.crop_of(text, layout, rng, self.crop_size, self.margin)
-        return DrawnCrop(made.crop, replaced(made.text, self.replace), self.renderer.pack.code, layout.name)
+        read = replaced(made.text, self.replace)
+        return DrawnCrop(made.crop, read, self.renderer.pack.code, layout.kind or None, layout.rows)
 
 
 class PhotographedCrops:
@@ -133,7 +134,7 @@ class PhotographedCrops:
                 crop = rectify(image, jittered(corners, self.geometry, rng), self.crop_size, self.margin)
         except FlatQuad as error:
             raise UnreadableImage(f"{label.place or label.image}: {error}") from error
-        return DrawnCrop(self.pixels(crop, rng), text, label.country, label.layout)
+        return DrawnCrop(self.pixels(crop, rng), text, label.country, label.kind, label.rows)
 
     def _reframed(self, image: ImageArray, rng: np.random.Generator) -> ImageArray:
         """A ready-made crop seen through an erring frame; what lies outside it repeats its edge."""

@@ -11,7 +11,6 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from alpr.charset import Charset
-from alpr.country import CountryPack
 from alpr.data.crop_corners import BOX, CORNERS, DETECTOR, FoundCorners, crop_corners
 from alpr.data.manifest import Scenes, where_from
 from alpr.data.sampling import SampleKey
@@ -34,6 +33,8 @@ class LabelledCrop:
     place: str = ""  # of its label: table, row and image
     country: str | None = None
     layout: str | None = None
+    kind: str | None = None
+    rows: int = 1  # of characters
 
 
 class Labelled(NamedTuple):
@@ -67,11 +68,8 @@ def labelled_crops(scenes: Sequence[Scene], crops: str = CORNERS, found: FoundCo
                 unfound += 1
             elif corners is not None or box is not None or len(scene.plates) == 1:
                 where, layout = where_from(scenes, i, number), layout_label(scenes, i, number)
-                kept.append(
-                    LabelledCrop(
-                        scene.image, box if corners is None else corners, plate.text, where, plate.country, layout
-                    )
-                )
+                at = box if corners is None else corners
+                kept.append(LabelledCrop(scene.image, at, plate.text, where, plate.country, layout, plate.kind))
     return Labelled(kept, textless, unfound)
 
 
@@ -90,7 +88,8 @@ class DrawnCrop(NamedTuple):
     crop: ImageArray
     text: str  # "" where there is no plate
     country: str | None = None
-    layout: str | None = None
+    kind: str | None = None
+    rows: int = 1  # of characters
 
 
 class CropSource(Protocol):
@@ -112,7 +111,8 @@ class RecognitionSample:
     text: str
     unreadable: str | None = None
     country: str | None = None
-    layout: str | None = None
+    kind: str | None = None
+    rows: int = 1
 
 
 class TrainingCrops(Dataset[RecognitionSample]):
@@ -128,7 +128,7 @@ class TrainingCrops(Dataset[RecognitionSample]):
             if self.strict:
                 raise
             return RecognitionSample(None, "", str(error))
-        return RecognitionSample(drawn.crop, drawn.text, None, drawn.country, drawn.layout)
+        return RecognitionSample(drawn.crop, drawn.text, None, drawn.country, drawn.kind, drawn.rows)
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,7 @@ class CropCollate:
     """Samples to a batch; those that could not be read are left out and their reasons given.
 
     Attributes:
-        countries, layouts: the lists that the batch's indices point into; a label that is not in its list is unknown.
-        pack: says how many rows a plate has; None for one row each.
+        countries, kinds: the lists that the batch's indices point into; a label that is not in its list is unknown.
 
     Raises:
         ValueError: no sample of the batch could be read.
@@ -146,15 +145,14 @@ class CropCollate:
     charset: Charset
     slots: int
     countries: Sequence[str] = ()
-    layouts: Sequence[str] = ()
-    pack: CountryPack | None = None
+    kinds: Sequence[str] = ()
 
     def __call__(self, samples: Sequence[RecognitionSample]) -> tuple[RecognitionBatch, list[str]]:
         reasons = [s.unreadable for s in samples if s.unreadable]
-        read = [(s.crop, s.text, s.country, s.layout) for s in samples if s.crop is not None]
+        read = [(s.crop, s.text, s.country, s.kind, s.rows) for s in samples if s.crop is not None]
         if not read:
             raise ValueError(f"No crop of a whole batch of {len(samples)} could be read. The first: {reasons[0]}")
-        crops, texts, countries, layouts = zip(*read, strict=True)
+        crops, texts, countries, kinds, rows = zip(*read, strict=True)
         batch = recognition_batch(
             crops,
             texts,
@@ -162,8 +160,8 @@ class CropCollate:
             self.slots,
             empty=True,  # labels without a text never come so far; only negatives are empty
             countries=_indices(countries, self.countries),
-            layouts=_indices(layouts, self.layouts),
-            rows=None if self.pack is None else list(map(self.pack.rows_of, texts, layouts)),
+            kinds=_indices(kinds, self.kinds),
+            rows=rows,
         )
         return batch, reasons
 
@@ -181,6 +179,8 @@ class ValidationPlate:
     corners: FloatArray | None
     text: str
     unreadable: str | None = None
+    country: str | None = None
+    kind: str | None = None
 
 
 class ValidationPlates(Dataset[ValidationPlate]):
@@ -195,6 +195,6 @@ class ValidationPlates(Dataset[ValidationPlate]):
     def __getitem__(self, index: int) -> ValidationPlate:
         crop = self.crops[index]
         try:
-            return ValidationPlate(read_image(crop.image), crop.corners, crop.text)
+            return ValidationPlate(read_image(crop.image), crop.corners, crop.text, None, crop.country, crop.kind)
         except UnreadableImage as error:
             return ValidationPlate(None, None, crop.text, f"{crop.place}: {error}" if crop.place else str(error))

@@ -17,8 +17,6 @@ from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.loading import single_thread
 from alpr.data.sampling import StepSampler
-from alpr.data.synthetic.glyph_bank import GlyphBank
-from alpr.data.synthetic.plates import PlateRenderer
 from alpr.recognition.balance import balanced_weights
 from alpr.recognition.crop_sources import CropGeometry, PhotographedCrops, RenderedCrops
 from alpr.recognition.data import (
@@ -32,7 +30,7 @@ from alpr.recognition.data import (
 )
 from alpr.recognition.negatives import NegativeCrops
 from alpr.recognition.permutation import CharacterExchange
-from alpr.recognition.plate_sources import LoadedPlates, PlateSource
+from alpr.recognition.plate_sources import LoadedPlates, PlateSource, RenderedPlates
 from alpr.recognition.targets import marginal_entropy
 from alpr.records import FloatArray
 
@@ -60,12 +58,14 @@ class RecognitionData(L.LightningDataModule):
         cache_mb: see `PhotographedCrops`; shared by the sources.
         glyph_bank: glyphs of real plates for the rendered ones (scripts/make_glyph_bank.py), relative to `root`.
         bank_share: how many rendered plates take them.
-        countries: what the batches' country indices point into; by default this country alone.
+        countries, kinds: what the batches' indices point into: the labels of the network's heads.
+        rendered: rendered plates of more countries, by any name; see `RenderedPlates`. The alphabet stays `country`'s.
         strict: stop at a row, label or image that cannot be used, instead of counting and skipping it.
 
     Raises:
         ValueError: neither manifest nor sources, or both; two sources of one name; no plate to train on or to choose
-            by; or (strict) a label outside the alphabet or the slots.
+            by; rendered plates that the country pack cannot spell; a country or kind that no plate has; or (strict) a
+            label outside the alphabet or the slots.
     """
 
     def __init__(
@@ -91,25 +91,28 @@ class RecognitionData(L.LightningDataModule):
         replace: Mapping[str, Any] | None = None,
         detector: str | None = None,
         cache_mb: float = 400.0,
-        countries: Sequence[str] | None = None,
+        countries: Sequence[str] = (),
+        kinds: Sequence[str] = (),
+        rendered: Mapping[str, Mapping[str, Any]] | None = None,
         glyph_bank: str | None = None,
         bank_share: float = 0.8,
     ) -> None:
         super().__init__()
         self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.pack = CountryPack.from_dict(country)
-        self.bank_file = None if glyph_bank is None else Path(root) / glyph_bank
-        bank = None if self.bank_file is None else GlyphBank.read(self.bank_file, self.pack)
-        self.renderer = PlateRenderer(self.pack, bank=bank, bank_share=bank_share)
+        own = RenderedPlates(country, synthetic, glyph_bank, bank_share)
+        self.rendered = [own, *(_rendered(name, settings) for name, settings in (rendered or {}).items())]
+        self.renderers = [plates.renderer(Path(root), self.pack) for plates in self.rendered]
+        self.bank_files = [Path(root) / plates.glyph_bank for plates in self.rendered if plates.glyph_bank is not None]
         self.size, self.margin = (size[0], size[1]), margin
         self.epoch_samples, self.workers, self.strict, self.seed = epoch_samples, workers, strict, seed
-        self.synthetic, self.negatives, self.balance, self.cache_mb = synthetic, negatives, balance, cache_mb
+        self.negatives, self.balance, self.cache_mb = negatives, balance, cache_mb
         self.geometry, self.pixels = dict(geometry or {}), dict(pixels or {})
-        self.countries = [self.pack.code] if countries is None else list(countries)
+        self.countries, self.kinds = list(countries), list(kinds)
         CropGeometry(**self.geometry), PixelAugment(PixelSettings(**self.pixels))  # refuse them before the work
         self.replace = dict(replace or {})
         given = _settings(manifest, split, real, sources, self.replace)
-        if synthetic + sum(source.samples for source in given) < 1:
+        if sum(plates.samples for plates in self.rendered) + sum(source.samples for source in given) < 1:
             names = "data.real" if sources is None else "the samples of data.sources"
             raise ValueError(f"data.synthetic and {names} are both 0; expected at least one crop per batch.")
         self.sources = [LoadedPlates(source, Path(root), holdout_fold, strict) for source in given]
@@ -130,19 +133,35 @@ class RecognitionData(L.LightningDataModule):
         self._cut_all(detect, table)
 
     def _cut_all(self, detect: Detect | None, table: Path) -> None:
+        others = {renderer.pack.code: renderer.pack for renderer in self.renderers}
         for source in self.sources:
-            source.cut(self.pack, None if detect is None else source.find(detect, table))
+            source.cut(self.pack, None if detect is None else source.find(detect, table), others)
         trains = sum(len(source.train) for source in self.sources)
         if not (trains and self.val_plates):
-            names = ", ".join(name for source in self.sources for name in source.settings.files)
+            files = ", ".join(name for source in self.sources for name in source.settings.files)
             splits = ", ".join(sorted({repr(source.settings.split) for source in self.sources}))
             raise ValueError(
-                f"{names}: {trains} plates train and {len(self.val_plates)} are held back (split {splits}); "
+                f"{files}: {trains} plates train and {len(self.val_plates)} are held back (split {splits}); "
                 f"expected some of each. {' '.join(self.refused[:3])}"
             )
         empty = [s.settings.label for s in self.sources if s.settings.samples and not s.train]
         if empty:
             raise ValueError(f"{', '.join(empty)}: no plate trains, but samples of every batch are to come from there.")
+        for label, names, known in zip(("country", "kind"), (self.countries, self.kinds), self._labels(), strict=True):
+            lacking = [name for name in names if name not in known]
+            if lacking:
+                raise ValueError(
+                    f"No plate that trains has the {label} {', '.join(map(repr, lacking))}, which the network is to "
+                    f"tell apart; there are {', '.join(map(repr, sorted(known))) or 'no labels'}."
+                )
+
+    def _labels(self) -> tuple[set[str], set[str]]:
+        """The countries and the kinds of the plates that train."""
+        packs = [r.pack for plates, r in zip(self.rendered, self.renderers, strict=True) if plates.samples]
+        crops = [crop for source in self.sources if source.settings.samples for crop in source.train]
+        countries = {pack.code for pack in packs} | {crop.country for crop in crops if crop.country}
+        drawn = {layout.kind for pack in packs for layout in pack.layouts if layout.share > 0 and layout.kind}
+        return countries, drawn | {crop.kind for crop in crops if crop.kind}
 
     @property
     def train_plates(self) -> list[LabelledCrop]:
@@ -161,14 +180,20 @@ class RecognitionData(L.LightningDataModule):
 
     @property
     def manifests(self) -> dict[str, str]:
-        """SHA-256 by manifest, and of the glyph bank."""
+        """SHA-256 by manifest, and of the glyph banks."""
         tables = {", ".join(source.settings.files): source.manifest.sha256 for source in self.sources}
-        return tables if self.bank_file is None else {**tables, self.bank_file.name: file_sha256(self.bank_file)}
+        return {**tables, **{file.name: file_sha256(file) for file in self.bank_files}}
+
+    @property
+    def synthetic(self) -> int:
+        """Rendered crops of every batch and process."""
+        return sum(plates.samples for plates in self.rendered)
 
     @property
     def counts(self) -> list[int]:
-        """Crops of every batch and process: rendered, of each source, negatives."""
-        return [self.synthetic, *(source.settings.samples for source in self.sources), self.negatives]
+        """Crops of every batch and process: rendered of each country, of each source, negatives."""
+        rendered = [plates.samples for plates in self.rendered]
+        return [*rendered, *(source.settings.samples for source in self.sources), self.negatives]
 
     def weights(self) -> list[FloatArray | None]:
         """How often each plate of a source is drawn, in the order of `counts`; None for all alike."""
@@ -177,14 +202,18 @@ class RecognitionData(L.LightningDataModule):
             balanced_weights([crop.text for crop in source.train], power) if power and source.train else None
             for source, power in zip(self.sources, powers, strict=True)
         ]
-        return [None, *balanced, None]
+        return [*[None] * len(self.rendered), *balanced, None]
 
     def label_entropy(self) -> float:
         """The marginal entropy of the mixture's labels in nats per slot, by 5000 draws."""
-        renderer, rng = self.renderer, np.random.default_rng(self.seed)
+        rng, packs = np.random.default_rng(self.seed), len(self.renderers)
         drawn = [ENTROPY_DRAWS * count // sum(self.counts) for count in self.counts]
-        texts = [replaced(renderer.draw_text(rng)[0], self.replace) for _ in range(drawn[0])]
-        for source, count, weights in zip(self.sources, drawn[1:-1], self.weights()[1:-1], strict=True):
+        texts = [
+            replaced(renderer.draw_text(rng)[0], self.replace)
+            for renderer, count in zip(self.renderers, drawn, strict=False)
+            for _ in range(count)
+        ]
+        for source, count, weights in zip(self.sources, drawn[packs:-1], self.weights()[packs:-1], strict=True):
             if count:
                 texts += [source.train[i].text for i in rng.choice(len(source.train), size=count, p=weights)]
         return marginal_entropy([*texts, *[""] * drawn[-1]], self.pack.charset, self.pack.slots)
@@ -203,13 +232,15 @@ class RecognitionData(L.LightningDataModule):
 
     def training_crops(self) -> TrainingCrops:
         """The augmented crops that train: rendered ones, those of each source, negatives."""
-        crops: list[CropSource] = [RenderedCrops(self.renderer, self.size, self.margin, self.replace)]
+        crops: list[CropSource] = [
+            RenderedCrops(renderer, self.size, self.margin, self.replace) for renderer in self.renderers
+        ]
         drawn_from = max(1, sum(source.settings.samples > 0 for source in self.sources))
         for source in self.sources:
             crops.append(self._photographed(source, self.cache_mb / drawn_from))
         scenes = [found for source in self.sources if (found := source.negative_scenes()) is not None]
         pixels = PixelAugment(PixelSettings(**self.pixels))
-        crops.append(NegativeCrops(scenes, self.renderer, self.size, self.margin, pixels))
+        crops.append(NegativeCrops(scenes, self.renderers[0], self.size, self.margin, pixels))
         return TrainingCrops(crops, self.seed, self.strict)
 
     def _photographed(self, source: LoadedPlates, cache_mb: float) -> PhotographedCrops:
@@ -240,11 +271,10 @@ class RecognitionData(L.LightningDataModule):
             world=trainer.world_size,
             weights=self.weights(),
         )
-        layouts = [layout.name for layout in self.pack.layouts]
         return DataLoader(
             crops,
             batch_sampler=sampler,
-            collate_fn=CropCollate(self.pack.charset, self.pack.slots, self.countries, layouts, self.pack),
+            collate_fn=CropCollate(self.pack.charset, self.pack.slots, self.countries, self.kinds),
             num_workers=self.workers,
             worker_init_fn=single_thread,
             persistent_workers=self.workers > 0,
@@ -255,6 +285,15 @@ class RecognitionData(L.LightningDataModule):
         assert trainer is not None
         mine = self.val_plates[trainer.global_rank :: trainer.world_size]
         return DataLoader(ValidationPlates(mine), batch_size=32, collate_fn=list, num_workers=0)
+
+
+def _rendered(name: str, settings: Mapping[str, Any]) -> RenderedPlates:
+    if "pack" not in settings:
+        raise ValueError(
+            f"data.rendered.{name} has no country pack; expected an entry of the experiment's defaults such as "
+            f"`- /country@data.rendered.{name}.pack: {name}`."
+        )
+    return RenderedPlates(**settings)
 
 
 def _settings(

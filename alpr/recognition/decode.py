@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +96,19 @@ def decode_logits(
         _reading(crop, tuple(int(i) for i in row if i != PAD), charset, decoding)
         for crop, row in zip(probabilities, read_classes(logits), strict=True)
     ]
+
+
+def decode_labels(logits: FloatArray, names: Sequence[str]) -> list[tuple[str, float]]:
+    """The best name of every crop and its probability, of the logits (B, C) of a head for countries or kinds.
+
+    Raises:
+        ValueError: another number of dimensions or classes, or logits that are not finite.
+    """
+    if logits.ndim != 2 or logits.shape[1] != len(names):
+        raise ValueError(f"A head gave logits {logits.shape}; expected (B, {len(names)}) for {', '.join(names)}.")
+    if not np.isfinite(logits).all():
+        raise ValueError("A head gave logits that are not finite; its weights are damaged.")
+    return [(names[row.argmax()], float(row.max())) for row in softmax(logits)]
 
 
 def _reading(probabilities: FloatArray, ids: tuple[int, ...], charset: Charset, decoding: Decoding) -> Reading:

@@ -11,23 +11,27 @@ from torch.nn import functional
 
 from alpr.charset import PAD
 from alpr.recognition.model import ReadingLogits
-from alpr.recognition.targets import text_lengths
+from alpr.recognition.targets import UNKNOWN, RecognitionBatch, text_lengths
 
 
 @dataclass(frozen=True)
 class RecognitionLossSettings:
-    """Weights of the terms."""
+    """Weights of the terms; those of the country and the kind count where the network has such heads."""
 
     ctc_weight: float = 1.0
     label_smoothing: float = 0.0
+    country_weight: float = 0.2
+    kind_weight: float = 0.2
 
 
 class RecognitionLosses(NamedTuple):
-    """Scalars: the sum that is minimised, the slots' cross-entropy in nats, and the weighted CTC term."""
+    """Scalars: the sum that is minimised, the slots' cross-entropy in nats, and the weighted terms of other heads."""
 
     total: Tensor
     slots: Tensor
     ctc: Tensor
+    country: Tensor | None = None  # None without this head
+    kind: Tensor | None = None  # None without this head
 
 
 def slot_loss(logits: Tensor, slots: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -58,12 +62,26 @@ def ctc_loss(logits: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
     return functional.ctc_loss(log_probabilities, slots, tokens, text_lengths(slots), blank=PAD, zero_infinity=True)
 
 
+def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of the crops that have a label: (B, C), (B,) -> scalar in nats; 0 where none has one."""
+    total = functional.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="sum")
+    return total / (labels != UNKNOWN).sum().clamp(min=1)
+
+
 def recognition_losses(
-    logits: ReadingLogits, slots: Tensor, rows: Tensor, settings: RecognitionLossSettings
+    logits: ReadingLogits, batch: RecognitionBatch, settings: RecognitionLossSettings
 ) -> RecognitionLosses:
-    """Slots' cross-entropy plus the auxiliary CTC term of one batch."""
-    of_slots = slot_loss(logits.slots, slots, settings.label_smoothing)
-    if settings.ctc_weight == 0:
-        return RecognitionLosses(of_slots, of_slots, of_slots.new_zeros(()))
-    of_ctc = settings.ctc_weight * ctc_loss(logits.ctc, slots, rows)
-    return RecognitionLosses(of_slots + of_ctc, of_slots, of_ctc)
+    """Slots' cross-entropy plus the auxiliary CTC term and those of country and kind of one batch."""
+    of_slots = total = slot_loss(logits.slots, batch.slots, settings.label_smoothing)
+    of_ctc = of_slots.new_zeros(())
+    if settings.ctc_weight:
+        of_ctc = settings.ctc_weight * ctc_loss(logits.ctc, batch.slots, batch.rows)
+        total = total + of_ctc
+    country = kind = None
+    if logits.countries is not None:
+        country = settings.country_weight * label_loss(logits.countries, batch.countries)
+        total = total + country
+    if logits.kinds is not None:
+        kind = settings.kind_weight * label_loss(logits.kinds, batch.kinds)
+        total = total + kind
+    return RecognitionLosses(total, of_slots, of_ctc, country, kind)

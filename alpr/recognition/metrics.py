@@ -198,6 +198,8 @@ class RecognitionScores:
         accuracy_without_prefix: the same without the first two (province and city letter).
         macro_accuracy: the mean over provinces of their accuracies, each province counted once.
         character_accuracy: the share of true characters that the reading has at the same place, counted from the left.
+        country_accuracy, kind_accuracy: the share of plates with a label whose country or kind is right, of readings
+            that name one.
         cer: the edit distances' sum / the true characters' number; may exceed 1.
         calibration_error: see `expected_calibration_error`, of the reading's score.
         aurc: see `area_under_risk`, of all readings by score.
@@ -227,14 +229,18 @@ class RecognitionScores:
     confusions: tuple[Confusion, ...]
     reliability: tuple[ReliabilityBin, ...]
     risk_coverage: tuple[RiskPoint, ...]
+    country_accuracy: float | None = None
+    kind_accuracy: float | None = None
 
 
 class _Outcome(NamedTuple):
-    """A plate's true text and what was read."""
+    """A plate's true text and what was read; whether country and kind are right, None where that is not known."""
 
     true: str
     read: str
     score: float
+    country: bool | None = None
+    kind: bool | None = None
 
     @property
     def right(self) -> bool:
@@ -247,15 +253,16 @@ class RecognitionMetrics:
 
     outcomes: list[_Outcome] = field(default_factory=list)
 
-    def update(self, reading: Reading, text: str) -> None:
-        """Adds one reading of a plate with this true text.
+    def update(self, reading: Reading, text: str, country: str | None = None, kind: str | None = None) -> None:
+        """Adds one reading of a plate with this true text and, where they are known, country and kind.
 
         Raises:
             ValueError: an empty true text.
         """
         if not text:
             raise ValueError(f"The true text of a plate read as {reading.text!r} is empty; expected a character.")
-        self.outcomes.append(_Outcome(text, reading.text, reading.score))
+        labels = (_same(country, reading.country), _same(kind, reading.kind))
+        self.outcomes.append(_Outcome(text, reading.text, reading.score, *labels))
 
     def merge(self, other: RecognitionMetrics) -> RecognitionMetrics:
         """The readings of both; neither is changed."""
@@ -290,6 +297,8 @@ class RecognitionMetrics:
             by_character=_by_character(edits),
             confusions=tuple(Confusion(*e, n) for e, n in sorted(wrong.items(), key=lambda item: (-item[1], item[0]))),
             reliability=reliability(scores, right),
+            country_accuracy=_share([o.country for o in outcomes if o.country is not None]),
+            kind_accuracy=_share([o.kind for o in outcomes if o.kind is not None]),
             risk_coverage=curve[:: -max(1, len(curve) // CURVE_POINTS)][::-1],
         )
 
@@ -322,6 +331,10 @@ def _by_character(edits: Mapping[Edit, int]) -> tuple[CharacterScore, ...]:
     for edit, n in edits.items():
         counts[edit.true] += n
     return tuple(CharacterScore(c, n, edits.get(Edit(c, c), 0) / n) for c, n in sorted(counts.items()) if c)
+
+
+def _same(true: str | None, read: str | None) -> bool | None:
+    return None if true is None or read is None else true == read
 
 
 def _share(values: Sequence[bool]) -> float | None:

@@ -5,12 +5,15 @@ Deviations, because a query decoder trained from scratch stays at chance for mor
 stem as a choice beside patches, a learned bias of the cross-attention that begins with evenly spaced slots, and an
 auxiliary CTC head on the encoder's tokens, which training alone uses. Each is a setting of every size.
 
+Optional heads name the plate's country and kind, from the mean of the encoder's tokens.
+
 Tokens stand in a grid of rows and columns and are listed row by row. A text of two rows is read row by row too.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,9 +45,10 @@ class MaskOcrSettings:
         text_rows: the most rows of text on a plate.
         encoder_head_width: of the encoder's heads, where it is not width / heads.
         decoder_mlp_ratio: of the decoder, where it is not mlp_ratio.
+        countries, kinds: what the heads for a plate's country and kind tell apart; empty for no such head.
 
     Raises:
-        ValueError: a setting out of its range, or a crop that the stem cannot divide.
+        ValueError: a setting out of its range, a crop that the stem cannot divide, or a head of fewer than two names.
     """
 
     slots: int
@@ -65,10 +69,16 @@ class MaskOcrSettings:
     text_rows: int = 1
     encoder_head_width: int | None = None
     decoder_mlp_ratio: float | None = None
+    countries: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("size", "stem_widths", "patch"):
+        for name in ("size", "stem_widths", "patch", "countries", "kinds"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("countries", "kinds"):
+            names = getattr(self, name)
+            if len(names) == 1 or len(set(names)) < len(names):
+                raise ValueError(f"{name} is {list(names)}; expected at least two different names, or none.")
         if self.slots < 1 or self.classes < 2:
             raise ValueError(f"{self.slots} slots and {self.classes} classes; expected at least 1 and 2.")
         if self.text_rows < 1:
@@ -123,10 +133,12 @@ class MaskOcrSettings:
 
 
 class ReadingLogits(NamedTuple):
-    """What training needs: the slots' logits and the auxiliary head's."""
+    """What training needs: the logits of the slots and of every other head."""
 
     slots: Tensor  # (B, L, K+1)
     ctc: Tensor  # (B, R, C, K+1) of R rows of C tokens, class 0 = blank
+    countries: Tensor | None = None  # (B, C); None without this head
+    kinds: Tensor | None = None  # (B, K'); None without this head
 
 
 class ConvStem(nn.Module):
@@ -231,8 +243,17 @@ def _nearness(slot_widths: Tensor) -> Tensor:
     return (-0.5 * slot_widths.square()).clamp(min=-4.0)
 
 
+def _label_head(width: int, names: Sequence[str]) -> nn.Sequential | None:
+    """A layer norm and a linear classifier of pooled tokens: (B, D) -> (B, names); None where there are no names."""
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(names))) if names else None
+
+
 class MaskOcr(nn.Module):
-    """The recogniser: uint8 crops (B, H, W, 3) BGR -> slot logits (B, L, K+1); class 0 is the padding."""
+    """The recogniser: uint8 crops (B, H, W, 3) BGR -> slot logits (B, L, K+1); class 0 is the padding.
+
+    With heads for country or kind it gives a tuple: behind the slot logits those of the countries (B, C), then those of
+    the kinds (B, K'), as far as there are such heads.
+    """
 
     no_decay = frozenset({"positions", "queries", "slot_bias"})
 
@@ -247,6 +268,7 @@ class MaskOcr(nn.Module):
         self.norm = nn.LayerNorm(s.width)
         self.classifier = nn.Linear(s.width, s.classes)
         self.ctc = nn.Linear(s.width, s.classes)
+        self.country_head, self.kind_head = _label_head(s.width, s.countries), _label_head(s.width, s.kinds)
         self.apply(initialise_transformer)
 
     def embed(self, crops: Tensor) -> Tensor:
@@ -280,10 +302,19 @@ class MaskOcr(nn.Module):
         logits: Tensor = self.ctc(grid)
         return logits
 
-    def training_logits(self, crops: Tensor) -> ReadingLogits:
-        """Both heads' logits in float32, also under autocast."""
-        tokens = self.encode(crops)
-        return ReadingLogits(self.decode(tokens).float(), self.ctc_logits(tokens).float())
+    def label_logits(self, tokens: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Logits of the countries (B, C) and of the kinds (B, K') of tokens (B, T, D); None without the head."""
+        pooled, heads = tokens.mean(1), (self.country_head, self.kind_head)
+        countries, kinds = (None if head is None else head(pooled) for head in heads)
+        return countries, kinds
 
-    def forward(self, crops: Tensor) -> Tensor:
-        return self.decode(self.encode(crops))
+    def training_logits(self, crops: Tensor) -> ReadingLogits:
+        """All heads' logits in float32, also under autocast."""
+        tokens = self.encode(crops)
+        labels = (None if logits is None else logits.float() for logits in self.label_logits(tokens))
+        return ReadingLogits(self.decode(tokens).float(), self.ctc_logits(tokens).float(), *labels)
+
+    def forward(self, crops: Tensor) -> Tensor | tuple[Tensor, ...]:
+        tokens = self.encode(crops)
+        logits, labels = self.decode(tokens), [found for found in self.label_logits(tokens) if found is not None]
+        return (logits, *labels) if labels else logits

@@ -29,11 +29,11 @@ def torch_recogniser(network: nn.Module) -> RecogniserNetwork:
     """A network as the callable that `Recogniser` takes, in full precision on the device where its weights are."""
 
     @torch.no_grad()
-    def read(crops: ImageBatch) -> FloatArray:
+    def read(crops: ImageBatch) -> tuple[FloatArray, ...]:
         device = next(network.parameters()).device
         with torch.autocast(device.type, enabled=False):
-            logits: Tensor = network(torch.from_numpy(crops).to(device))
-        return logits.cpu().numpy()
+            outputs: Tensor | tuple[Tensor, ...] = network(torch.from_numpy(crops).to(device))
+        return tuple(o.cpu().numpy() for o in (outputs if isinstance(outputs, tuple) else (outputs,)))
 
     return read
 
@@ -43,7 +43,7 @@ class RecogniserModule(TaskModule):
 
     Args:
         country: see `CountryPack`; it gives alphabet, slots and rows and travels in the checkpoint.
-        network: see `MaskOcrSettings`, without slots, classes, size and text_rows.
+        network: see `MaskOcrSettings`, without slots, classes, size and text_rows; its heads are the predictor's too.
         loss: see `RecognitionLossSettings`.
         optim: see `OptimSettings`.
         predictor: size and margin of the crops, see `alpr.card.RecogniserSettings`.
@@ -76,7 +76,8 @@ class RecogniserModule(TaskModule):
         predictor = {**(predictor or {})}
         if "size" in predictor:
             predictor["size"] = tuple(predictor["size"])
-        self.predictor = RecogniserSettings(**{**predictor, "slots": self.pack.slots})
+        heads = {key: tuple((network or {}).get(key, ())) for key in ("countries", "kinds")}
+        self.predictor = RecogniserSettings(**{**predictor, "slots": self.pack.slots, **heads})
         of_pack = {"slots": self.pack.slots, "classes": len(self.charset), "text_rows": self.pack.rows}
         self.network = MaskOcr(MaskOcrSettings(**{**(network or {}), **of_pack, "size": self.predictor.size}))
         self.loss = RecognitionLossSettings(**(loss or {}))
@@ -86,8 +87,7 @@ class RecogniserModule(TaskModule):
         self._crops_seen = 0
 
     def losses(self, batch: tuple[RecognitionBatch, list[str]]) -> RecognitionLosses:
-        crops = batch[0]
-        return recognition_losses(self.network.training_logits(crops.crops), crops.slots, crops.rows, self.loss)
+        return recognition_losses(self.network.training_logits(batch[0].crops), batch[0], self.loss)
 
     def training_step(self, batch: tuple[RecognitionBatch, list[str]], batch_idx: int) -> Tensor:
         self.report_unreadable(batch[1])
@@ -95,7 +95,8 @@ class RecogniserModule(TaskModule):
         self.refuse_non_finite(losses.total)
         crops = len(batch[0].crops)
         for name, value in losses._asdict().items():
-            self.log(f"train/{name}", value, prog_bar=name == "slots", batch_size=crops)
+            if value is not None:
+                self.log(f"train/{name}", value, prog_bar=name == "slots", batch_size=crops)
         self._watch_plateau(losses.slots, crops)
         return losses.total
 
@@ -132,7 +133,9 @@ class RecogniserModule(TaskModule):
                 reading = recogniser.read([plate.image])[0]
             else:
                 reading = (recogniser.read_plates(plate.image, [plate.corners]) or [NOTHING_READ])[0]
-            self.metrics.update(reading, plate.text)
+            country = plate.country if plate.country in self.predictor.countries else None
+            kind = plate.kind if plate.kind in self.predictor.kinds else None
+            self.metrics.update(reading, plate.text, country, kind)
             self.confident += reading.score * (reading.text == plate.text)
 
     def on_validation_epoch_end(self) -> None:
@@ -141,7 +144,8 @@ class RecogniserModule(TaskModule):
             merged = merged.merge(metrics)
             confident += sure
         scores = merged.compute()
-        for name in ("accuracy", "accuracy_without_first", "character_accuracy", "cer"):
+        names = ("accuracy", "accuracy_without_first", "character_accuracy", "cer", "country_accuracy", "kind_accuracy")
+        for name in names:
             value = getattr(scores, name)
             if value is not None:
                 self.log(f"val/{name}", value, prog_bar=name == "accuracy")

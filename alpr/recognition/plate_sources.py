@@ -11,6 +11,8 @@ from alpr.charset import replaced
 from alpr.country import CountryPack
 from alpr.data.crop_corners import CORNERS, CROPS, DETECTOR, Detect, FoundCorners, find_corners
 from alpr.data.manifest import Manifest, Scenes, read_manifest
+from alpr.data.synthetic.glyph_bank import GlyphBank
+from alpr.data.synthetic.plates import PlateRenderer
 from alpr.recognition.checks import usable
 from alpr.recognition.data import LabelledCrop, labelled_crops
 
@@ -28,6 +30,7 @@ class PlateSource:
             data.detector). Ready-made crops are taken as they are.
         complete: whether every plate in its photographs is labelled; only then is their background cut as negatives.
         replace: characters to put in place of others in the labels, such as {O: "0"}.
+        kind: of all its plates, where its table has no column `colour`; see `kind_label`.
         balance: see `balanced_weights`; None for data.balance.
         permute: probability that characters of other plates take the place of a plate's own.
         rectified: whether ready-made crops show the plate upright and to its edges, so that they can be permuted too.
@@ -45,6 +48,7 @@ class PlateSource:
     crops: str = CORNERS
     complete: bool = True
     replace: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = ""
     balance: float | None = None
     permute: float = 0.0
     rectified: bool = False
@@ -72,6 +76,53 @@ class PlateSource:
     @property
     def label(self) -> str:
         return self.name or Path(self.files[0]).parent.name or Path(self.files[0]).stem
+
+
+def kind_label(crop: LabelledCrop, pack: CountryPack, of_source: str = "") -> str | None:
+    """The kind of a labelled plate; None where it is not known.
+
+    What the table's column `colour` says, else the source, else the kind of the layout that the table names, else that
+    of the layouts which the text fits, where these agree.
+    """
+    named = {layout.name: layout.kind for layout in pack.layouts}
+    return crop.kind or of_source or named.get(crop.layout or "") or pack.kind_of(crop.text)
+
+
+@dataclass(frozen=True)
+class RenderedPlates:
+    """Rendered plates of one more country in every batch.
+
+    Attributes:
+        pack: see `CountryPack`, as plain values; an experiment's entry `- /country@data.rendered.br.pack: br` gives it.
+        samples: its plates in every batch and process.
+        glyph_bank, bank_share: see `RecognitionData`.
+    """
+
+    pack: Mapping[str, Any]
+    samples: int = 8
+    glyph_bank: str | None = None
+    bank_share: float = 0.8
+
+    def renderer(self, root: Path, reader: CountryPack) -> PlateRenderer:
+        """What draws them.
+
+        Args:
+            reader: the recogniser's pack, which must be able to spell them.
+
+        Raises:
+            ValueError: a pack, its symbols, characters or rows that do not fit, or a glyph bank that is not its own.
+        """
+        pack = CountryPack.from_dict(self.pack)
+        lacking = sorted(set(pack.alphabet) - set(reader.alphabet))
+        if lacking or pack.slots > reader.slots or pack.rows > reader.rows or self.samples < 0:
+            symbols = f" and the symbols {' '.join(lacking)}" if lacking else ""
+            raise ValueError(
+                f"data.rendered: plates of {pack.name} have {pack.slots} characters in {pack.rows} rows{symbols}; "
+                f"samples is {self.samples}; the country pack {reader.code} reads up to {reader.slots} characters in "
+                f"{reader.rows} rows of {reader.alphabet}."
+            )
+        bank = None if self.glyph_bank is None else GlyphBank.read(root / self.glyph_bank, pack)
+        return PlateRenderer(pack, bank=bank, bank_share=self.bank_share)
 
 
 class LoadedPlates:
@@ -113,8 +164,14 @@ class LoadedPlates:
             return {}
         return find_corners(detect, [*self.train_scenes, *self.held_scenes], table)
 
-    def cut(self, pack: CountryPack, found: FoundCorners | None = None) -> None:
+    def cut(
+        self, pack: CountryPack, found: FoundCorners | None = None, others: Mapping[str, CountryPack] | None = None
+    ) -> None:
         """Makes the crops.
+
+        Args:
+            pack: the recogniser's; it decides which texts can be used.
+            others: packs of countries by their code; plates of another country than these are `pack`'s.
 
         Raises:
             ValueError: strict, and a label, size or file that cannot be used.
@@ -125,6 +182,12 @@ class LoadedPlates:
             usable(b.crops, pack.charset, pack.slots, self.strict) for b in both
         )
         self.refused = refused + more
+        packs = others or {}
+        for part in (self.train, self.held):
+            for i, crop in enumerate(part):
+                own = packs.get(crop.country or "", pack)
+                kind, rows = kind_label(crop, own, self.settings.kind), own.rows_of(crop.text, crop.layout)
+                part[i] = replace(crop, kind=kind, rows=rows)
 
     def negative_scenes(self) -> Scenes | None:
         """The training photographs whose background may be cut: every plate is labelled and has a place."""

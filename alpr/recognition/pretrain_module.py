@@ -37,13 +37,17 @@ ENCODER = frozenset({"stem", "positions", "encoder"})
 """The parts of a recogniser that `encode` uses."""
 DECODER = frozenset({"queries", "decoder", "norm", "classifier"})
 """The parts that `decode` uses."""
+LABELS = {"country_head": "country classes", "kind_head": "kind classes"}
+"""The optional heads, each a part of its own."""
 PRETEXT = frozenset({"mask_query", "regressor", "regressor_norm", "image_decoder"})
 """What stage 1 adds."""
 
 
 def part_of(name: str) -> str:
-    """The part that a weight of a recogniser belongs to, by its name: encoder, decoder, pretext or heads."""
+    """The part of a weight of a recogniser, by its name: encoder, decoder, pretext, a label's classes or heads."""
     top = name.removeprefix("network.").partition(".")[0]
+    if top in LABELS:
+        return LABELS[top]
     for part, names in (("encoder", ENCODER), ("decoder", DECODER), ("pretext", PRETEXT)):
         if top in names:
             return part

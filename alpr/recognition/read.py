@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import cv2
@@ -11,10 +12,11 @@ import numpy as np
 from alpr.card import RecogniserSettings
 from alpr.charset import Charset
 from alpr.imaging import rectify, resize_crop
-from alpr.recognition.decode import PLAIN, Decoding, decode_logits
+from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits
 from alpr.records import FloatArray, ImageArray, ImageBatch, Reading
 
-RecogniserNetwork: TypeAlias = Callable[[ImageBatch], FloatArray]
+RecogniserNetwork: TypeAlias = Callable[[ImageBatch], tuple[FloatArray, ...]]
+"""Crops to the slots' logits (B, L, K+1), and behind them those of `RecogniserSettings.outputs`, (B, C) each."""
 
 CROPS_AT_ONCE = 32
 """The largest batch of the recogniser."""
@@ -26,7 +28,7 @@ class Recogniser:
     """Reads crops: rectification or resizing, network, text.
 
     Args:
-        network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), class 0 = PAD.
+        network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), class 0 = PAD, and those of the settings' outputs.
         decoding: what a reading holds beyond the best text.
     """
 
@@ -44,16 +46,27 @@ class Recogniser:
 
     def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
         """The readings of ready-made crops of any size, which are stretched to the network's."""
-        return [
-            reading
-            for logits in self.logits(crops)
-            for reading in decode_logits(logits, self.charset, self.settings.temperature, self.decoding)
-        ]
+        return [reading for outputs in self._outputs(crops) for reading in self._decoded(*outputs)]
 
     def logits(self, crops: Sequence[ImageArray]) -> Iterator[FloatArray]:
-        """What the network gives for ready-made crops, batch by batch: (up to 32, L, K+1) each."""
+        """The slots' logits of ready-made crops, batch by batch: (up to 32, L, K+1) each."""
+        return (outputs[0] for outputs in self._outputs(crops))
+
+    def _outputs(self, crops: Sequence[ImageArray]) -> Iterator[tuple[FloatArray, ...]]:
         for start in range(0, len(crops), CROPS_AT_ONCE):
             yield self.network(np.stack([self._resized(crop) for crop in crops[start : start + CROPS_AT_ONCE]]))
+
+    def _decoded(self, logits: FloatArray, *heads: FloatArray) -> list[Reading]:
+        settings = self.settings
+        readings = decode_logits(logits, self.charset, settings.temperature, self.decoding)
+        for name, found in zip(settings.outputs, heads, strict=True):
+            if name == "countries":
+                labels = decode_labels(found, settings.countries)
+                readings = [replace(r, country=c, country_score=p) for r, (c, p) in zip(readings, labels, strict=True)]
+            else:
+                labels = decode_labels(found, settings.kinds)
+                readings = [replace(r, kind=k, kind_score=p) for r, (k, p) in zip(readings, labels, strict=True)]
+        return readings
 
     def rectify(self, image: ImageArray, corners: FloatArray) -> ImageArray | None:
         """The upright crop inside four corners with the settings' margin; None where no homography exists."""

@@ -13,7 +13,7 @@ from alpr.charset import PAD, Charset
 from alpr.records import ImageArray
 
 UNKNOWN = -1
-"""The index of a country or layout that has no label; losses pass over it."""
+"""The index of a country or kind that has no label; losses pass over it."""
 
 
 class RecognitionBatch(NamedTuple):
@@ -22,7 +22,7 @@ class RecognitionBatch(NamedTuple):
     crops: Tensor  # (B, H, W, 3) uint8 BGR
     slots: Tensor  # (B, L) int64, padded with PAD; of a crop without a plate all are PAD
     countries: Tensor  # (B,) int64 indices into a list of countries, UNKNOWN where there is no label
-    layouts: Tensor  # (B,) int64 indices into a list of layouts, UNKNOWN where there is no label
+    kinds: Tensor  # (B,) int64 indices into a list of kinds of plates, UNKNOWN where there is no label
     rows: Tensor  # (B,) int64, how many rows of characters the plate has
 
 
@@ -34,14 +34,14 @@ def recognition_batch(
     *,
     empty: bool = False,
     countries: Sequence[int] | None = None,
-    layouts: Sequence[int] | None = None,
+    kinds: Sequence[int] | None = None,
     rows: Sequence[int] | None = None,
 ) -> RecognitionBatch:
     """One batch from crops of equal size and their texts.
 
     Args:
         empty: whether texts may be empty, as those of crops without a plate are.
-        countries, layouts: indices, UNKNOWN where there is no label; None for no label at all.
+        countries, kinds: indices, UNKNOWN where there is no label; None for no label at all.
         rows: of characters; None for one row each.
 
     Raises:
@@ -53,7 +53,7 @@ def recognition_batch(
         torch.from_numpy(np.stack(crops)),
         torch.tensor(ids, dtype=torch.int64),
         torch.tensor(nothing if countries is None else countries, dtype=torch.int64),
-        torch.tensor(nothing if layouts is None else layouts, dtype=torch.int64),
+        torch.tensor(nothing if kinds is None else kinds, dtype=torch.int64),
         torch.tensor([1] * len(ids) if rows is None else rows, dtype=torch.int64),
     )
 
