@@ -147,6 +147,9 @@ class EpochLine(Callback):
         names = ("train/total", self.monitor, *self.shown)
         figures = {n.partition("/")[2]: float(trainer.callback_metrics.get(n, float("nan"))) for n in names}
         shown = "  ".join(f"{'loss' if n == 'total' else n} {value:.4f}" for n, value in figures.items())
+        if "train/label_entropy" in trainer.callback_metrics:
+            slots, guessing = (float(trainer.callback_metrics[f"train/{n}"]) for n in ("slots", "label_entropy"))
+            shown += f"  slots {slots:.2f} (guessing {guessing:.2f})"
         print(
             f"step {trainer.global_step}/{total}  {shown}  {rate:.2f} steps/s  {minutes(left)} left",
             flush=True,

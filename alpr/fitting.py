@@ -24,7 +24,9 @@ from alpr.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_second
 from alpr.corner_finding import find_corners
 from alpr.filmstrip import Filmstrip
 from alpr.metrics_csv import forget_from
+from alpr.plateau import PlateauWatch
 from alpr.provenance import commit_label
+from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.module import RecogniserModule
 from alpr.reconstructions import ReconstructionSheet
 from alpr.runs import (
@@ -32,6 +34,7 @@ from alpr.runs import (
     RunRecord,
     device_name,
     differences,
+    load_teacher,
     precision_of,
     read_checkpoint,
     versions,
@@ -78,13 +81,15 @@ def fit(config: DictConfig) -> float:
     data = instantiate(config.data, _convert_="all")
     find_corners(data, Path(config.output_dir))
     manifests = data.manifests
+    module: TaskModule = instantiate(config.model, _convert_="all")
+    teacher = load_teacher(module)
     if record is None:
-        record = RunRecord(
-            config.name, plain, config.seed, manifests, plain["data"].get("split"), plain["data"].get("holdout_fold")
-        )
+        split, fold = (plain["data"].get(key) for key in ("split", "holdout_fold"))
+        record = RunRecord(config.name, plain, config.seed, manifests, split, fold, teacher)
     elif record.manifests != manifests:
         raise RunError(f"{folder} was trained on {record.manifests}; now the data are {manifests}. Give another name.")
-    module: TaskModule = instantiate(config.model, _convert_="all")
+    elif record.teacher != teacher:
+        raise RunError(f"{folder} learns from a teacher of SHA-256 {record.teacher}; now it is {teacher}.")
     if isinstance(module, RecogniserModule):
         module.label_entropy = data.label_entropy()
     if config.warm_start is not None and checkpoint is None:
@@ -106,6 +111,8 @@ class _Fitting:
     def run(self, config: DictConfig, module: TaskModule, data: Any) -> float:
         callbacks = training_callbacks(self.folder, module.monitor, module.shown, self.note, **self.plain["watch"])
         callbacks += [Filmstrip(self.folder), ReconstructionSheet(self.folder)]  # after the averaged weights
+        self.plateau = plateau_watch(module, data)
+        callbacks += [] if self.plateau is None else [self.plateau]
         self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
         loggers = self.loggers(config)
         asked = self.plain["trainer"]
@@ -171,7 +178,8 @@ class _Fitting:
         figures = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
         if figures:
             figures["best"] = float("nan") if score is None else float(score)
-            record.result = {k: round(v, 5) if math.isfinite(v) else None for k, v in figures.items()}
+            rounded = {k: round(v, 5) if math.isfinite(v) else None for k, v in figures.items()}
+            record.result = {**rounded, **({} if self.plateau is None else self.plateau.figures())}
         record.write(self.folder)
 
     def fitted(self, module: TaskModule, data: Any) -> float:
@@ -203,6 +211,15 @@ class _Fitting:
             print(sentence(calibrate_run(self.folder, Settings(draws), CONSOLE)), flush=True)
         except (ValueError, OSError) as error:
             print(f"The scores stay uncalibrated: {error}", flush=True)
+
+
+def plateau_watch(module: TaskModule, data: Any) -> PlateauWatch | None:
+    """What compares the loss of a reader with that of guessing; None for what does not learn to read."""
+    if not isinstance(data, RecognitionData) or not isinstance(module, RecogniserModule):
+        return None
+    assert module.label_entropy is not None
+    patches = module.network.settings.stem == "patch"
+    return PlateauWatch(module.label_entropy, data.kind_entropy(), sum(data.counts), patches)
 
 
 def wants_more(record: RunRecord, plain: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from alpr.detection.module import DetectorModule
 from alpr.evaluation import Parts
 from alpr.provenance import UnknownProvenance, commit_label, cpu_model
 from alpr.recognition.calibration import CALIBRATION_FILE, Calibration
+from alpr.recognition.distillation import DistilledRecogniser
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.pretrain_module import LABELS, DecoderPretraining, EncoderPretraining, PretrainingModule, part_of
 from alpr.training import TaskModule
@@ -76,6 +77,19 @@ def load_recogniser(path: str | os.PathLike[str], *, calibrated: bool = True) ->
     if calibrated:
         _apply_calibration(module, best_checkpoint(path))
     return module
+
+
+def load_teacher(module: TaskModule) -> str | None:
+    """Gives a module that learns from a teacher its teacher; the SHA-256 of the weights, or None for other modules.
+
+    Raises:
+        RunError: nothing there, or another kind of model.
+        ValueError: a teacher that does not fit, see `DistilledRecogniser.learn_from`.
+    """
+    if not isinstance(module, DistilledRecogniser):
+        return None
+    module.learn_from(load_recogniser(module.teacher_path, calibrated=False))
+    return file_sha256(best_checkpoint(module.teacher_path))
 
 
 def calibration_of(checkpoint: Path) -> Path:
@@ -267,6 +281,7 @@ class RunRecord:
     manifests: Mapping[str, str]  # file -> SHA-256
     split: str | None = None  # of the manifests' rows; None for all
     fold: int | None = None  # the tenth of the plates that was held back to choose the checkpoint
+    teacher: str | None = None  # SHA-256 of the weights that it was distilled from
     status: str = "running"  # running, finished, stopped or failed
     started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     seconds: float = 0.0  # over all resumptions

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from alpr.fitting import quiet
 from alpr.optim import build_optimizer
-from alpr.runs import precision_of
+from alpr.runs import load_teacher, precision_of
 from alpr.training import TaskModule
 
 WARM_UP_STEPS = 2
@@ -69,6 +69,7 @@ def step_times(config: DictConfig, steps: int = 8) -> StepTimes:
     data: Any = instantiate(config.data, workers=0, _convert_="all")
     data.trainer = trainer
     module: TaskModule = instantiate(config.model, _convert_="all").to(trainer.strategy.root_device).train()
+    load_teacher(module)
     optimizer = build_optimizer(module.network, module.optim)
     times: list[tuple[float, float, float, float]] = []
     loader = data.train_dataloader()

@@ -39,7 +39,10 @@ class ResultError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, where its value stands in the kept JSON (`result.val/recall_hull_70`), and its format."""
+    """A column: its title, where its value stands in the kept JSON, and its format.
+
+    A run's are such as `result.val/recall_hull_70`, `result.crops_to_half` and `images_seen`.
+    """
 
     title: str
     key: str
@@ -105,9 +108,18 @@ def _of_run(run: Mapping[str, Any]) -> dict[str, Any]:
     kept["config"] = {
         key: value for key, value in run["config"].items() if key != "country"
     }  # the pack lies in configs/
-    kept["images_seen"] = run["steps"] * run["config"]["data"]["batch_size"]
+    kept["images_seen"] = run["steps"] * _images_per_step(run["config"]["data"])
     kept["minutes"] = run["seconds"] / 60
     return kept
+
+
+def _images_per_step(data: Mapping[str, Any]) -> int:
+    """Of one process: a detector's batch, or the rendered, photographed and plateless crops of a recogniser's."""
+    if "batch_size" in data:
+        return int(data["batch_size"])
+    sources = data.get("sources")
+    real = sum(source.get("samples", 32) for source in sources) if sources else data["real"]
+    return int(data["synthetic"] + real + data.get("negatives", 0))
 
 
 def _of_report(report: Mapping[str, Any]) -> dict[str, Any]:

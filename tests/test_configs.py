@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from tiny_runs import DECODER_PRETRAINING, DETECTOR, ENCODER_PRETRAINING, RECOGNISER, REPOSITORY, Scripts, overrides
+from tiny_runs import (
+    DECODER_PRETRAINING,
+    DETECTOR,
+    DISTILLATION,
+    ENCODER_PRETRAINING,
+    RECOGNISER,
+    REPOSITORY,
+    Scripts,
+    make_teacher,
+    overrides,
+)
 
 from alpr.configuration import complaint_about, composed
 
@@ -21,12 +31,14 @@ EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml
 TASKS = {
     "alpr.detection.module.DetectorModule": DETECTOR,
     "alpr.recognition.module.RecogniserModule": RECOGNISER,
+    "alpr.recognition.distillation.DistilledRecogniser": DISTILLATION,
     "alpr.recognition.pretrain_module.EncoderPretraining": ENCODER_PRETRAINING,
     "alpr.recognition.pretrain_module.DecoderPretraining": DECODER_PRETRAINING,
 }
 SMALL_BATCH = {
     DETECTOR: ["data.batch_size=2", "data.canvas=[128,96]", "data.sources=null"],
     RECOGNISER: ["data.real=2", "data.synthetic=2"],
+    DISTILLATION: ["data.real=2", "data.synthetic=2"],
     ENCODER_PRETRAINING: ["data.real=2", "data.synthetic=2"],
     DECODER_PRETRAINING: ["data.batch_size=4", "data.val_samples=4"],
 }
@@ -78,6 +90,8 @@ def test_every_experiment_is_short_says_its_command_and_takes_a_step(
     arguments = overrides([f"experiment={experiment}", *small], tiny_data, tmp_path, *batch, *limits)
     if task_of(experiment) is DECODER_PRETRAINING:  # everything is rendered
         arguments = [a for a in arguments if not a.startswith("data.root=")]
+    if task_of(experiment) is DISTILLATION:
+        arguments.append(f"model.teacher={make_teacher(tmp_path / 'teacher.safetensors', (48, 192))}")
     done = scripts.run("train.py", arguments)
     assert done.code == 0, done.text
     record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))

@@ -270,4 +270,4 @@ def test_glare_and_dirt_have_their_probabilities() -> None:
 def test_an_unreadable_sample_leaves_its_batch(china: CountryPack) -> None:
     good = RecognitionSample(np.zeros((*SIZE, 3), np.uint8), "")
     batch, reasons = CropCollate(china.charset, china.slots)([good, RecognitionSample(None, "", "row 3: gone")])
-    assert len(batch.crops) == len(batch.countries) == len(batch.layouts) == 1 and reasons == ["row 3: gone"]
+    assert len(batch.crops) == len(batch.countries) == len(batch.kinds) == 1 and reasons == ["row 3: gone"]

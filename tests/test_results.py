@@ -75,6 +75,19 @@ def test_a_run_is_kept_without_places_and_the_table_survives_the_run(
         collect_results.collect([tables], kept)
 
 
+def test_the_crops_of_a_recognisers_run_are_counted(collect_results: ModuleType, tmp_path: Path) -> None:
+    sources = [{"samples": 12}, {"samples": 14}]
+    for data, per_step in (
+        ({"synthetic": 32, "real": 16, "sources": None, "negatives": 0}, 48),
+        ({"synthetic": 20, "real": 32, "sources": sources, "negatives": 4}, 50),
+    ):
+        run = {**RUN, "config": {"data": data}, "result": {"crops_to_half": 30_000}}
+        (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+        kept = collect_results.kept_of(tmp_path)
+        assert kept["images_seen"] == 100 * per_step
+        assert collect_results.value_at(kept, "result.crops_to_half") == 30_000
+
+
 def test_what_cannot_be_made_is_named(collect_results: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(collect_results.ResultError, match=r"there is no 'vall'; found val/a"):
         collect_results.value_at({"result": {"val/a": 1}}, "result.vall")

@@ -32,6 +32,7 @@ RECOGNISER = (
     "model.network.heads=2", "model.network.encoder_layers=1", "model.network.dropout=0.2",
 )  # fmt: skip
 _TINY_NETWORK = tuple(s for s in RECOGNISER if s.startswith("model.network"))
+DISTILLATION = ("experiment=distil_fast", *RECOGNISER[1:])
 ENCODER_PRETRAINING = (
     "experiment=pretrain_encoder", *EVERY, *_TINY_NETWORK, "data.manifest=ccpd_green/alpr_dataset.csv", "data.real=4",
     "data.synthetic=2", "data.epoch_samples=32",
@@ -52,6 +53,17 @@ def make_data(folder: Path) -> Path:
     synthesize(folder, SyntheticPlan(24, seed=3, green_share=1.0, val_share=0, test_share=0), pack, workers=1)
     create_table(folder / "ccpd_green")
     return folder
+
+
+def make_teacher(path: Path, size: tuple[int, int] = (16, 64)) -> Path:
+    """A tiny network that has learnt nothing, as a file of weights."""
+    from alpr.recognition.module import RecogniserModule
+    from alpr.weights import write_weights
+
+    pack = CountryPack.read(REPOSITORY / "configs" / "country" / "cn.yaml")
+    network = {"stem_widths": (4, 8, 16), "width": 24, "heads": 2, "encoder_layers": 1}
+    write_weights(RecogniserModule(pack.to_dict(), network=network, predictor={"size": size}), path)
+    return path
 
 
 def overrides(settings: Iterable[str], data: Path, output: Path, *more: str) -> list[str]:

@@ -206,17 +206,35 @@ class RecognitionData(L.LightningDataModule):
 
     def label_entropy(self) -> float:
         """The marginal entropy of the mixture's labels in nats per slot, by 5000 draws."""
+        texts = [text for texts in self._drawn_texts().values() for text in texts]
+        return marginal_entropy(texts, self.pack.charset, self.pack.slots)
+
+    def kind_entropy(self) -> float:
+        """The same where the kind of a plate is known: a rendered one's layout, any other's source.
+
+        A network that sees only colour and length comes down to about here, without reading a character.
+        """
+        kinds = self._drawn_texts().values()
+        whole = sum(map(len, kinds))
+        return sum(len(texts) / whole * marginal_entropy(texts, self.pack.charset, self.pack.slots) for texts in kinds)
+
+    def _drawn_texts(self) -> dict[tuple[str, str], list[str]]:
+        """About 5000 texts as training draws them, by their kind."""
         rng, packs = np.random.default_rng(self.seed), len(self.renderers)
         drawn = [ENTROPY_DRAWS * count // sum(self.counts) for count in self.counts]
-        texts = [
-            replaced(renderer.draw_text(rng)[0], self.replace)
-            for renderer, count in zip(self.renderers, drawn, strict=False)
-            for _ in range(count)
-        ]
+        kinds: dict[tuple[str, str], list[str]] = {}
+        for renderer, count in zip(self.renderers, drawn, strict=False):
+            for _ in range(count):
+                text, layout = renderer.draw_text(rng)
+                kind = f"rendered {renderer.pack.code}", layout.name
+                kinds.setdefault(kind, []).append(replaced(text, self.replace))
         for source, count, weights in zip(self.sources, drawn[packs:-1], self.weights()[packs:-1], strict=True):
             if count:
-                texts += [source.train[i].text for i in rng.choice(len(source.train), size=count, p=weights)]
-        return marginal_entropy([*texts, *[""] * drawn[-1]], self.pack.charset, self.pack.slots)
+                texts = [source.train[i].text for i in rng.choice(len(source.train), size=count, p=weights)]
+                kinds["source", source.settings.label] = texts
+        if drawn[-1]:
+            kinds["negatives", ""] = [""] * drawn[-1]
+        return kinds
 
     def describe(self) -> str:
         """What trains and what chooses, in a sentence per source, for the start of a run."""

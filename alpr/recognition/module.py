@@ -22,8 +22,6 @@ from alpr.recognition.targets import RecognitionBatch
 from alpr.records import FloatArray, ImageBatch
 from alpr.training import TaskModule
 
-PATIENCE_CROPS = 20_000
-
 
 def torch_recogniser(network: nn.Module) -> RecogniserNetwork:
     """A network as the callable that `Recogniser` takes, in full precision on the device where its weights are."""
@@ -47,7 +45,7 @@ class RecogniserModule(TaskModule):
         loss: see `RecognitionLossSettings`.
         optim: see `OptimSettings`.
         predictor: size and margin of the crops, see `alpr.card.RecogniserSettings`.
-        label_entropy: the labels' marginal entropy in nats per slot; a loss that stays there learns nothing.
+        label_entropy: the labels' marginal entropy in nats per slot, of which the run reminds, see `alpr.plateau`.
 
     Raises:
         TypeError: a setting that does not exist.
@@ -84,7 +82,6 @@ class RecogniserModule(TaskModule):
         self.label_entropy = label_entropy
         self.metrics = RecognitionMetrics()
         self.confident = 0.0
-        self._crops_seen = 0
 
     def losses(self, batch: tuple[RecognitionBatch, list[str]]) -> RecognitionLosses:
         return recognition_losses(self.network.training_logits(batch[0].crops), batch[0], self.loss)
@@ -97,23 +94,7 @@ class RecogniserModule(TaskModule):
         for name, value in losses._asdict().items():
             if value is not None:
                 self.log(f"train/{name}", value, prog_bar=name == "slots", batch_size=crops)
-        self._watch_plateau(losses.slots, crops)
         return losses.total
-
-    def _watch_plateau(self, loss: Tensor, crops: int) -> None:
-        """After the first 20,000 crops, says whether anything was learnt yet."""
-        before, self._crops_seen = self._crops_seen, (self.global_step + 1) * crops
-        if before < PATIENCE_CROPS <= self._crops_seen and self.label_entropy is not None:
-            verdict = "It is learning."
-            if loss.item() > 0.97 * self.label_entropy:
-                verdict = (
-                    "Still at chance: a plateau or a bug. Check the labels, the alphabet, the number of slots and "
-                    "optim.lr; keep network.slot_bias and loss.ctc_weight on."
-                )
-            print(
-                f"After {self._crops_seen} crops the slots' loss is {loss.item():.2f} nats; "
-                f"the labels' marginal entropy is {self.label_entropy:.2f}. {verdict}"
-            )
 
     def recogniser(self, grammar: bool = False) -> Recogniser:
         """The network behind the predictor's own code, as it stands now; see `Grammar`."""
