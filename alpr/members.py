@@ -47,6 +47,17 @@ def is_image_file(path: Path) -> bool:
     return (path if member is None else Path(member.tar)).is_file()
 
 
+def file_size(path: Path) -> int:
+    """The bytes of a file, or of a member whose tar file is there.
+
+    Raises:
+        OSError: no such file.
+    """
+    member = member_of(path)
+    whole = (path if member is None else Path(member.tar)).stat().st_size
+    return whole if member is None else member.size
+
+
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a file, or of a member of a tar file.
 

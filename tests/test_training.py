@@ -305,8 +305,8 @@ GREEN = "experiment=ccpd_green_detector"
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Nothing gives data.manifest, name. Give experiment=NAME (one of ccpd_green_detector"),
-        (["experiment=nope"], "Could not find 'experiment/nope' Available options in 'experiment': ccpd_green_"),
+        ([], "Nothing gives data.manifest, name. Give experiment=NAME (one of br_recogniser"),
+        (["experiment=nope"], "Could not find 'experiment/nope' Available options in 'experiment': br_recogniser"),
         ([GREEN, "model.bakbone=1"], "Unknown key 'bakbone' in 'model.bakbone=1': model has _target_, compile, loss"),
         ([GREEN, "trainer.max_epoch=3"], "Did you mean trainer.max_epochs?"),
         ([GREEN, "trainer=defualt"], "Could not find 'trainer/defualt'"),

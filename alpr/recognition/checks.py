@@ -9,6 +9,7 @@ from alpr.charset import Charset
 from alpr.data.decoding import encoded_size
 from alpr.geometry import plate_height, plate_width
 from alpr.imaging import UnreadableImage, read_image
+from alpr.members import file_size, read_bytes
 from alpr.recognition.data import LabelledCrop
 
 SMALLEST_PX = (5, 10)
@@ -47,7 +48,7 @@ def usable(
 
 def _missing(image: Path) -> str:
     try:
-        return "" if image.stat().st_size else f"{image} is empty."
+        return "" if file_size(image) else f"{image} is empty."
     except OSError as error:
         return f"{image} cannot be read: {error.strerror or error}."
 
@@ -66,7 +67,7 @@ def _check_size(crop: LabelledCrop) -> None:
 
 def _crop_size(image: Path) -> tuple[int, int]:
     try:
-        data = image.read_bytes()
+        data = read_bytes(image)
     except OSError as error:
         raise UnreadableImage(f"{image} cannot be read: {error.strerror or error}.") from error
     found = encoded_size(data)
