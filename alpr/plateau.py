@@ -44,7 +44,7 @@ class PlateauWatch(Callback):
         self.crops_per_batch, self.patches = crops_per_batch, patches
         self.left_chance_after: int | None = None
         self.crops_to_half: int | None = None
-        self._sum, self._batches, self._mean = 0.0, 0, float("nan")  # of the window, and of the last whole one
+        self._sum, self._batches, self._mean = 0.0, 0, 0.0  # of the window, and of the last whole one
 
     def state_dict(self) -> dict[str, Any]:
         return {"window": [self._sum, self._batches, self._mean], **self.figures()}

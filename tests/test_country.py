@@ -25,7 +25,7 @@ def test_every_pack_reads(repository: Path) -> None:
     assert paths
     for path in paths:
         pack = CountryPack.read(path)
-        assert path.stem == pack.code.lower()
+        assert pack.code == ("ZZ" if path.stem == "latin" else path.stem.upper())  # ZZ: no country
 
 
 def test_a_pack_survives_json(china: CountryPack) -> None:

@@ -283,6 +283,19 @@ def test_a_held_back_tenth(tmp_path: Path) -> None:
         manifest.select(fold=10)
 
 
+def test_so_many_plates(tmp_path: Path) -> None:
+    texts = [f"X{i // 2:04}" for i in range(60)]  # every plate twice
+    images = [f"{i}.jpg" for i in range(59)] + ["58.jpg", "empty.jpg"]  # the last two plates in one scene
+    manifest = Manifest.of(tmp_path, images, text=[*texts, ""])
+    few, more = manifest.plates(5), manifest.plates(12)
+    assert len(set(few.text)) in (5, 6) and set(few.text) < set(more.text) and len(set(more.text)) in (12, 13)
+    assert all(few.text.count(text) == 2 for text in few.text) and "" not in few.text
+    assert set(Manifest.of(tmp_path, images[::-1], text=["", *texts[::-1]]).plates(5).text) == set(few.text)
+    assert manifest.plates(30).rows == manifest.plates(1000).rows == 60
+    with pytest.raises(ManifestError, match="0 plates were asked for; expected at least 1"):
+        manifest.plates(0)
+
+
 def test_columns_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="text has 1 entries for 2 rows"):
         Manifest.of(tmp_path, ["a", "b"], text=["X"])

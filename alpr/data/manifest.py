@@ -218,6 +218,23 @@ class Manifest:
         mask: Booleans = held[scene_of] if inside else ~held[scene_of]
         return chosen.take(mask)
 
+    def plates(self, count: int) -> Manifest:
+        """The scenes of so many plates, all of them where there are fewer: a smaller count's lie in a larger one's.
+
+        Plates are told apart by their texts and drawn by these alone, so the same ones come in every run. A scene
+        stays whole, so that a scene of several plates may bring more.
+
+        Raises:
+            ManifestError: a count below 1.
+        """
+        if count < 1:
+            raise ManifestError(f"{count} plates were asked for; expected at least 1.")
+        drawn = sorted({text for text in self.text if text}, key=lambda text: fold_of(text, 2**64))[:count]
+        scene_of, starts = _scene_numbers(self)
+        kept, wanted = np.zeros(len(starts), bool), set(drawn)
+        kept[[scene for scene, text in zip(scene_of.tolist(), self.text, strict=True) if text in wanted]] = True
+        return self.take(kept[scene_of])
+
     def write(self, path: Path) -> None:
         """Writes the table as CSV. Images below the file's folder are written relative to it, others absolute.
 

@@ -45,6 +45,7 @@ class RecognitionData(L.LightningDataModule):
         manifest: CSV file or files, relative to `root` or absolute; one source.
         sources: instead of a manifest, the sources to mix; see `PlateSource`.
         split: of the manifest's rows only those of this split; null for all.
+        plates: only so many of the manifest's plates; see `PlateSource`.
         synthetic: rendered plates per batch and process.
         real: plates of the manifest per batch and process.
         negatives: crops without a plate per batch and process, with the text "".
@@ -96,6 +97,7 @@ class RecognitionData(L.LightningDataModule):
         rendered: Mapping[str, Mapping[str, Any]] | None = None,
         glyph_bank: str | None = None,
         bank_share: float = 0.8,
+        plates: int | None = None,
     ) -> None:
         super().__init__()
         self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
@@ -111,7 +113,7 @@ class RecognitionData(L.LightningDataModule):
         self.countries, self.kinds = list(countries), list(kinds)
         CropGeometry(**self.geometry), PixelAugment(PixelSettings(**self.pixels))  # refuse them before the work
         self.replace = dict(replace or {})
-        given = _settings(manifest, split, real, sources, self.replace)
+        given = _settings(manifest, split, plates, real, sources, self.replace)
         if sum(plates.samples for plates in self.rendered) + sum(source.samples for source in given) < 1:
             names = "data.real" if sources is None else "the samples of data.sources"
             raise ValueError(f"data.synthetic and {names} are both 0; expected at least one crop per batch.")
@@ -317,6 +319,7 @@ def _rendered(name: str, settings: Mapping[str, Any]) -> RenderedPlates:
 def _settings(
     manifest: str | Sequence[str] | None,
     split: str | None,
+    plates: int | None,
     real: int,
     sources: Sequence[Mapping[str, Any]] | None,
     replace: Mapping[str, Any],
@@ -326,7 +329,7 @@ def _settings(
         raise ValueError(f"The data are one data.manifest, or data.sources with data.manifest=null; {both} given.")
     if not sources:
         assert manifest is not None
-        return [PlateSource(manifest, real, split, replace=replace)]
+        return [PlateSource(manifest, real, split, plates, replace=replace)]
     given = [PlateSource(**{**source, "replace": {**replace, **source.get("replace", {})}}) for source in sources]
     labels = [source.label for source in given]
     twice = sorted({label for label in labels if labels.count(label) > 1})

@@ -25,6 +25,7 @@ class PlateSource:
         manifest: a CSV file or several, relative to the root of the data or absolute.
         samples: its crops in every batch and process; 0 only holds back plates to choose by.
         split: only rows of this split; None for all.
+        plates: only so many plates of these, a tenth of them held back; see `Manifest.plates`. None for all.
         name: for figures and messages; the manifest's folder where none is given.
         crops: by which corners plates are cut: `corners` (labelled), `box` (upright), or `detector` (found by
             data.detector). Ready-made crops are taken as they are.
@@ -44,6 +45,7 @@ class PlateSource:
     manifest: str | Sequence[str]
     samples: int = 32
     split: str | None = "train"
+    plates: int | None = None
     name: str = ""
     crops: str = CORNERS
     complete: bool = True
@@ -150,6 +152,8 @@ class LoadedPlates:
         rows = read_manifest([root / name for name in settings.files], splits=splits, strict=strict)
         if settings.replace:
             rows = replace(rows, text=[replaced(text, settings.replace) for text in rows.text])
+        if settings.plates is not None:
+            rows = rows.plates(settings.plates)
         self.manifest: Manifest = rows
         self.train_scenes, self.held_scenes = (
             rows.select(fold=fold, inside=inside).scenes(complete=settings.complete) for inside in (False, True)
