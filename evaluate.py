@@ -51,13 +51,14 @@ def run(config: DictConfig) -> bool:
         ValueError: a wrong setting, model or manifest.
         OSError: a file that cannot be read or written.
     """
-    check(config)
     from rich.console import Console
 
     from alpr.data.manifest import read_manifest
     from alpr.recall_by_width import curve_table, detector_ms, recall_curve, write_curves
 
     console = Console()
+    find_labels(config, console)
+    check(config)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     scoring = opened_scoring(config, console)
@@ -278,6 +279,33 @@ def manifest_names(paths: Sequence[Path]) -> list[str]:
     return ["/".join(path[-depth:]) for path in parts]
 
 
+def find_labels(config: DictConfig, console: Console) -> None:
+    """Sets data.manifest, and data.train, to the protocol's own where none are given; says which are not there.
+
+    Raises:
+        ValueError: none is there, or there is no such protocol.
+    """
+    from alpr.protocol import Protocol
+
+    if config.data.manifest is not None or config.protocol is None:
+        return
+    protocols, root = [Protocol.read(name) for name in listed(config.protocol)], Path(config.data.root)
+    tables = list(dict.fromkeys(file for protocol in protocols for file in protocol.tables))
+    train = list(dict.fromkeys(file for protocol in protocols for file in protocol.train))
+    there = [str(root / file) for file in tables if (root / file).is_file()]
+    lacking = [str(root / file) for file in tables if str(root / file) not in there]
+    if not there:
+        where = f"of {', '.join(lacking)} none is there" if lacking else "the protocol names none"
+        raise ValueError(f"Nothing gives data.manifest, and {where}. See datasets/ccpd.md, or give data.manifest.")
+    if lacking:
+        console.print(
+            f"Not there, so not measured: {', '.join(lacking)}.", markup=False, highlight=False, soft_wrap=True
+        )
+    config.data.manifest = there
+    if config.data.train is None:
+        config.data.train = [str(root / file) for file in train if (root / file).is_file()] or None
+
+
 def check(config: DictConfig) -> None:
     """Refuses a missing manifest and wrong values.
 
@@ -285,7 +313,7 @@ def check(config: DictConfig) -> None:
         ValueError: the sentence names the key, what is expected and what was given.
     """
     if not config.data.manifest:
-        raise ValueError("data.manifest is empty; expected the path of a CSV table of labelled plates.")
+        raise ValueError("Nothing gives data.manifest; expected the path of a CSV table of labelled plates.")
     for key, least in (("batch", 1), ("workers", 1), ("worst", 0), ("drawn", 0)):
         if type(config[key]) is not int or config[key] < least:
             raise ValueError(f"{key} is {config[key]!r}; expected a whole number from {least}.")

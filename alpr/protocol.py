@@ -107,6 +107,8 @@ class Protocol:
         mean: overall is the mean of "images", of "columns", or of "provinces" (each counted once).
         sources: where each rule comes from, by key; a rule of our own says so.
         remark: what a reader of the table has to know.
+        tables: the labels, below the folder of the data, where datasets/ccpd.md has them unpacked: tables or lists.
+        train: likewise those of the training images, for what the parts share.
     """
 
     name: str
@@ -122,6 +124,8 @@ class Protocol:
     missing: str = "wrong"
     mean: str = "images"
     remark: str = ""
+    tables: tuple[str, ...] = ()
+    train: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("repeated", "plates", "candidates", "ties", "missing", "mean"):
@@ -137,6 +141,10 @@ class Protocol:
         if wanted != told:
             wrong = sorted(wanted ^ told)
             raise ProtocolError(f"sources has {', '.join(sorted(told))}; {wrong[0]} is missing or is no rule.")
+        for key in ("tables", "train"):
+            files = getattr(self, key)
+            whole = isinstance(files, tuple) and all(isinstance(file, str) and file for file in files)
+            _expect(whole, key, files, "a list of files")
         for key, source in self.sources.items():
             _expect(
                 isinstance(source, str) and bool(source.strip()), f"sources.{key}", source, "where the rule is from"
@@ -210,7 +218,8 @@ def _made(kind: type[Any], key: str, values: Any) -> Any:
     for name in needed:
         if name not in given:
             raise ProtocolError(f"{at}{name} is missing.")
-    return kind(**{name: tuple(v) if name == "splits" and isinstance(v, list) else v for name, v in given.items()})
+    lists = ("splits", "tables", "train")
+    return kind(**{name: tuple(v) if name in lists and isinstance(v, list) else v for name, v in given.items()})
 
 
 def _expect(holds: bool, key: str, found: Any, expected: str) -> None:

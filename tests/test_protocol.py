@@ -61,6 +61,7 @@ WRONG: list[tuple[list[Any], Any, str]] = [
     (["sources", "mean"], "", "sources.mean is ''; expected where the rule is from"),
     (["sources", "tie"], "x", "tie is missing or is no rule"),
     (["tie"], "first", "tie is no key"),
+    (["tables"], "labels.csv", "tables is 'labels.csv'; expected a list of files"),
     (["title"], None, "title is missing"),
     (["name"], "other", "name is 'other'; expected 'mine'"),
 ]

@@ -16,7 +16,7 @@ from tiny_bundle import write_bundle
 from tiny_runs import Scripts
 
 from alpr.data.ccpd_folders import TABLE, subset_manifest
-from alpr.data.manifest import Manifest
+from alpr.data.manifest import Manifest, read_manifest
 from alpr.evaluation import Parts, evaluate
 from alpr.geometry import box_corners
 from alpr.predictions import Predicted, write_predictions
@@ -81,6 +81,20 @@ def test_an_image_that_the_file_lacks_is_said_and_counts_as_nothing_found(
     )
     assert done.code == 0 and "1 images have no prediction and count as nothing found" in done.text
     assert json.loads((tmp_path / "o" / "plain.json").read_text(encoding="utf-8"))["budget"]["not found"] == 2
+
+
+def test_a_protocol_knows_its_own_tables(table: Path, tmp_path: Path, scripts: Scripts) -> None:
+    home = tmp_path / "data" / "CCPD2020" / "ccpd_green"
+    home.mkdir(parents=True)
+    read_manifest(table).write(home / TABLE)
+    (tmp_path / "p.jsonl").write_text('{"image": "val/a.png", "plates": []}\n', encoding="utf-8")
+    protocols = "protocol=[ccpd2020_green,ccpd2018]"
+    shared = [f"predictions={tmp_path / 'p.jsonl'}", protocols, f"output={tmp_path / 'o'}"]
+    done = scripts.run("evaluate.py", [*shared, f"data.root={tmp_path / 'data'}"])
+    assert done.code == 1 and "it counts ccpd_base val/test" in done.text  # the one table that is there was taken
+    assert "Not there, so not measured" in done.text and "ccpd_challenge" in done.text
+    done = scripts.run("evaluate.py", [shared[0], "protocol=ccpd2018", shared[2], f"data.root={tmp_path / 'data'}"])
+    assert done.code == 1 and "Nothing gives data.manifest, and of " in done.text and "none is there" in done.text
 
 
 @pytest.mark.parametrize(
