@@ -36,7 +36,7 @@ TASKS = {
     "alpr.recognition.pretrain_module.DecoderPretraining": DECODER_PRETRAINING,
 }
 PHOTOGRAPHED = [  # green plates of the small data, whatever the experiment reads
-    "data.real=2", "data.synthetic=2", "data.sources=null", "data.glyph_bank=null", "country=cn", "data.rendered={}",
+    "data.real=2", "data.synthetic=2", "data.sources=null", "data.glyph_bank=null", "country=cn", "~data.rendered",
     "model.network.countries=[]", "model.network.kinds=[]",
 ]  # fmt: skip
 SMALL_BATCH = {
