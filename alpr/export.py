@@ -15,19 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from alpr import __version__
-from alpr.card import (
-    CARD_FILE,
-    DataSource,
-    DetectorSettings,
-    ModelCard,
-    RecogniserSettings,
-    TrainingRun,
-    WeightFile,
-)
+from alpr.card import CARD_FILE, DataSource, ModelCard, TrainingRun, WeightFile
 from alpr.country import CountryPack
 from alpr.detection.detect import Detector
 from alpr.detection.module import torch_detector
 from alpr.parity import ParityError, ParityReport, check_detector, check_recogniser, generated_scenes
+from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.recognition.module import torch_recogniser
 from alpr.recognition.read import Recogniser
 from alpr.records import ImageArray

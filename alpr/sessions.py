@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from alpr.card import RecogniserSettings
+from alpr.predictor_settings import RecogniserSettings
 from alpr.records import FloatArray
 
 CPU = "CPUExecutionProvider"

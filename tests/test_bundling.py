@@ -11,9 +11,9 @@ import yaml
 
 from alpr import bundling
 from alpr.bundling import bundle_runs
-from alpr.card import DetectorSettings
 from alpr.configuration import composed
 from alpr.detection.module import DetectorModule
+from alpr.predictor_settings import DetectorSettings
 from alpr.recognition.module import RecogniserModule
 from alpr.weights import read_weights, write_weights
 

@@ -13,16 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bundle import write_bundle
 
-from alpr.card import (
-    CardError,
-    DataSource,
-    DetectorSettings,
-    ModelCard,
-    RecogniserSettings,
-    TrainingRun,
-    file_sha256,
-)
+from alpr.card import CardError, DataSource, ModelCard, TrainingRun, file_sha256
 from alpr.country import CountryPack
+from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 
 
 @pytest.fixture

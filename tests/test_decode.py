@@ -8,11 +8,11 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from alpr.card import DetectorSettings
 from alpr.charset import Charset
 from alpr.detection.decode import MAX_CANDIDATES, decode_detections, nms
 from alpr.detection.detect import Detector
 from alpr.geometry import box_corners
+from alpr.predictor_settings import DetectorSettings
 from alpr.recognition.decode import decode_logits, softmax
 
 CHARSET = Charset("AB1")

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from alpr.card import DetectorSettings
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.sampling import SampleKey
 from alpr.detection.data import TrainingScenes
 from alpr.detection.detect import Detector
 from alpr.detection.model import Anchors, Scrfd, ScrfdSettings, make_anchors
 from alpr.detection.targets import ABSENT, IGNORED, PLATE, Assignment, assign, pairwise_iou
+from alpr.predictor_settings import DetectorSettings
 from alpr.records import FloatArray, ImageBatch, Plate, Scene
 
 CANVAS = (96, 128)

@@ -17,12 +17,12 @@ import pytest
 from rich.console import Console
 
 from alpr import gallery as gallery_module
-from alpr.card import DetectorSettings
 from alpr.detection.detect import Detector
 from alpr.evaluation import Parts, common_folder, evaluate
 from alpr.gallery import LABEL, DetectionGallery, Gallery, contact_sheet, write_picture
 from alpr.geometry import box_corners, corner_box
 from alpr.imaging import read_image, rectify
+from alpr.predictor_settings import DetectorSettings
 from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
 from alpr.report import EvaluationReport, PlateRecord, bootstrap, write_report
 from alpr.report_table import print_report

@@ -13,10 +13,11 @@ from tiny_bundle import ALPHABET, SLOTS, pack, write_bundle
 from torch import Tensor, nn
 
 from alpr import Reader, export
-from alpr.card import DataSource, DetectorSettings, ModelCard, RecogniserSettings, TrainingRun
+from alpr.card import DataSource, ModelCard, TrainingRun
 from alpr.detection.detect import Detector
 from alpr.imaging import letterbox
 from alpr.parity import ParityError, check_detector, check_recogniser, generated_scenes
+from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.recognition.read import Recogniser
 from alpr.sessions import OnnxDetector, OnnxRecogniser
 

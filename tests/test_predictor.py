@@ -15,10 +15,11 @@ import tiny_bundle
 from tiny_bundle import ALPHABET, SLOTS, pack, scene, write_bundle
 
 from alpr import Reader, predictor
-from alpr.card import CardError, DetectorSettings, ModelCard, RecogniserSettings, WeightFile
+from alpr.card import CardError, ModelCard, WeightFile
 from alpr.detection.detect import Detector
 from alpr.imaging import UnreadableImage
 from alpr.predictor import default_bundle
+from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.recognition.read import CROPS_AT_ONCE, Recogniser
 from alpr.records import ImageArray
 from alpr.sessions import OnnxDetector, SessionError, open_session

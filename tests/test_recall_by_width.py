@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from tiny_bundle import scene, write_bundle
 
-from alpr.card import DetectorSettings
 from alpr.data.manifest import Manifest
+from alpr.predictor_settings import DetectorSettings
 from alpr.recall_by_width import curve_svg, curve_table, curves_of, recall_curve, wilson, write_curves
 from alpr.report import PlateRecord
 

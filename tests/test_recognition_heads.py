@@ -15,7 +15,7 @@ from tiny_bundle import write_bundle
 from torch.nn import functional
 from typer.testing import CliRunner
 
-from alpr.card import CARD_FILE, CardError, ModelCard, RecogniserSettings, WeightFile
+from alpr.card import CARD_FILE, CardError, ModelCard, WeightFile
 from alpr.charset import Charset
 from alpr.cli import app
 from alpr.country import CountryPack
@@ -23,6 +23,7 @@ from alpr.data.manifest import Manifest, read_manifest
 from alpr.export import export_recogniser
 from alpr.parity import ParityError, check_recogniser
 from alpr.predictor import Reader
+from alpr.predictor_settings import RecogniserSettings
 from alpr.recognition.data import LabelledCrop
 from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.decode import decode_labels

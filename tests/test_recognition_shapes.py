@@ -11,11 +11,11 @@ import pytest
 import torch
 from timm.models.vision_transformer import Block
 
-from alpr.card import RecogniserSettings
 from alpr.charset import Charset
 from alpr.country import CountryPack
 from alpr.export import export_recogniser
 from alpr.parity import check_recogniser, generated_scenes
+from alpr.predictor_settings import RecogniserSettings
 from alpr.recogniser_latency import multiply_adds, untrained
 from alpr.recognition.model import EncoderLayer, MaskOcr, MaskOcrSettings, slot_centre_bias
 from alpr.recognition.module import RecogniserModule, torch_recogniser

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx.parser
 
-from alpr.card import DetectorSettings, ModelCard, RecogniserSettings, WeightFile
+from alpr.card import ModelCard, WeightFile
 from alpr.country import CountryPack, Layout
+from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.records import ImageArray
 
 ALPHABET = "皖AB12345"

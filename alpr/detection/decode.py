@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from alpr.card import DetectorSettings
 from alpr.geometry import box_iou, corner_box
+from alpr.predictor_settings import DetectorSettings
 from alpr.records import Detection, FloatArray
 
 MAX_CANDIDATES = 1000

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from alpr.card import DetectorSettings
 from alpr.detection.decode import decode_detections
 from alpr.geometry import Letterbox
 from alpr.imaging import letterbox
+from alpr.predictor_settings import DetectorSettings
 from alpr.records import Detection, FloatArray, ImageArray, ImageBatch
 
 DetectorNetwork: TypeAlias = Callable[[ImageBatch], "tuple[FloatArray, FloatArray, FloatArray]"]

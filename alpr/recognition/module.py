@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alpr.card import RecogniserSettings
 from alpr.country import CountryPack
 from alpr.optim import OptimSettings
+from alpr.predictor_settings import RecogniserSettings
 from alpr.recognition.data import ValidationPlate
 from alpr.recognition.decode import PLAIN, Decoding
 from alpr.recognition.grammar import Grammar
@@ -44,7 +44,7 @@ class RecogniserModule(TaskModule):
         network: see `MaskOcrSettings`, without slots, classes, size and text_rows; its heads are the predictor's too.
         loss: see `RecognitionLossSettings`.
         optim: see `OptimSettings`.
-        predictor: size and margin of the crops, see `alpr.card.RecogniserSettings`.
+        predictor: size and margin of the crops, see `alpr.predictor_settings.RecogniserSettings`.
         label_entropy: the labels' marginal entropy in nats per slot, of which the run reminds, see `alpr.plateau`.
 
     Raises:

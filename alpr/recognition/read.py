@@ -9,9 +9,9 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from alpr.card import RecogniserSettings
 from alpr.charset import Charset
 from alpr.imaging import rectify, resize_crop
+from alpr.predictor_settings import RecogniserSettings
 from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits
 from alpr.records import FloatArray, ImageArray, ImageBatch, Reading
 

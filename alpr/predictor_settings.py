@@ -1,0 +1,116 @@
+"""What a detector and a recogniser need around their networks, in training, in a bundle's card and when they read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+PRECISIONS = ("99", "99.9")
+"""The precisions in per cent for which there may be thresholds."""
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """What a detector needs around its network.
+
+    Attributes:
+        input_px: the long side of the network input, a multiple of `multiple`.
+        multiple: both sides of the network input are padded to it.
+        score_threshold: a candidate below it is dropped, 0..1.
+        nms_iou: of two candidates that overlap by more, the better one stays, 0..1.
+        max_plates: the most plates returned for an image.
+        corner_vote: a plate's corners are the mean, weighted by score, of all candidates whose hull overlaps the best
+            one's by more, 0..1; None takes the best one's own.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    input_px: int = 448
+    multiple: int = 32
+    score_threshold: float = 0.3
+    nms_iou: float = 0.45
+    max_plates: int = 50
+    corner_vote: float | None = 0.7
+
+    def __post_init__(self) -> None:
+        _expect(self.multiple >= 1, "multiple", self.multiple, "at least 1")
+        _expect(
+            self.input_px >= self.multiple and self.input_px % self.multiple == 0,
+            "input_px",
+            self.input_px,
+            f"a multiple of {self.multiple}",
+        )
+        _expect(0 <= self.score_threshold <= 1, "score_threshold", self.score_threshold, "0 to 1")
+        _expect(0 <= self.nms_iou <= 1, "nms_iou", self.nms_iou, "0 to 1")
+        _expect(self.max_plates >= 1, "max_plates", self.max_plates, "at least 1")
+        vote = self.corner_vote
+        _expect(vote is None or 0 <= vote <= 1, "corner_vote", vote, "0 to 1, or null for no vote")
+
+
+@dataclass(frozen=True)
+class RecogniserSettings:
+    """What a recogniser needs around its network.
+
+    Attributes:
+        size: (height, width) of the crop in px.
+        margin: the fraction of the crop's height and width left around a rectified plate on every side.
+        slots: the number of character slots L.
+        temperature: the logits are divided by it before the softmax (calibration).
+        threshold_99: the lowest score of a reading above which 99 % were right on held-back plates; None where no
+            score was found, or none was looked for.
+        threshold_999: the same for 99.9 %.
+        countries, kinds: what the network's heads for the plate's country and kind tell apart, in the order of their
+            outputs; empty where it has no such head.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    size: tuple[int, int] = (48, 192)
+    margin: float = 0.04
+    slots: int = 8
+    temperature: float = 1.0
+    threshold_99: float | None = None
+    threshold_999: float | None = None
+    countries: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """The network's outputs behind the logits, in their order: the name of each and its number of classes."""
+        heads = {"countries": len(self.countries), "kinds": len(self.kinds)}
+        return {name: classes for name, classes in heads.items() if classes}
+
+    def __post_init__(self) -> None:
+        _expect(len(self.size) == 2 and min(self.size) >= 1, "size", self.size, "[height, width], at least 1 px each")
+        _expect(0 <= self.margin < 0.5, "margin", self.margin, "0 to below 0.5")
+        _expect(self.slots >= 1, "slots", self.slots, "at least 1")
+        _expect(0 < self.temperature < math.inf, "temperature", self.temperature, "a number above 0")
+        for key in ("threshold_99", "threshold_999"):
+            value = getattr(self, key)
+            _expect(value is None or 0 <= value <= 1, key, value, "0 to 1, or null for none")
+        for key in ("countries", "kinds"):
+            names = getattr(self, key)
+            _expect(len(set(names)) == len(names), key, list(names), "different names")
+
+    def min_score(self, precision: str) -> float:
+        """The threshold for a precision in per cent, "99" or "99.9".
+
+        Raises:
+            ValueError: another precision, or one for which no threshold is known.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"The precision {precision!r} has no threshold; expected {' or '.join(PRECISIONS)}.")
+        found = self.threshold_99 if precision == PRECISIONS[0] else self.threshold_999
+        if found is None:
+            raise ValueError(
+                f"No score is known above which {precision} % of the readings are right; calibrate the recogniser "
+                f"(scripts/calibrate.py) and export it again, or give the lowest score as a number from 0 to 1."
+            )
+        return found
+
+
+def _expect(holds: bool, key: str, found: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{key} is {found!r}; expected {expected}.")
