@@ -6,7 +6,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -14,90 +14,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from patch_world import BOXES, TEXTS, ColourRecogniser, PatchDetector, draw, plate, three_scenes, value
 from rich.console import Console
 
-from alpr import gallery as gallery_module
 from alpr.detection.detect import Detector
 from alpr.evaluation import Parts, common_folder, evaluate
-from alpr.gallery import LABEL, DetectionGallery, Gallery, contact_sheet, write_picture
 from alpr.geometry import box_corners, corner_box
 from alpr.imaging import read_image, rectify
 from alpr.predictor_settings import DetectorSettings
 from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
-from alpr.report import EvaluationReport, PlateRecord, bootstrap, write_report
+from alpr.report import bootstrap, write_report
 from alpr.report_table import print_report
-
-TEXTS = {50: "皖A12345", 100: "皖AD12345", 150: "苏B0", 200: "ABC123", 250: "皖A99999"}
-BOXES = [[20, 20, 80, 40], [100, 30, 180, 60], [30, 90, 110, 120]]
-
-
-class PatchDetector:
-    """Finds every patch; `change` alters what it found in an image."""
-
-    def __init__(self, change: Callable[[list[Detection]], list[Detection]] = lambda found: found) -> None:
-        self.change = change
-        self.batches: list[int] = []
-
-    def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
-        self.batches.append(len(images))
-        return [self.change(self._patches(image)) for image in images]
-
-    def _patches(self, image: ImageArray) -> list[Detection]:
-        found = []
-        for colour in (*TEXTS, 30):  # 30 looks like a plate and is none
-            ys, xs = np.nonzero(image[..., 0] == colour)
-            if len(ys):
-                box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float32)
-                found.append(Detection(box_corners(box), box, 0.8))
-        return found
-
-
-class ColourRecogniser:
-    """Reads the colour in the middle; `texts` says what each colour reads as."""
-
-    def __init__(self, texts: dict[int, str] | None = None) -> None:
-        self.texts = TEXTS if texts is None else texts
-
-    def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
-        colours = [int(crop[crop.shape[0] // 2, crop.shape[1] // 2, 0]) for crop in crops]
-        return [Reading(t, 0.9, (0.99,) * len(t)) for t in (self.texts.get(c, "") for c in colours)]
-
-    def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]:
-        middles = [quad.mean(axis=0).astype(int) for quad in corners]
-        return self.read([image[y : y + 1, x : x + 1] for x, y in middles])
-
-
-def draw(path: Path, patches: Sequence[tuple[int, list[int]]]) -> Path:
-    image = np.zeros((140, 200, 3), np.uint8)
-    for colour, (x1, y1, x2, y2) in patches:
-        image[y1:y2, x1:x2] = colour
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), image)
-    return path
-
-
-def plate(colour: int, box: list[int], text: bool = True, corners: bool = True) -> Plate:
-    array = np.array(box, np.float32)
-    return Plate(TEXTS[colour] if text else None, box_corners(array) if corners else None, array, "CN")
-
-
-def scene(folder: Path, name: str, *patches: tuple[int, list[int]], split: str = "val") -> Scene:
-    return Scene(draw(folder / name, patches), tuple(plate(c, b) for c, b in patches), split)
 
 
 @pytest.fixture
 def scenes(tmp_path: Path) -> list[Scene]:
-    """Two plates in one scene, one in another of another split, and an empty one."""
-    return [
-        scene(tmp_path, "blur/two.png", (50, BOXES[0]), (100, BOXES[1])),
-        scene(tmp_path, "tilt/one.png", (200, BOXES[2]), split="test"),
-        scene(tmp_path, "tilt/none.png"),
-    ]
-
-
-def value(report: EvaluationReport, name: str) -> float | None:
-    figure = report.figure(name)
-    return None if figure is None else figure.value
+    return three_scenes(tmp_path)
 
 
 def test_a_perfect_predictor_scores_1(scenes: list[Scene]) -> None:
@@ -398,70 +330,6 @@ def test_the_table_names_figures_and_errors(scenes: list[Scene], tmp_path: Path)
     text = out.getvalue()
     for expected in ("end to end at IoU 0.5", "66.67 %", "皖 as 苏 1", "recall hull 50", "40-80 px", "missing[1].png"):
         assert expected in text
-
-
-def test_the_gallery_keeps_the_surest_errors_and_plates_not_found(scenes: list[Scene]) -> None:
-    gallery = Gallery()
-    predictor = Parts(PatchDetector(lambda found: found[:1]), ColourRecogniser(TEXTS | {50: "苏A12345"}))
-    evaluate(predictor, scenes, gallery=gallery)
-    assert [(m.true, m.read) for m in gallery.misses] == [("皖AD12345", None), ("皖A12345", "苏A12345")]
-    assert (gallery.misses[0].crop[24, 96] == 100).all()
-    small = Gallery(limit=2)
-    image = np.zeros((50, 100, 3), np.uint8)
-    for score in (0.1, 0.9, 0.5, 0.7):
-        record = PlateRecord("a", 0, "", text="A", on_crop=Reading(f"{score}", score, ()))
-        small.add(image, Plate("A"), record)
-    assert [m.read for m in small.misses] == ["0.9", "0.7"]
-
-
-@pytest.mark.parametrize("font", [True, False])
-def test_the_contact_sheet_shows_every_crop(font: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not font:
-        monkeypatch.setattr(gallery_module, "_font_file", lambda: None)
-    gallery = Gallery()
-    for i in range(6):
-        record = PlateRecord("a", 0, "", "皖A1", hull_iou=0.0 if i < 3 else 0.9, on_crop=Reading("皖A7", i / 10, ()))
-        gallery.add(np.full((48, 192, 3), 10 * i, np.uint8), Plate("皖A1"), record)
-    sheet = contact_sheet(gallery.misses, columns=5)
-    assert sheet.shape[1] == 5 * 200 and [int(sheet[20, 100 + 200 * i, 0]) for i in range(5)] == [0, 10, 20, 50, 40]
-    assert (sheet[54:96, :200] < 100).any()  # something is written below the crop
-    write_picture(sheet, tmp_path / "worst.jpg")
-    assert cv2.imread(str(tmp_path / "worst.jpg")).shape == sheet.shape
-    with pytest.raises(ValueError, match="none is given"):
-        contact_sheet([])
-
-
-def test_the_drawn_detections_are_the_worst_and_others_at_random(tmp_path: Path) -> None:
-    def gallery(seed: int) -> DetectionGallery:
-        gallery = DetectionGallery(worst=3, random=3, seed=seed)
-        image = np.full((300, 400, 3), 90, np.uint8)
-        labelled = np.array([100, 100, 200, 140], np.float32)
-        truth = Scene(tmp_path / "a.png", (Plate("A", box_corners(labelled), labelled),))
-        for i in range(30):
-            off = labelled + np.float32(i % 10 / 2)
-            found = [] if i == 17 else [Detection(box_corners(off), off, 0.5)]
-            gallery.add(image, truth, found, f"{i}.png")
-            gallery.add(image, Scene(tmp_path / "b.png", ()), found, "empty.png")
-        return gallery
-
-    drawn = gallery(0).drawn
-    names = [d.captions[1] for d in drawn]
-    assert names[:3] == ["17.png", "9.png", "19.png"] and len(set(names)) == 6
-    assert drawn[0].captions[0] == "not found; 0 detections in the image"
-    error = np.hypot(4.5, 4.5) / 40
-    assert (
-        drawn[1].captions[0].startswith(f"corner error {error:.3f}, IoU 0.7") and "score 0.50" in drawn[1].captions[0]
-    )
-    assert [d.captions[1] for d in gallery(0).drawn] == names != [d.captions[1] for d in gallery(1).drawn]
-    near = drawn[1].picture[:, 292:]
-    # The labelled plate, 100 px wide, is 288 / 1.4 px wide in the middle of the enlargement.
-    green = np.abs(near.astype(int) - LABEL).max(axis=-1) < 80
-    xs = np.flatnonzero(green.any(axis=0))
-    assert (xs.min() + xs.max() + 1) / 2 == pytest.approx(144, abs=1.5)
-    assert xs.max() - xs.min() == pytest.approx(288 / 1.4, abs=2)
-    assert gallery(0).sheet(columns=4).shape == (2 * 340, 4 * 588, 3)
-    with pytest.raises(ValueError, match="at least one scene"):
-        DetectionGallery().sheet()
 
 
 def test_real_scenes_with_a_predictor_that_knows_them(real_data: Path) -> None:

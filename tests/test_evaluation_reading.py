@@ -7,8 +7,8 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from patch_world import BOXES, TEXTS, ColourRecogniser, PatchDetector, draw, plate, scene, value
 from rich.console import Console
-from test_evaluation import BOXES, TEXTS, ColourRecogniser, PatchDetector, draw, plate, scene, value
 
 from alpr.corrections import read_corrections
 from alpr.evaluation import Parts, evaluate

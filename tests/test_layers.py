@@ -12,7 +12,17 @@ from tiny_runs import ENVIRONMENT, REPOSITORY
 
 PACKAGE = REPOSITORY / "alpr"
 FILES = sorted(PACKAGE.rglob("*.py"))
-RANK_0 = {"records", "geometry", "charset", "country", "imaging", "members", "card", "torchvision_hook"}
+RANK_0 = {
+    "records",
+    "geometry",
+    "charset",
+    "country",
+    "imaging",
+    "members",
+    "predictor_settings",
+    "card",
+    "torchvision_hook",
+}
 RANK_0 |= {"plate_layout", "layout_reading", "faces", "yaml_lines"}  # parts of a country pack
 RANK_1 = {"layers", "optim", "training"}
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from hand_scored import labels, predictions
-from test_evaluation import ColourRecogniser, PatchDetector
-from test_evaluation import scene as patch_scene
+from patch_world import ColourRecogniser, PatchDetector
+from patch_world import scene as patch_scene
 from tiny_bundle import scene as draw_scene
 from tiny_bundle import write_bundle
 from tiny_runs import Scripts

@@ -104,8 +104,8 @@ class RecognitionData(L.LightningDataModule):
         self.pack = CountryPack.from_dict(country)
         own = RenderedPlates(country, synthetic, glyph_bank, bank_share)
         self.rendered = [own, *(_rendered(name, settings) for name, settings in (rendered or {}).items())]
-        self.renderers = [plates.renderer(Path(root), self.pack) for plates in self.rendered]
-        self.bank_files = [Path(root) / plates.glyph_bank for plates in self.rendered if plates.glyph_bank is not None]
+        self.renderers = [each.renderer(Path(root), self.pack) for each in self.rendered]
+        self.bank_files = [Path(root) / each.glyph_bank for each in self.rendered if each.glyph_bank is not None]
         self.size, self.margin = (size[0], size[1]), margin
         self.epoch_samples, self.workers, self.strict, self.seed = epoch_samples, workers, strict, seed
         self.negatives, self.balance, self.cache_mb = negatives, balance, cache_mb
@@ -114,7 +114,7 @@ class RecognitionData(L.LightningDataModule):
         CropGeometry(**self.geometry), PixelAugment(PixelSettings(**self.pixels))  # refuse them before the work
         self.replace = dict(replace or {})
         given = _settings(manifest, split, plates, real, sources, self.replace)
-        if sum(plates.samples for plates in self.rendered) + sum(source.samples for source in given) < 1:
+        if self.synthetic + sum(source.samples for source in given) < 1:
             names = "data.real" if sources is None else "the samples of data.sources"
             raise ValueError(f"data.synthetic and {names} are both 0; expected at least one crop per batch.")
         self.sources = [LoadedPlates(source, Path(root), holdout_fold, strict) for source in given]
