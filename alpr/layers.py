@@ -74,8 +74,7 @@ class Attention(nn.Module):
         k, v = keys_values.transpose(1, 2).split(self.heads, dim=1)  # (B, heads, T, head width) each
         weights = q @ k.transpose(2, 3) * self.head_width**-0.5
         attended = (weights if bias is None else weights + bias).softmax(dim=-1).to(v.dtype) @ v
-        joined: Tensor = self.output(attended.transpose(1, 2).reshape(-1, queries.shape[1], self.inner))
-        joined = self.dropout(joined)
+        joined: Tensor = self.dropout(self.output(attended.transpose(1, 2).reshape(-1, queries.shape[1], self.inner)))
         return joined
 
 
