@@ -6,13 +6,14 @@ import json
 import os
 import platform
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -24,22 +25,18 @@ from alpr.imaging import UnreadableImage
 from alpr.predictor import Reader, default_bundle
 from alpr.provenance import UnknownProvenance, cpu_model, source_commit
 from alpr.recogniser_latency import BATCHES, RecogniserLatency, time_recognisers
+from alpr.records import FloatArray, ImageBatch
+from alpr.reference_shape import Comparison, StageFigures, WholeComparison, figures_of
 
-STAGES = ("decode", "detect", "read", "whole")
-"""File to pixels; letterbox, network, NMS; rectification, network, text; all three."""
+if TYPE_CHECKING:
+    from alpr.floor import Floor
+
+STAGES = ("decode", "detect", "detector network", "read", "recogniser network", "whole")
+"""File to pixels; letterbox, network, NMS; this network; rectification, network, text; this network; all of it."""
 
 
 class BenchmarkError(RuntimeError):
     """A measurement that cannot be made or would not say what it was made on."""
-
-
-@dataclass(frozen=True)
-class StageFigures:
-    """Milliseconds per image."""
-
-    p50_ms: float
-    p95_ms: float
-    mean_ms: float
 
 
 @dataclass(frozen=True)
@@ -60,22 +57,6 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The bundle's detector beside another, in turns in one run. The minima are what a busy machine disturbs least."""
-
-    name: str
-    size: tuple[int, int]  # of the other's input
-    bundle_size: tuple[int, int]  # of the bundle's
-    bundle: StageFigures
-    onnxruntime: StageFigures
-    pytorch: StageFigures
-    bundle_min_ms: float
-    onnxruntime_min_ms: float
-    pytorch_min_ms: float
-    times_faster: float  # than the other in ONNX Runtime, by the minima
-
-
-@dataclass(frozen=True)
 class BenchmarkReport:
     """One measurement."""
 
@@ -92,10 +73,16 @@ class BenchmarkReport:
     start_ms: float
     first_ms: float
     stages: dict[str, StageFigures]
+    fine_px: int | None
+    looked_again: float  # share of the readings that took a second look
+    whole_once: StageFigures | None  # of images with one look; None where there was none
+    whole_twice: StageFigures | None
+    floor: Floor | None  # None where onnx is not installed
     images_per_s: float
     peak_memory_mb: float
     environment: Environment
     reference: Comparison | None = None
+    reference_whole: WholeComparison | None = None
     recognisers: tuple[RecogniserLatency, ...] = ()
 
 
@@ -194,11 +181,15 @@ def run_benchmark(
     started = perf_counter()
     reader = Reader(folder, threads=threads)
     start_ms = 1000 * (perf_counter() - started)
-    times: list[tuple[float, float, float, float]] = []
+    detecting, reading = (Timed(half.network) for half in (reader.detector, reader.recogniser))
+    reader.detector.network, reader.recogniser.network = detecting, reading
+    times: list[tuple[float, ...]] = []
+    again: list[bool] = []
     unreadable: dict[str, None] = {}
     first_ms, plates = 0.0, 0
     for repeat in range(repeats + 1):
         for path in images if repeat else images[:1]:
+            detecting.ms = reading.ms = 0.0
             whole = perf_counter()
             try:
                 result = reader.read_timed(str(path))
@@ -207,7 +198,9 @@ def run_benchmark(
                 continue
             elapsed = 1000 * (perf_counter() - whole)
             if repeat:
-                times.append((*result.ms, elapsed))
+                ms = result.ms
+                times.append((ms.decode, ms.detect, detecting.ms, ms.read, reading.ms, elapsed))
+                again.append(result.looked_again)
                 plates += len(result.plates)
                 advance()
             else:
@@ -217,6 +210,8 @@ def run_benchmark(
     figures = np.array(times)
     card = reader.card
     assert card is not None  # a reader from a bundle has one
+    stages = {name: figures_of(figures[:, i]) for i, name in enumerate(STAGES)}
+    once, twice = (figures[np.array(again) == looked, -1] for looked in (False, True))
     return BenchmarkReport(
         created=_now(),
         bundle=card.name,
@@ -230,71 +225,41 @@ def run_benchmark(
         plates_per_image=plates / len(times),
         start_ms=start_ms,
         first_ms=first_ms,
-        stages={name: _figures(figures[:, i]) for i, name in enumerate(STAGES)},
-        images_per_s=1000 * len(times) / float(figures[:, 3].sum()),
+        stages=stages,
+        fine_px=card.detector.fine_px,
+        looked_again=sum(again) / len(again),
+        whole_once=figures_of(once) if len(once) else None,
+        whole_twice=figures_of(twice) if len(twice) else None,
+        floor=_floor(folder, card, detecting.shape, stages),
+        images_per_s=1000 * len(times) / float(figures[:, -1].sum()),
         peak_memory_mb=peak_memory_mb(),
         environment=described,
     )
 
 
-def compare_detectors(
-    bundle: Path | None, size: tuple[int, int], config: Sequence[str], *, repeats: int = 50, threads: int = 1
-) -> Comparison:
-    """Times the bundle's detector at a size beside an untrained network, both on one image, call by call in turn.
+class Timed:
+    """A network that sums up the milliseconds of its calls in `ms` and keeps the last batch's shape."""
 
-    Args:
-        size: (height, width) px for the bundle's detector, multiples of 32.
-        config: overrides of a training's configuration that name the other network; it gets its own square input.
+    def __init__(self, network: Callable[[ImageBatch], tuple[FloatArray, ...]]) -> None:
+        self.network, self.ms, self.shape = network, 0.0, (0, 0, 0, 0)
 
-    Raises:
-        SessionError: a network that ONNX Runtime cannot run.
-    """
-    import torch  # only here: a deployer who measures a bundle has none
+    def __call__(self, batch: ImageBatch) -> Any:
+        started = perf_counter()
+        outputs = self.network(batch)
+        self.ms += 1000 * (perf_counter() - started)
+        self.shape = batch.shape
+        return outputs
 
-    from alpr.configuration import composed
-    from alpr.detection.detect import DetectorNetwork
-    from alpr.detection.module import DetectorModule, torch_detector
-    from alpr.export import export_detector
-    from alpr.sessions import OnnxDetector
 
-    model = composed("train", list(config)).model
-    module = DetectorModule(network=model.network, predictor=model.predictor).eval()
-    side = module.predictor.input_px
-    torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as folder:
-        export_detector(module.network, Path(folder) / "other.onnx", module.predictor)
-        other = OnnxDetector(Path(folder) / "other.onnx", threads=threads)
-    card_folder = default_bundle() if bundle is None else bundle
-    ours = OnnxDetector(card_folder / ModelCard.read(card_folder).detector_file.file, threads=threads)
-    noise = np.random.default_rng(0)
-    images = [noise.integers(0, 256, (1, *shape, 3), dtype=np.uint8) for shape in (size, (side, side), (side, side))]
-    calls: tuple[DetectorNetwork, ...] = (ours, other, torch_detector(module.network))
-    times = np.empty((repeats + 1, 3))
-    for row in times:
-        for i, (call, image) in enumerate(zip(calls, images, strict=True)):
-            started = perf_counter()
-            call(image)
-            row[i] = 1000 * (perf_counter() - started)
-    times = times[1:]  # the first call of each also prepares
-    ours_ms, other_ms, torch_ms = (round(float(ms), 3) for ms in times.min(axis=0))
-    return Comparison(
-        name=config[0],
-        size=(side, side),
-        bundle_size=size,
-        bundle=_figures(times[:, 0]),
-        onnxruntime=_figures(times[:, 1]),
-        pytorch=_figures(times[:, 2]),
-        bundle_min_ms=ours_ms,
-        onnxruntime_min_ms=other_ms,
-        pytorch_min_ms=torch_ms,
-        times_faster=round(other_ms / ours_ms, 2),
-    )
+def _floor(folder: Path, card: ModelCard, shape: tuple[int, ...], stages: Mapping[str, StageFigures]) -> Floor | None:
+    if find_spec("onnx") is None:  # a deployer need not have it
+        return None
+    from alpr.floor import floor_of
+
+    files = folder / card.detector_file.file, folder / card.recogniser_file.file
+    size = (shape[1], shape[2])
+    return floor_of(files, size, card.recogniser.size, stages["decode"].p50_ms, stages["whole"].p50_ms)
 
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def _figures(ms: np.ndarray) -> StageFigures:
-    p50, p95 = np.percentile(ms, [50, 95])
-    return StageFigures(round(float(p50), 3), round(float(p95), 3), round(float(ms.mean()), 3))

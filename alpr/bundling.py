@@ -33,7 +33,7 @@ def bundle_runs(config: DictConfig) -> None:
         OSError: a file that cannot be read or written.
     """
     detector, recogniser = load_detector(config.detector), load_recogniser(config.recogniser)
-    chosen = {key: config[key] for key in ("input_px", "score_threshold") if config[key] is not None}
+    chosen = {key: config[key] for key in ("input_px", "score_threshold", "fine_px") if config[key] is not None}
     detector.predictor = replace(detector.predictor, **chosen)
     detector.hparams["predictor"] = asdict(detector.predictor)
     records = {path: RunRecord.read(Path(path)) for path in (config.detector, config.recogniser)}

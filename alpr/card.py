@@ -301,8 +301,10 @@ def _country(card: _Entry) -> CountryPack:
 
 
 def _detector_settings(detector: _Entry) -> DetectorSettings:
-    # A card from before the vote was measured without it.
-    written = {"corner_vote": None, **detector.take("settings", dict)}
+    # A card from before the vote, or the second look, was measured without it.
+    known = DetectorSettings(corner_vote=None)
+    older = {key: getattr(known, key) for key in ("corner_vote", "fine_px", "sure_score", "small_px")}
+    written = {**older, **detector.take("settings", dict)}
     settings = _Entry(written, detector.source, f"{detector.path}settings.")
     settings.only([f.name for f in fields(DetectorSettings)])
     values = {
@@ -311,9 +313,18 @@ def _detector_settings(detector: _Entry) -> DetectorSettings:
         "max_plates": settings.take("max_plates", int),
     }
     score, iou = settings.take("score_threshold", float), settings.take("nms_iou", float)
-    vote = settings.optional("corner_vote", float)
+    vote, fine = settings.optional("corner_vote", float), settings.optional("fine_px", int)
+    sure, small = settings.take("sure_score", float), settings.take("small_px", float)
     try:
-        return DetectorSettings(**values, score_threshold=score, nms_iou=iou, corner_vote=vote)
+        return DetectorSettings(
+            **values,
+            score_threshold=score,
+            nms_iou=iou,
+            corner_vote=vote,
+            fine_px=fine,
+            sure_score=sure,
+            small_px=small,
+        )
     except ValueError as error:
         raise CardError(f"{settings.source}: {settings.path}{error}") from error
 

@@ -42,11 +42,12 @@ class StageTimes(NamedTuple):
 
 
 class TimedReading(NamedTuple):
-    """The plates of one image, the image itself and where the time went."""
+    """The plates of one image, the image itself, where the time went, and whether it was looked at twice."""
 
     image: ImageArray
     plates: list[PlateReading]
     ms: StageTimes
+    looked_again: bool = False
 
 
 class Reader:
@@ -56,7 +57,7 @@ class Reader:
         bundle: a bundle's folder; by default the one that the text file `default` in `model_bin` names.
         threads: threads per network; by default one per core this process may use.
         providers: ONNX Runtime execution providers, best first; by default the CPU's alone.
-        input_px: the long side at which the detector looks, in place of the card's: larger for small plates.
+        input_px: the long side at which the detector looks, once, in place of the card's one or two looks.
         grammar: whether a text that fits no layout of the country gives way to the most probable one that does.
         alternatives: how many of the most probable strings every reading gives.
         min_score: readings with a lower score are flagged, `certain` False: a number from 0 to 1, or "99" or "99.9" for
@@ -143,12 +144,12 @@ class Reader:
         times = [perf_counter()]
         pixels = read_image(image)
         times.append(perf_counter())
-        detections = self.detector.detect([pixels])[0]
+        detections, looked_again = self.detector.look([pixels])[0]
         times.append(perf_counter())
         readings = self.recogniser.read_plates(pixels, [d.corners for d in detections])
         times.append(perf_counter())
         ms = StageTimes(*(1000 * (end - start) for start, end in pairwise(times)))
-        return TimedReading(pixels, _joined(detections, readings), ms)
+        return TimedReading(pixels, _joined(detections, readings), ms, looked_again)
 
     def _read_images(self, images: Sequence[ImageArray]) -> list[list[PlateReading]]:
         detections = self.detector.detect(images)

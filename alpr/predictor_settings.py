@@ -21,6 +21,11 @@ class DetectorSettings:
         max_plates: the most plates returned for an image.
         corner_vote: a plate's corners are the mean, weighted by score, of all candidates whose hull overlaps the best
             one's by more, 0..1; None takes the best one's own.
+        fine_px: the long side of the input for a second, finer look at images that the first leaves in doubt; None for
+            no second look.
+        sure_score: an image whose best plate scores less is in doubt, 0..1.
+        small_px: an image with a plate narrower than this in the first look's input is in doubt. The second look adds
+            plates up to twice as wide in its own input; wider ones the first sees better.
 
     Raises:
         ValueError: a value out of its range.
@@ -32,15 +37,17 @@ class DetectorSettings:
     nms_iou: float = 0.45
     max_plates: int = 50
     corner_vote: float | None = 0.7
+    fine_px: int | None = None
+    sure_score: float = 0.6
+    small_px: float = 64.0
 
     def __post_init__(self) -> None:
         _expect(self.multiple >= 1, "multiple", self.multiple, "at least 1")
-        _expect(
-            self.input_px >= self.multiple and self.input_px % self.multiple == 0,
-            "input_px",
-            self.input_px,
-            f"a multiple of {self.multiple}",
-        )
+        for key, px in (("input_px", self.input_px), ("fine_px", self.fine_px)):
+            fits = px is None or (px >= self.multiple and px % self.multiple == 0)
+            _expect(fits, key, px, f"a multiple of {self.multiple}")
+        _expect(0 <= self.sure_score <= 1, "sure_score", self.sure_score, "0 to 1")
+        _expect(0 <= self.small_px < math.inf, "small_px", self.small_px, "a number of px, 0 or more")
         _expect(0 <= self.score_threshold <= 1, "score_threshold", self.score_threshold, "0 to 1")
         _expect(0 <= self.nms_iou <= 1, "nms_iou", self.nms_iou, "0 to 1")
         _expect(self.max_plates >= 1, "max_plates", self.max_plates, "at least 1")

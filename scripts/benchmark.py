@@ -20,13 +20,13 @@ from alpr.benchmark import (
     BenchmarkReport,
     Environment,
     LatencyReport,
-    compare_detectors,
     latency_report,
     run_benchmark,
     write_report,
 )
 from alpr.predictor import default_bundle
 from alpr.recogniser_latency import BATCHES, RecogniserLatency, time_recognisers
+from alpr.reference_shape import REFERENCE_DETECTOR, compare_detectors, compare_whole
 
 ROUNDS = 100
 
@@ -66,7 +66,7 @@ def main(
         with progress(len(paths) * repeat) as advance:
             report = run_benchmark(model, paths, repeats=repeat, threads=threads, advance=advance)
         if reference:
-            report = beside_the_reference(report, model or default_bundle(), reference_size, threads, rounds)
+            report = beside_the_reference(report, model or default_bundle(), paths, reference_size, threads, rounds)
         if output is not None:
             write_report(report, output)
     except (RuntimeError, OSError, ValueError) as error:
@@ -76,12 +76,15 @@ def main(
 
 
 def beside_the_reference(
-    report: BenchmarkReport, bundle: Path, size: tuple[int, int], threads: int, rounds: int
+    report: BenchmarkReport, bundle: Path, images: Sequence[Path], size: tuple[int, int], threads: int, rounds: int
 ) -> BenchmarkReport:
-    """The report with the reference's detector and recogniser, each timed in turns with the bundle's own."""
-    detector = compare_detectors(bundle, size, ["experiment=reference_detector"], repeats=rounds, threads=threads)
+    """The report with the reference's shape, timed in turns with the bundle: file to text, and each network alone."""
+    readable = [path for path in images if str(path) not in report.unreadable][:rounds]
+    with progress(len(readable) + 1) as advance:
+        whole = compare_whole(bundle, readable, threads=threads, advance=advance)
+    detector = compare_detectors(bundle, size, REFERENCE_DETECTOR, repeats=rounds, threads=threads)
     recognisers = time_recognisers([], bundle=bundle, threads=threads, rounds=rounds)
-    return replace(report, reference=detector, recognisers=recognisers)
+    return replace(report, reference=detector, reference_whole=whole, recognisers=recognisers)
 
 
 def show(report: BenchmarkReport) -> None:
@@ -97,6 +100,20 @@ def show(report: BenchmarkReport) -> None:
         f"{report.images_per_s:.1f} images/s on {report.threads} thread(s); start {report.start_ms:.0f} ms, "
         f"first image {report.first_ms:.0f} ms, peak memory {report.peak_memory_mb:.0f} MB."
     )
+    show_looks(console, report)
+    if report.floor is not None:
+        floor = report.floor
+        console.print(
+            f"Floor: decoding {floor.decode_ms:.2f} ms, and the networks' {floor.detector_gmac:.3f} + "
+            f"{floor.recogniser_gmac:.3f} GMAC at the core's {floor.peak_gmac_s:.0f} GMAC/s, make {floor.ms:.2f} ms, "
+            f"{floor.share:.0%} of the median."
+        )
+    if report.reference_whole is not None:
+        whole = report.reference_whole
+        console.print(
+            f"File to text beside the reference's shape in PyTorch, {whole.images} images in turns: "
+            f"{whole.bundle.p50_ms:.2f} and {whole.pytorch.p50_ms:.2f} ms, {whole.times_faster:.1f} times faster."
+        )
     if report.reference is not None:
         other = report.reference
         console.print(
@@ -109,6 +126,17 @@ def show(report: BenchmarkReport) -> None:
     if report.recognisers:
         console.print(latency_table(report.recognisers))
     console.print(machine(where))
+
+
+def show_looks(console: Console, report: BenchmarkReport) -> None:
+    """Prints how often a second look was taken, and what it costs."""
+    if report.fine_px is None:
+        return
+    paths = [("one look", report.whole_once), ("two", report.whole_twice)]
+    costs = ", ".join(f"{name} {figures.p50_ms:.2f} ms" for name, figures in paths if figures is not None)
+    console.print(
+        f"A second look at {report.fine_px} px was taken in {report.looked_again:.1%} of the images; medians: {costs}."
+    )
 
 
 def show_latencies(report: LatencyReport) -> None:

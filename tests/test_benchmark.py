@@ -17,6 +17,7 @@ from alpr.benchmark import BenchmarkError, run_benchmark, write_report
 from alpr.provenance import UnknownProvenance, source_commit
 
 COMMIT = "a" * 40
+HALVES = (("detector", "detect"), ("recogniser", "read"))
 
 
 @pytest.fixture
@@ -36,8 +37,11 @@ def test_a_report_has_every_figure(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert len(done) == 6 and report.images == 3 and report.unreadable == (str(folder / "bad.jpg"),)
     assert report.plates_per_image == 1.0 and report.threads == 1 and report.providers == ("CPUExecutionProvider",)
     stages = report.stages
-    assert list(stages) == ["decode", "detect", "read", "whole"]
+    assert list(stages) == ["decode", "detect", "detector network", "read", "recogniser network", "whole"]
     assert all(0 < s.p50_ms <= s.p95_ms for s in stages.values())
+    assert all(stages[f"{half} network"].mean_ms < stages[stage].mean_ms for half, stage in HALVES)
+    assert report.looked_again == 0 and report.whole_once == stages["whole"] and report.whole_twice is None
+    assert report.floor is not None and 0 < report.floor.ms < stages["whole"].p50_ms
     parts = sum(stages[name].mean_ms for name in ("decode", "detect", "read"))
     assert parts == pytest.approx(stages["whole"].mean_ms, rel=0.2)
     assert report.images_per_s == pytest.approx(1000 / stages["whole"].mean_ms, rel=0.01)

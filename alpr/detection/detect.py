@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from alpr.detection.decode import decode_detections
-from alpr.geometry import Letterbox
+from alpr.detection.decode import decode_detections, nms
+from alpr.geometry import Letterbox, corner_box
 from alpr.imaging import letterbox
 from alpr.predictor_settings import DetectorSettings
 from alpr.records import Detection, FloatArray, ImageArray, ImageBatch
@@ -20,8 +20,18 @@ IMAGES_AT_ONCE = 8
 """The largest batch of the detector."""
 
 
+class Found(NamedTuple):
+    """The plates of one image, best score first, and whether a second look was taken."""
+
+    plates: list[Detection]
+    looked_again: bool
+
+
 class Detector:
     """Finds plates: letterbox, network, threshold and NMS, and the mapping back.
+
+    With `fine_px` in the settings, images whose best plate is doubtful, that show none or a small one, are looked at
+    once more at that size.
 
     Args:
         network: (B, H, W, 3) uint8 BGR -> scores (B, A), boxes (B, A, 4), corners (B, A, 4, 2) in px of its input.
@@ -30,34 +40,63 @@ class Detector:
     def __init__(self, network: DetectorNetwork, settings: DetectorSettings) -> None:
         self.network = network
         self.settings = settings
+        self._doubt_from = settings.score_threshold
 
     def down_to(self, score: float, most: int) -> Detector:
         """The same detector with another threshold and another number of plates; `sure` undoes a lower threshold."""
-        return Detector(self.network, replace(self.settings, score_threshold=score, max_plates=most))
+        lower = Detector(self.network, replace(self.settings, score_threshold=score, max_plates=most))
+        lower._doubt_from = self._doubt_from  # what is in doubt stays so
+        return lower
 
     def sure(self, found: Sequence[Detection]) -> list[Detection]:
         """What this detector itself would have found, of what it found with a lower threshold."""
-        threshold = np.float32(self.settings.score_threshold)  # as a network's scores are compared with it
-        return [d for d in found if np.float32(d.score) >= threshold][: self.settings.max_plates]
+        return _above(found, self.settings.score_threshold)[: self.settings.max_plates]
 
     def at(self, input_px: int) -> Detector:
-        """The same detector at another input size.
+        """The same detector with one look at another input size.
 
         Raises:
             ValueError: a size that is no multiple of the settings' `multiple`.
         """
-        return Detector(self.network, replace(self.settings, input_px=input_px))
+        return Detector(self.network, replace(self.settings, input_px=input_px, fine_px=None))
 
     def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
-        """The plates of every image in pixels of that image, best score first.
+        """The plates of every image in pixels of that image, best score first."""
+        return [found.plates for found in self.look(images)]
 
-        Images whose letterboxed sizes are equal go through the network together.
-        """
+    def look(self, images: Sequence[ImageArray]) -> list[Found]:
+        """The plates of every image as `detect` gives them, and whether it was looked at twice."""
+        fine_px, first = self.settings.fine_px, self._look(images, self.settings.input_px)
+        if fine_px is None:
+            return [Found(plates, False) for plates in first]
+        doubtful = [i for i, plates in enumerate(first) if self._in_doubt(plates, images[i])]
+        result = [Found(plates, False) for plates in first]
+        for i, plates in zip(doubtful, self._look([images[i] for i in doubtful], fine_px), strict=True):
+            widest = 2 * self.settings.small_px * _px_per_px(images[i], fine_px)
+            small = [plate for plate in plates if _width(plate) <= widest]
+            result[i] = Found(self._joined(first[i] + small), True)
+        return result
+
+    def _in_doubt(self, plates: Sequence[Detection], image: ImageArray) -> bool:
+        usual = _above(plates, self._doubt_from)
+        smallest = self.settings.small_px * _px_per_px(image, self.settings.input_px)
+        return not usual or usual[0].score < self.settings.sure_score or min(map(_width, usual)) < smallest
+
+    def _joined(self, plates: Sequence[Detection]) -> list[Detection]:
+        """What both looks found, each plate once, best score first."""
+        if not plates:
+            return []
+        scores = np.array([plate.score for plate in plates])
+        hulls = corner_box(np.stack([plate.corners for plate in plates]))
+        return [plates[i] for i in nms(hulls, scores, self.settings.nms_iou)[: self.settings.max_plates]]
+
+    def _look(self, images: Sequence[ImageArray], input_px: int) -> list[list[Detection]]:
+        """Images whose letterboxed sizes are equal go through the network together."""
         result: list[list[Detection]] = [[] for _ in images]
         for start in range(0, len(images), IMAGES_AT_ONCE):
             by_size: dict[tuple[int, int], list[tuple[int, ImageArray, Letterbox]]] = {}
             for index in range(start, min(start + IMAGES_AT_ONCE, len(images))):
-                canvas, box = letterbox(images[index], self.settings.input_px, self.settings.multiple)
+                canvas, box = letterbox(images[index], input_px, self.settings.multiple)
                 by_size.setdefault(box.size, []).append((index, canvas, box))
             for group in by_size.values():
                 batch = group[0][1][None] if len(group) == 1 else np.stack([canvas for _, canvas, _ in group])
@@ -71,3 +110,18 @@ class Detector:
 def _mapped_back(detection: Detection, box: Letterbox) -> Detection:
     corners = box.inverse(detection.corners)
     return Detection(corners, box.inverse(detection.box.reshape(2, 2)).reshape(4), detection.score)
+
+
+def _above(plates: Sequence[Detection], threshold: float) -> list[Detection]:
+    return [d for d in plates if np.float32(d.score) >= np.float32(threshold)]  # as a network's scores are compared
+
+
+def _width(plate: Detection) -> float:
+    """Of the upright hull of the corners, in px."""
+    x = plate.corners[:, 0]
+    return float(x.max() - x.min())
+
+
+def _px_per_px(image: ImageArray, input_px: int) -> float:
+    """Pixels of the image per pixel of the network's input."""
+    return float(max(image.shape[:2]) / input_px)
