@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 PRECISIONS = ("99", "99.9")
 """The precisions in per cent for which there may be thresholds."""
+MOST_PX = 16384
+"""Of a side of a network's input; a card that asks for more would only fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class DetectorSettings:
             self.input_px,
             f"a multiple of {self.multiple}",
         )
+        _expect(self.input_px <= MOST_PX, "input_px", self.input_px, f"at most {MOST_PX}")
         _expect(0 <= self.score_threshold <= 1, "score_threshold", self.score_threshold, "0 to 1")
         _expect(0 <= self.nms_iou <= 1, "nms_iou", self.nms_iou, "0 to 1")
         _expect(self.max_plates >= 1, "max_plates", self.max_plates, "at least 1")
@@ -84,6 +87,7 @@ class RecogniserSettings:
 
     def __post_init__(self) -> None:
         _expect(len(self.size) == 2 and min(self.size) >= 1, "size", self.size, "[height, width], at least 1 px each")
+        _expect(max(self.size) <= MOST_PX, "size", self.size, f"at most {MOST_PX} px each")
         _expect(0 <= self.margin < 0.5, "margin", self.margin, "0 to below 0.5")
         _expect(self.slots >= 1, "slots", self.slots, "at least 1")
         _expect(0 < self.temperature < math.inf, "temperature", self.temperature, "a number above 0")

@@ -16,13 +16,23 @@ def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
 
     Raises:
         yaml.YAMLError: text that is no YAML.
-        ValueError: a key that is given twice.
+        ValueError: a key that is given twice, an alias, values that are nested too deep, or one that is not what its
+            tag says.
     """
     lines: dict[Place, int] = {}
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if root is not None:
-        _walk(root, (), lines)
-    return yaml.safe_load(text), lines
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            # A few lines of aliases of aliases stand for more values than any memory holds.
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"line {event.start_mark.line + 1}: *{event.anchor} is an alias; write the value out.")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            _walk(root, (), lines)
+        return yaml.safe_load(text), lines
+    except RecursionError as error:
+        raise ValueError("its values are nested too deep.") from error
+    except (AttributeError, LookupError, TypeError, OverflowError) as error:  # a tag that its value does not fit
+        raise ValueError(f"a value is not what its tag says: {error!r}.") from error
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
