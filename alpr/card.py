@@ -173,7 +173,7 @@ class ModelCard:
                 text = file.read(MOST_BYTES + 1)
             if len(text) > MOST_BYTES:
                 raise CardError(f"{path} has more than {MOST_BYTES} bytes; no card is that long.")
-            data = json.loads(text.decode("utf-8"), object_pairs_hook=_different_keys, parse_constant=_no_number)
+            data = json.loads(text.decode("utf-8"), object_pairs_hook=_different_keys)
         except CardError:
             raise
         except OSError as error:
@@ -243,10 +243,6 @@ def _different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {_short(key)} is given twice")
         found[key] = value
     return found
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")
 
 
 def file_sha256(path: Path) -> str:

@@ -1,7 +1,7 @@
 """What an image file says of itself before it is decoded: its size, and whether to decode it at all.
 
-A decoder allocates what the header claims. A few kilobytes may claim gigabytes, so the claim is read first, here, without
-any allocation. Only the five formats below are known; a file of another one is refused.
+A decoder allocates what the header claims. A few kilobytes may claim gigabytes, so the claim is read first, without any
+allocation. Only the five formats below are known; a file of another one is refused.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 MAX_PIXELS = 200_000_000
 BIG_PIXELS = 20_000_000
 PIXELS_PER_BYTE = 1000
-"""No photograph is packed tighter; larger images than `BIG_PIXELS` that claim to be are refused. A JPEG of one colour
-has 64 to 170 pixels per byte, a PNG of one up to 8,000."""
+"""No photograph is packed tighter; images larger than `BIG_PIXELS` that claim to be are refused. A JPEG of one colour has
+64 to 170 pixels per byte, a PNG of one colour up to 8,000."""
 MAX_SCANS = 100
 """Of a JPEG. Every scan costs a pass over the whole picture, and takes a dozen bytes; ordinary encoders write up to 12."""
 MAX_CHUNKS = 200_000

@@ -64,7 +64,9 @@ def read_image(
     except cv2.error as error:  # more pixels than OpenCV's own limit
         raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
     if image is None:
-        raise UnreadableImage(f"{name} is no image that OpenCV can decode: its picture is damaged (it starts with {data[:8]!r}).")
+        raise UnreadableImage(
+            f"{name} is no image that OpenCV can decode: its picture is damaged (it starts with {data[:8]!r})."
+        )
     return _as_bgr(image, name)
 
 
