@@ -10,9 +10,9 @@ import numpy as np
 from alpr.geometry import plate_height
 from alpr.records import FloatArray, ImageArray
 
-MARGIN = 0.35
+MARGIN = 0.25
 """Of a plate's height, covered around it on every side: a detector's corners may lie a little inside."""
-FEATHER = 0.3
+FEATHER = 0.2
 """Of a plate's height: the width of the edge behind the margin in which the picture returns."""
 CELLS = 2
 """Each covered area is reduced to this many means along each side; a mean spans about four characters."""

@@ -26,7 +26,7 @@ def info(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
-    """Say what a bundle is: what it reads and how well, thresholds, smallest plate, licences; its files are verified."""
+    """Say what a bundle is: what it reads and how well, thresholds, smallest plate, licences; verify its files."""
     from alpr.bundle_info import bundle_info, info_text
 
     try:
@@ -45,7 +45,7 @@ def info(
 def bench(
     images: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[IMAGE...]", help="Images, folders or globs; else noise."),
+        typer.Argument(metavar="[IMAGE...]", help="Images, folders, globs; else noise."),
     ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="A bundle's folder; else the default one.")

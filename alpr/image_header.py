@@ -12,10 +12,10 @@ from typing import NamedTuple
 MAX_PIXELS = 200_000_000
 BIG_PIXELS = 20_000_000
 PIXELS_PER_BYTE = 1000
-"""No photograph is packed tighter; images larger than `BIG_PIXELS` that claim to be are refused. A JPEG of one colour has
-64 to 170 pixels per byte, a PNG of one colour up to 8,000."""
+"""No photograph is packed tighter; images larger than `BIG_PIXELS` that claim to be are refused. A JPEG of one colour
+has 64 to 170 pixels per byte, a PNG of one colour up to 8,000."""
 MAX_SCANS = 100
-"""Of a JPEG. Every scan costs a pass over the whole picture, and takes a dozen bytes; ordinary encoders write up to 12."""
+"""Of a JPEG. Each costs a pass over the whole picture and takes a dozen bytes; ordinary encoders write up to 12."""
 MAX_CHUNKS = 200_000
 """Of a PNG; the usual 8,192 bytes each make 1.6 GB."""
 FORMATS = "JPEG, PNG, BMP, WebP or TIFF"

@@ -25,7 +25,7 @@ MOST_SECONDS = 1.0
 """CPU time for one input."""
 MOST_MEMORY = 4 << 30
 """Bytes of address space for a process that reads inputs; a reader that asks for more fails."""
-ROUND = 500
+ROUND = 100
 """Inputs between two looks at the clock."""
 
 

@@ -106,7 +106,7 @@ def image_seeds() -> tuple[bytes, ...]:
         (".png", np.dstack([picture, picture[..., :1]]), []),
         (".bmp", picture, []),
         (".bmp", picture[..., 0], []),
-        (".webp", picture, []),
+        (".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, 80]),
         (".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, 101]),
         *((".tiff", picture, [cv2.IMWRITE_TIFF_COMPRESSION, c]) for c in (1, 5, 8, 32773)),
         (".tiff", grey16, []),
@@ -184,9 +184,10 @@ def read_a_pack(data: bytes) -> bool:
 
 def read_an_onnx(data: bytes) -> bool:
     try:
-        return names_other_files(data)
+        names_other_files(data)
     except MalformedOnnx:
         return False
+    return True
 
 
 @cache
