@@ -41,7 +41,7 @@ def declared_size(data: bytes) -> Size | None:
     """The size that a file's header claims; None where the file is of no known format or its header is damaged."""
     try:
         return _size(data)
-    except (_Damaged, struct.error):
+    except (_Damaged, struct.error, OverflowError):
         return None
 
 
@@ -60,7 +60,7 @@ def refusal(data: bytes) -> str | None:
             _check_chunks(data)
     except _Damaged as fault:
         return str(fault)
-    except struct.error:
+    except (struct.error, OverflowError):  # a place behind the end, or behind any end
         return "is damaged: it ends in the middle of its header."
     height, width = size
     if height < 1 or width < 1:

@@ -112,6 +112,12 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
         read_image(data[:start] + scan * MAX_SCANS + data[start:])
 
 
+def test_a_tiff_directory_at_no_possible_place_is_refused() -> None:
+    """Found by fuzzing."""
+    with pytest.raises(UnreadableImage, match="in the middle of its header"):
+        read_image(struct.pack("<2sHHHQ", b"II", 43, 8, 0, (1 << 64) - 1) + bytes(40))
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff"])
 def test_the_claim_is_the_picture(suffix: str) -> None:
     data = encoded(suffix)
