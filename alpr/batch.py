@@ -104,7 +104,8 @@ class Results:
 
     Args:
         path: the file; None for stdout.
-        form: "jsonl" or "csv".
+        form: "jsonl", "csv", or "texts" for the plates' texts alone, one to a line; those that are flagged as not
+            certain are left out.
         columns: the CSV's columns.
     """
 
@@ -134,6 +135,8 @@ class Results:
         """Writes one image's record."""
         if self.form == "csv":
             self._rows(_csv_rows(record))
+        elif self.form == "texts":
+            self._stream.writelines(f"{text}\n" for text in _texts(record))
         else:
             self._stream.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
         if self._part is None:
@@ -159,6 +162,12 @@ class Results:
         csv.DictWriter(self._stream, self.columns, lineterminator="\n").writerows(rows)
 
 
+def _texts(record: Mapping[str, Any]) -> Iterator[str]:
+    for plate in record.get("plates", [record]):  # a crop has no plates
+        if plate.get("text") and plate.get("certain", True):
+            yield plate["text"]
+
+
 def _csv_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     shared = {key: value for key, value in record.items() if key not in {"plates", "ms"}}
     if "plates" not in record:  # a crop, or an error
@@ -181,18 +190,35 @@ def _joined(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: " ".join(map(str, lists[key] or ())) for key in lists if key in values}
 
 
+def refuse_overwriting(items: Sequence[Item], folder: Path) -> None:
+    """Looks whether copies in a folder would take the place of images that are to be read.
+
+    Raises:
+        InputError: such a copy; the sentence names it.
+    """
+    sources = {item.path.resolve() for item in items}
+    for item in items:
+        copy = _writable(folder / item.name)
+        if copy.resolve() in sources:
+            raise InputError(f"{copy} is one of the images to read; choose another folder for the copies.")
+
+
+def _writable(path: Path) -> Path:
+    """The path of a copy: its own, or one that ends in .png where OpenCV writes no such format."""
+    return path if path.suffix.lower() in IMAGE_SUFFIXES else path.with_suffix(".png")
+
+
 def save_image(path: Path, image: ImageArray, source: Path) -> None:
     """Writes an image in the format of its suffix, whole or not at all; PNG where OpenCV writes no such format.
 
     Raises:
         OSError: a place that cannot be written, or the source image itself.
     """
-    suffix = path.suffix if path.suffix.lower() in IMAGE_SUFFIXES else ".png"
-    path = path.with_suffix(suffix)
+    path = _writable(path)
     if path.exists() and path.samefile(source):
-        raise FileExistsError(f"{path} is the image itself; choose another folder for the annotated copies")
+        raise FileExistsError(f"{path} is the image itself; choose another folder for the copies")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _, data = cv2.imencode(suffix, image)
+    _, data = cv2.imencode(path.suffix, image)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(data.tobytes())

@@ -23,7 +23,7 @@ from alpr.card import ModelCard
 from alpr.data.atomic import write_atomically
 from alpr.imaging import UnreadableImage
 from alpr.predictor import Reader, default_bundle
-from alpr.provenance import UnknownProvenance, cpu_model, source_commit
+from alpr.provenance import UnknownProvenance, cpu_model, installed_source, source_commit
 from alpr.recogniser_latency import BATCHES, RecogniserLatency, time_recognisers
 from alpr.records import FloatArray, ImageBatch
 from alpr.reference_shape import Comparison, StageFigures, WholeComparison, figures_of
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 STAGES = ("decode", "detect", "detector network", "read", "recogniser network", "whole")
 """File to pixels; letterbox, network, NMS; this network; rectification, network, text; this network; all of it."""
+
+EARLY_IMAGES = 1000
+"""After so many images what is allocated once has been allocated; memory that grows from there on is a leak."""
 
 
 class BenchmarkError(RuntimeError):
@@ -54,6 +57,16 @@ class Environment:
     alpr: str
     commit: str
     uncommitted_changes: bool
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Resident memory in MB of 10^6 bytes after the first image, after `early_images`, and after the last."""
+
+    first_mb: float
+    early_images: int
+    early_mb: float
+    last_mb: float
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,7 @@ class BenchmarkReport:
     reference: Comparison | None = None
     reference_whole: WholeComparison | None = None
     recognisers: tuple[RecogniserLatency, ...] = ()
+    memory: MemoryUse | None = None  # where the system says it
 
 
 @dataclass(frozen=True)
@@ -127,12 +141,13 @@ def environment(repository: Path | None = None) -> Environment:
     """The machine, the versions and the commit.
 
     Args:
-        repository: the working copy whose commit counts; by default the one this package lies in.
+        repository: the working copy whose commit counts; by default the one this package lies in, or where it was
+            installed from a wheel the version and a hash of its files.
 
     Raises:
         UnknownProvenance: a part that cannot be found out; the sentence names it.
     """
-    commit, changed = source_commit(repository)
+    commit, changed = (repository is None and installed_source()) or source_commit(repository)
     try:
         runtime = version("onnxruntime")
     except PackageNotFoundError as error:
@@ -158,6 +173,12 @@ def peak_memory_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def resident_memory_mb() -> float | None:
+    """The memory this process holds now, in MB of 10^6 bytes; None where the system does not say it."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if statm.is_file() else None
 
 
 def run_benchmark(
@@ -187,6 +208,7 @@ def run_benchmark(
     again: list[bool] = []
     unreadable: dict[str, None] = {}
     first_ms, plates = 0.0, 0
+    memory: dict[int, float | None] = {}
     for repeat in range(repeats + 1):
         for path in images if repeat else images[:1]:
             detecting.ms = reading.ms = 0.0
@@ -205,6 +227,8 @@ def run_benchmark(
                 advance()
             else:
                 first_ms = elapsed
+            if len(times) in (0, EARLY_IMAGES):
+                memory[len(times)] = resident_memory_mb()
     if not times:
         raise BenchmarkError(f"None of {len(images)} images can be read.")
     figures = np.array(times)
@@ -234,7 +258,16 @@ def run_benchmark(
         images_per_s=1000 * len(times) / float(figures[:, -1].sum()),
         peak_memory_mb=peak_memory_mb(),
         environment=described,
+        memory=_memory_use(memory, len(times)),
     )
+
+
+def _memory_use(measured: dict[int, float | None], images: int) -> MemoryUse | None:
+    last, first = resident_memory_mb(), measured.get(0)
+    if first is None or last is None:
+        return None
+    early = measured.get(EARLY_IMAGES)
+    return MemoryUse(first, images if early is None else EARLY_IMAGES, last if early is None else early, last)
 
 
 class Timed:

@@ -14,7 +14,9 @@ from alpr.card import DataSource, TrainingRun
 from alpr.export import export_bundle
 from alpr.imaging import IMAGE_SUFFIXES, read_image
 from alpr.provenance import commit_label
+from alpr.readable import readable_widths
 from alpr.records import ImageArray
+from alpr.report import record_of
 from alpr.runs import RunError, RunRecord, load_detector, load_recogniser
 from alpr.weights import SUFFIX, write_weights
 
@@ -96,13 +98,14 @@ def parity_scenes(folder: str | None) -> list[ImageArray]:
 
 
 def reported_figures(path: Path) -> dict[str, Any]:
-    """The headline figures of a `report.json`.
+    """The headline figures of a `report.json`, and how narrow a plate was still read.
 
     Raises:
         RunError: a file without them.
     """
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        return {"manifests": report["manifests"], "figures": report["figures"]}
-    except (KeyError, ValueError) as error:
+        readable = readable_widths([record_of(plate) for plate in report["plates"]])
+        return {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
+    except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is no report of evaluate.py: {error!r}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -18,6 +19,8 @@ from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 
 FORMAT = 1
 CARD_FILE = "card.json"
+MOST_BYTES = 4_000_000
+"""Of a card; those of the shipped bundles have less than 100,000."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
 
@@ -166,7 +169,13 @@ class ModelCard:
         """
         path = Path(folder) / CARD_FILE
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            with _regular(path).open("rb") as file:
+                text = file.read(MOST_BYTES + 1)
+            if len(text) > MOST_BYTES:
+                raise CardError(f"{path} has more than {MOST_BYTES} bytes; no card is that long.")
+            data = json.loads(text.decode("utf-8"), object_pairs_hook=_different_keys)
+        except CardError:
+            raise
         except OSError as error:
             raise CardError(f"{folder} is no bundle: {CARD_FILE} cannot be read ({error.strerror}).") from error
         except (ValueError, RecursionError) as error:
@@ -204,7 +213,7 @@ class ModelCard:
             _refuse_path(entry.file, f"{Path(folder) / CARD_FILE}: {key}.file")
             path = Path(folder) / entry.file
             try:
-                found = file_sha256(path)
+                found = file_sha256(_regular(path))
             except OSError as error:
                 raise CardError(
                     f"{path}, named by {key}.file of its card, cannot be read: {error.strerror}."
@@ -217,6 +226,23 @@ _CARD_KEYS = (
     "format",
     *(f.name for f in fields(ModelCard) if f.name not in {"detector_file", "recogniser_file", "alphabet"}),
 )
+
+
+def _regular(path: Path) -> Path:
+    """The path itself; a pipe or a device in a file's place, which would be read for ever, raises OSError."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return path
+
+
+def _different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of which no key is given twice: one reader would take the first, another the last."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {_short(key)} is given twice")
+        found[key] = value
+    return found
 
 
 def file_sha256(path: Path) -> str:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from alpr.records import Reading
-from alpr.report import MEASURES, PlateRecord
+from alpr.report import MEASURES, record_of
 
 EXACT_UP_TO = 25
 """Discordant pairs from which the chi-square approximation is used."""
@@ -130,8 +129,7 @@ def _from_report(plates: list[dict[str, Any]]) -> _Made:
     outcomes: dict[str, dict[Place, bool]] = {name: {} for name in SHOWN}
     shown = {}
     for plate in plates:
-        readings = {key: _reading(value) for key, value in plate.items() if key.startswith("on_")}
-        record = PlateRecord(**{**plate, **readings})
+        record = record_of(plate)
         place = ("", record.image, record.index)
         read = record.on_predicted_corners or record.on_crop or record.on_true_corners or record.on_box
         shown[place] = Shown(record.text or "", "" if read is None else read.text)
@@ -140,10 +138,6 @@ def _from_report(plates: list[dict[str, Any]]) -> _Made:
             if value is not None:
                 outcomes[name][place] = value
     return outcomes, shown
-
-
-def _reading(value: dict[str, Any] | None) -> Reading | None:
-    return None if value is None else Reading(value["text"], value["score"], tuple(value["characters"]))
 
 
 def _flat(values: Any, at: str = "") -> dict[str, Any]:

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 
 from alpr.geometry import Letterbox, homography, pixel_centre_matrix, plate_height, plate_width
+from alpr.image_header import MAX_PIXELS, refusal
 from alpr.members import read_bytes
 from alpr.records import FloatArray, ImageArray
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 GREY = 128
 """The value of padding, as in SCRFD's crops."""
-MAX_PIXELS = 200_000_000
 WARP_LIMIT_PX = 32766
 """OpenCV warps no image with a longer side."""
 
@@ -41,7 +41,8 @@ def read_image(
         reduce: 2, 4 or 8 decodes a file at that fraction of its size, rounded up; a JPEG much faster.
 
     Raises:
-        UnreadableImage: a missing, empty, truncated or damaged file, or an array of another shape or type.
+        UnreadableImage: a missing, empty, truncated or damaged file, one of another format than JPEG, PNG, BMP, WebP
+            and TIFF, one that claims too many pixels, or an array of another shape or type.
     """
     if isinstance(source, np.ndarray):
         return _as_bgr(source, name or "the array")
@@ -55,13 +56,17 @@ def read_image(
             raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
     if not data:
         raise UnreadableImage(f"{name} is empty.")
-    _refuse_truncated(data, name)
+    reason = refusal(data)  # before any pixel is allocated
+    if reason is not None:
+        raise UnreadableImage(f"{name} {reason}")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _READ[reduce])
     except cv2.error as error:  # more pixels than OpenCV's own limit
         raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
     if image is None:
-        raise UnreadableImage(f"{name} is no image that OpenCV can decode (it starts with {data[:8]!r}).")
+        raise UnreadableImage(
+            f"{name} is no image that OpenCV can decode: its picture is damaged (it starts with {data[:8]!r})."
+        )
     return _as_bgr(image, name)
 
 
@@ -79,24 +84,6 @@ def _as_bgr(image: np.ndarray, name: str) -> ImageArray:
     if image.shape[2] == 4:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), dtype=np.uint8)
     return image
-
-
-def _refuse_truncated(data: bytes, name: str) -> None:
-    """OpenCV fills the missing part of a truncated JPEG with grey and says nothing; such a file must not pass."""
-    if data[:2] == b"\xff\xd8":
-        position = 2
-        while position + 4 <= len(data) and data[position] == 0xFF:
-            if data[position + 1] == 0xFF:  # a fill byte
-                position += 1
-                continue
-            if data[position + 1] == 0xDA:  # start of scan: from here on FF D9 can only be the end of the image
-                if data.find(b"\xff\xd9", position) < 0:
-                    raise UnreadableImage(f"{name} is a truncated JPEG: its end marker is missing.")
-                return
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        raise UnreadableImage(f"{name} is a truncated JPEG: it ends before its picture begins.")
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in data[-64:]:
-        raise UnreadableImage(f"{name} is a truncated PNG: its end chunk is missing.")
 
 
 def letterbox(image: ImageArray, long_side: int, multiple: int = 32) -> tuple[ImageArray, Letterbox]:

@@ -9,8 +9,8 @@ for plate in reader("car.jpg"):
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple, TypeAlias, overload
@@ -19,7 +19,7 @@ import numpy as np
 
 from alpr.card import ModelCard
 from alpr.detection.detect import Detector
-from alpr.imaging import read_image
+from alpr.imaging import UnreadableImage, read_image
 from alpr.recognition.decode import Decoding
 from alpr.recognition.grammar import Grammar
 from alpr.recognition.read import Recogniser
@@ -129,11 +129,44 @@ class Reader:
             UnreadableImage: an image that cannot be read; the sentence names it.
         """
         if isinstance(image, str | os.PathLike | bytes | np.ndarray):
-            return self._read_images([read_image(image)])[0]
+            return self._read_images([self.open(image)])[0]
         result: list[list[PlateReading]] = []
         for start in range(0, len(image), IMAGES_AT_ONCE):
-            result += self._read_images([read_image(source) for source in image[start : start + IMAGES_AT_ONCE]])
+            result += self._read_images([self.open(source) for source in image[start : start + IMAGES_AT_ONCE]])
         return result
+
+    def stream(self, frames: Iterable[Source], *, batch: int = 4) -> Iterator[list[PlateReading]]:
+        """The plates of each frame of an iterator, which may be endless, in order.
+
+        Up to `batch` frames are taken at once and read together; no frame is taken before its batch is asked for. A
+        live camera wants 1, and so does a source that fills one array again and again.
+
+        Raises:
+            ValueError: a batch below 1, at once.
+            UnreadableImage: a frame that cannot be read, after the readings of those before it.
+        """
+        if batch < 1:
+            raise ValueError(f"The batch is {batch}; expected at least 1.")
+        return self._streamed(iter(frames), batch)
+
+    def _streamed(self, frames: Iterator[Source], batch: int) -> Iterator[list[PlateReading]]:
+        while sources := list(islice(frames, batch)):
+            images: list[ImageArray] = []
+            try:
+                for source in sources:
+                    images.append(self.open(source))
+            except UnreadableImage:
+                yield from self._read_images(images)
+                raise
+            yield from self._read_images(images)
+
+    def open(self, image: Source) -> ImageArray:
+        """The pixels of an image, as this reader looks at them: (H, W, 3) uint8 BGR.
+
+        Raises:
+            UnreadableImage: an image that cannot be read; the sentence names it.
+        """
+        return read_image(image)
 
     def read_timed(self, image: Source) -> TimedReading:
         """The plates of one image with the time of every stage.
@@ -142,7 +175,7 @@ class Reader:
             UnreadableImage: an image that cannot be read; the sentence names it.
         """
         times = [perf_counter()]
-        pixels = read_image(image)
+        pixels = self.open(image)
         times.append(perf_counter())
         detections, looked_again = self.detector.look([pixels])[0]
         times.append(perf_counter())

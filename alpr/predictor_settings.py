@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 PRECISIONS = ("99", "99.9")
 """The precisions in per cent for which there may be thresholds."""
+MOST_PX = 16384
+"""Of a side of a network's input; a card that asks for more would only fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class DetectorSettings:
         for key, px in (("input_px", self.input_px), ("fine_px", self.fine_px)):
             fits = px is None or (px >= self.multiple and px % self.multiple == 0)
             _expect(fits, key, px, f"a multiple of {self.multiple}")
+            _expect(px is None or px <= MOST_PX, key, px, f"at most {MOST_PX}")
         _expect(0 <= self.sure_score <= 1, "sure_score", self.sure_score, "0 to 1")
         _expect(0 <= self.small_px < math.inf, "small_px", self.small_px, "a number of px, 0 or more")
         _expect(0 <= self.score_threshold <= 1, "score_threshold", self.score_threshold, "0 to 1")
@@ -91,6 +94,7 @@ class RecogniserSettings:
 
     def __post_init__(self) -> None:
         _expect(len(self.size) == 2 and min(self.size) >= 1, "size", self.size, "[height, width], at least 1 px each")
+        _expect(max(self.size) <= MOST_PX, "size", self.size, f"at most {MOST_PX} px each")
         _expect(0 <= self.margin < 0.5, "margin", self.margin, "0 to below 0.5")
         _expect(self.slots >= 1, "slots", self.slots, "at least 1")
         _expect(0 < self.temperature < math.inf, "temperature", self.temperature, "a number above 0")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import platform
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 
@@ -34,6 +37,34 @@ def source_commit(repository: Path | None = None) -> tuple[str, bool]:
             raise UnknownProvenance(f"The commit of {folder} is not known: {str(reason).strip()}.") from error
         answers.append(done.stdout.strip())
     return answers[0], bool(answers[1])
+
+
+def installed_source() -> tuple[str, bool] | None:
+    """What stands for a commit where this package was installed from a wheel: its version and a hash of its files.
+
+    Returns:
+        the text, and whether files differ from those that were installed; None where the package lies in a source tree.
+    """
+    package = Path(__file__).resolve().parent
+    try:
+        installed = distribution("alpr")
+    except PackageNotFoundError:
+        return None
+    if not Path(str(installed.locate_file("alpr"))).is_dir() or not package.samefile(
+        str(installed.locate_file("alpr"))
+    ):
+        return None  # an editable install, or another copy of the package
+    if Path(str(installed.locate_file("pyproject.toml"))).is_file():
+        return None  # the package data lie in the source tree itself
+    digest, changed = hashlib.sha256(), False
+    for file in sorted(installed.files or (), key=str):
+        if file.suffix == ".py" and file.parts[0] == "alpr":
+            data = Path(str(file.locate())).read_bytes()
+            digest.update(f"{file.as_posix()}\n{len(data)}\n".encode() + data)
+            if file.hash is not None:
+                found = base64.urlsafe_b64encode(hashlib.new(file.hash.mode, data).digest()).rstrip(b"=").decode()
+                changed = changed or found != file.hash.value
+    return f"installed {installed.version}, sha256 of its code {digest.hexdigest()}", changed
 
 
 def commit_label() -> str | None:

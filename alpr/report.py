@@ -355,6 +355,20 @@ def _shares(records: Iterable[PlateRecord]) -> dict[str, float]:
     return shares
 
 
+def record_of(plate: Mapping[str, Any]) -> PlateRecord:
+    """A plate of a report file that was read.
+
+    Raises:
+        TypeError: an entry of another form.
+    """
+    readings = {
+        key: None if value is None else Reading(value["text"], value["score"], tuple(value["characters"]))
+        for key, value in plate.items()
+        if key.startswith("on_")
+    }
+    return PlateRecord(**{**plate, **readings})
+
+
 def write_report(report: EvaluationReport, path: Path) -> None:
     """Writes a report as JSON, whole or not at all.
 

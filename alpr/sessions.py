@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from alpr.onnx_file import MalformedOnnx, names_other_files
 from alpr.predictor_settings import RecogniserSettings
 from alpr.records import FloatArray
 
@@ -50,6 +51,12 @@ def open_session(
             f"ONNX Runtime has no provider {', '.join(lacking) or '(none was named)'} here; "
             f"it has {', '.join(offered)}."
         )
+    try:
+        outside = names_other_files(path.read_bytes())
+    except (OSError, MalformedOnnx) as error:
+        raise SessionError(f"{path} cannot be loaded: {error}.") from error
+    if outside:
+        raise SessionError(f"{path} keeps weights in other files, which no hash vouches for; expected all within it.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -108,6 +115,15 @@ def _run(path: Path, session: onnxruntime.InferenceSession, outputs: Sequence[st
         raise SessionError(f"{path} failed on a batch of shape {batch.shape}: {error}") from error
 
 
+def _check_result(path: Path, name: str, found: Any, shape: Sequence[int | None]) -> None:
+    """Compares what a network gave with the contract: what a graph says of itself may be a lie."""
+    fits = isinstance(found, np.ndarray) and found.dtype == np.float32 and len(found.shape) == len(shape)
+    if not fits or any(size not in (None, side) for size, side in zip(shape, found.shape, strict=True)):
+        what = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
+        expected = ", ".join("any" if size is None else str(size) for size in shape)
+        raise SessionError(f"{path} gave {name} as {what}; expected float32 [{expected}].")
+
+
 class OnnxDetector:
     """A detector's ONNX file as a callable: (B, H, W, 3) uint8 -> scores, boxes, corners.
 
@@ -136,6 +152,9 @@ class OnnxDetector:
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, FloatArray]:
         scores, boxes, corners = _run(self.path, self.session, self.outputs, "image", batch)
+        _check_result(self.path, "scores", scores, (len(batch), None))
+        _check_result(self.path, "boxes", boxes, (*scores.shape, 4))
+        _check_result(self.path, "corners", corners, (*scores.shape, 4, 2))
         return scores, boxes, corners
 
 
@@ -158,16 +177,19 @@ class OnnxRecogniser:
         self.session = open_session(path, threads, providers)
         self.providers: tuple[str, ...] = tuple(self.session.get_providers())
         height, width = settings.size
+        self.shapes: dict[str, tuple[int, ...]] = {
+            "logits": (settings.slots, classes),
+            **{name: (names,) for name, names in settings.outputs.items()},
+        }
         _check_graph(
             path,
             self.session,
             ("crop", (None, height, width, 3)),
-            [
-                ("logits", (None, settings.slots, classes)),
-                *((name, (None, names)) for name, names in settings.outputs.items()),
-            ],
+            [(name, (None, *shape)) for name, shape in self.shapes.items()],
         )
-        self.outputs = ("logits", *settings.outputs)
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
-        return tuple(_run(self.path, self.session, self.outputs, "crop", batch))
+        found = _run(self.path, self.session, tuple(self.shapes), "crop", batch)
+        for array, (name, shape) in zip(found, self.shapes.items(), strict=True):
+            _check_result(self.path, name, array, (len(batch), *shape))
+        return tuple(found)

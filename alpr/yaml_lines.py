@@ -9,6 +9,8 @@ import yaml
 
 Place = tuple[str | int, ...]
 """The keys and list positions that lead to a value."""
+MOST_VALUES = 20_000
+"""With every alias written out: a few lines of aliases of aliases stand for more than any memory holds."""
 
 
 def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
@@ -16,17 +18,31 @@ def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
 
     Raises:
         yaml.YAMLError: text that is no YAML.
-        ValueError: a key that is given twice.
+        ValueError: a key that is given twice, more values than `MOST_VALUES` or nested too deep, or one that is not
+            what its tag says.
     """
     lines: dict[Place, int] = {}
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if root is not None:
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None, lines
         _walk(root, (), lines)
-    return yaml.safe_load(text), lines
+        return loader.construct_document(root), lines
+    except RecursionError as error:
+        raise ValueError("its values are nested too deep.") from error
+    except (AttributeError, LookupError, TypeError, OverflowError) as error:  # a tag that its value does not fit
+        raise ValueError(f"a value is not what its tag says: {error!r}.") from error
+    finally:
+        loader.dispose()
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
     lines.setdefault(place, node.start_mark.line + 1)
+    if len(lines) > MOST_VALUES:
+        raise ValueError(
+            f"line {node.start_mark.line + 1}: there are more than {MOST_VALUES} values, aliases written out."
+        )
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             inner = (*place, str(key.value))

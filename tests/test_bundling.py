@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import pytest
 import yaml
 
 from alpr import bundling
-from alpr.bundling import bundle_runs
+from alpr.bundling import bundle_runs, reported_figures
 from alpr.configuration import composed
 from alpr.detection.module import DetectorModule
 from alpr.predictor_settings import DetectorSettings
 from alpr.recognition.module import RecogniserModule
+from alpr.records import Reading
+from alpr.report import PlateRecord
+from alpr.runs import RunError
 from alpr.weights import read_weights, write_weights
 
 TINY_DETECTOR = {
@@ -47,3 +52,21 @@ def test_an_input_size_and_a_threshold_chosen_after_training_travel(
     assert [(s.input_px, s.score_threshold, s.max_plates) for s in settings] == [(160, 0.45, 7)]
     kept = read_weights(tmp_path / "tiny" / "detector.safetensors")["hyper_parameters"]["predictor"]
     assert (kept["input_px"], kept["score_threshold"]) == (160, 0.45)
+
+
+def test_a_reports_figures_and_its_smallest_readable_plate_go_into_the_card(tmp_path: Path) -> None:
+    plates = [
+        PlateRecord(
+            f"{i}.jpg", 0, ".", text="B1", width_px=100.0, hull_iou=0.9, on_predicted_corners=Reading("B1", 0.9, ())
+        )
+        for i in range(10)
+    ]
+    report = {"manifests": {"val.csv": "0"}, "figures": [], "plates": [asdict(plate) for plate in plates]}
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report))
+    found = reported_figures(path)
+    assert found["manifests"] == {"val.csv": "0"} and found["readable"]["image"]["width_px"] == 96
+    for broken in ({"figures": []}, {**report, "plates": [{"unknown": 1}]}, []):
+        path.write_text(json.dumps(broken))
+        with pytest.raises(RunError, match=r"report\.json is no report of evaluate\.py"):
+            reported_figures(path)

@@ -113,6 +113,19 @@ def test_every_name_encodes_again(province, letter, rest, points, digits, suffix
     assert (columns.brightness, columns.blurriness) == ([brightness], [blurriness])
 
 
+@pytest.mark.parametrize("old", ["95_113", "154&", "0_0_22"])
+def test_a_number_of_thousands_of_digits_is_refused_or_kept(old: str) -> None:
+    """Python refuses to read such a number; found by fuzzing."""
+    name = "025-95_113-154&383_386&473-386&473_177&454_154&383_363&402-0_0_22_27_27_33_16-37-15.jpg"
+    long = name.replace(old, "9" * 5000 + old)
+    if old == "95_113":
+        assert encode_name(decode_name(long)) == long  # tilts stay text
+    else:
+        with pytest.raises(CcpdNameError):
+            decode_name(long)
+        assert decode_names([long]).index == []
+
+
 @settings(max_examples=300)
 @given(st.text("0123456789-_&.jpg", max_size=80))
 def test_any_text_decodes_or_is_refused(name: str) -> None:

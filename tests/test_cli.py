@@ -112,7 +112,7 @@ def test_annotated_copies_keep_their_places(folder: Path, tmp_path: Path) -> Non
 def test_an_annotated_copy_never_takes_its_images_place(folder: Path) -> None:
     before = (folder / "images" / "a.png").read_bytes()
     result = run(folder, "predict", folder / "images", "--annotate", folder / "images")
-    assert result.exit_code == 1 and "is the image itself" in result.stderr
+    assert result.exit_code == 2 and "a.png is one of the images to read" in result.stderr
     assert (folder / "images" / "a.png").read_bytes() == before
 
 

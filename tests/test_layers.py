@@ -17,10 +17,12 @@ RANK_0 = {
     "geometry",
     "charset",
     "country",
+    "image_header",
     "imaging",
     "members",
     "predictor_settings",
     "card",
+    "onnx_file",
     "torchvision_hook",
 }
 RANK_0 |= {"plate_layout", "layout_reading", "faces", "yaml_lines"}  # parts of a country pack

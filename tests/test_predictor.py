@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -279,3 +281,28 @@ def test_the_input_size_can_be_chosen(bundle: Path) -> None:
     assert Reader(bundle, threads=1, input_px=64).detector.settings.input_px == 64
     with pytest.raises(ValueError, match="input_px is 65; expected a multiple of"):
         Reader(bundle, threads=1, input_px=65)
+
+
+def test_an_endless_stream_is_read_a_few_frames_at_a_time(bundle: Path) -> None:
+    reader, taken = Reader(bundle, threads=1), []
+
+    def camera() -> Iterator[np.ndarray]:
+        for text in itertools.cycle(["A1", "B2", "皖A12"]):
+            taken.append(text)
+            yield scene(text)
+
+    stream = reader.stream(camera(), batch=2)
+    assert taken == []  # nothing is taken before it is asked for
+    found = [[plate.reading.text for plate in plates] for plates in itertools.islice(stream, 5)]
+    assert found == [["A1"], ["B2"], ["皖A12"], ["A1"], ["B2"]] and len(taken) == 6
+    assert [len(p) for p in reader.stream([scene("A1"), np.zeros((9, 9, 3), np.uint8), scene("B2")])] == [1, 0, 1]
+    assert list(reader.stream([])) == []
+    with pytest.raises(ValueError, match="The batch is 0; expected at least 1"):
+        reader.stream([], batch=0)
+
+
+def test_a_stream_reads_what_stands_before_an_unreadable_frame(bundle: Path) -> None:
+    stream = Reader(bundle, threads=1).stream([scene("A1"), scene("B2"), b"no image", scene("A1")])
+    assert [plates[0].reading.text for plates in itertools.islice(stream, 2)] == ["A1", "B2"]
+    with pytest.raises(UnreadableImage, match="the image of 8 bytes"):
+        next(stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -37,6 +38,11 @@ def test_the_wheel_reads_a_plate_without_torch(repository: Path, tmp_path: Path)
     record = json.loads(line)
     assert record["image"] == "car.png" and record["plates"][0]["text"] == "皖A12"
     assert (tmp_path / "drawn" / "car.png").is_file()
+    assert "Testland (CN)" in _run(scripts / "alpr", "info", "tiny", cwd=tmp_path)
+    _run(scripts / "alpr", "bench", "car.png", "--model", "tiny", "--output", "bench.json", cwd=tmp_path)
+    where = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["environment"]
+    assert re.fullmatch(r"installed \S+, sha256 of its code [0-9a-f]{64}", where["commit"])  # there is no commit
+    assert where["uncommitted_changes"] is False
     code = (
         "import importlib.util as u, alpr, alpr.predictor as p; print(alpr.__file__)\n"
         "print([m for m in ('torch', 'lightning', 'hydra', 'onnx', 'PIL') if u.find_spec(m)])\n"

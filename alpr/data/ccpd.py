@@ -35,12 +35,12 @@ SUBSETS = (
 EMPTY_SUBSET = "ccpd_np"
 """Photographs without a plate; their names carry no label."""
 
-_INTEGER = r"(0|[1-9][0-9]*)"
+_INTEGER = r"(0|[1-9][0-9]{0,8})"  # nine digits hold any pixel; Python refuses to read thousands
 _POINT = f"{_INTEGER}&{_INTEGER}"
 _NAME = re.compile(
     r"([0-9]+)-([0-9]+)_([0-9]+)"
     rf"-{_POINT}_{_POINT}-{_POINT}_{_POINT}_{_POINT}_{_POINT}"
-    rf"-((?:0|[1-9][0-9]*)(?:_(?:0|[1-9][0-9]*)){{6,7}})-([0-9]+)-([0-9]+)(\.[A-Za-z]+)"
+    rf"-((?:0|[1-9][0-9]{{0,8}})(?:_(?:0|[1-9][0-9]{{0,8}})){{6,7}})-([0-9]+)-([0-9]+)(\.[A-Za-z]+)"
 )
 _FIELDS = ("area", "tilts", "box", "vertices", "plate", "brightness", "blurriness")
 _EXPECTED = ("digits", "h_v", "x&y_x&y", "x&y_x&y_x&y_x&y", "7 or 8 indices joined by _", "digits", "digits")

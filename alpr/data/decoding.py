@@ -13,7 +13,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from alpr.imaging import MAX_PIXELS, WARP_LIMIT_PX, UnreadableImage, read_image
+from alpr.image_header import MAX_PIXELS
+from alpr.imaging import WARP_LIMIT_PX, UnreadableImage, read_image
 from alpr.members import read_bytes
 from alpr.records import FloatArray, ImageArray
 

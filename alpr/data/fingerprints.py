@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from alpr.image_header import refusal
 from alpr.imaging import UnreadableImage
 from alpr.members import read_bytes
 from alpr.records import ImageArray
@@ -65,6 +66,9 @@ def try_fingerprint(path: str) -> Fingerprint | str:
 def _small_grey(data: bytes, name: str) -> ImageArray:
     if not data:
         raise UnreadableImage(f"{name} is empty.")
+    reason = refusal(data)
+    if reason is not None:
+        raise UnreadableImage(f"{name} {reason}")
     encoded = np.frombuffer(data, np.uint8)
     try:
         grey = cv2.imdecode(encoded, cv2.IMREAD_REDUCED_GRAYSCALE_8)
