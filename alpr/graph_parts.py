@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnxscript import BOOL, FLOAT, INT64, UINT8, script
+from onnx.inliner import inline_local_functions
+from onnxscript import BOOL, FLOAT, INT64, UINT8, OnnxFunction, optimizer, script
 from onnxscript import opset18 as op
 
 from alpr.detection.decode import MAX_CANDIDATES, VOTE_SHARE
@@ -19,8 +20,15 @@ from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 FRAMES = UINT8["B", "H", "W", 3]
 MOST_STEPS = 8
 """As in `imaging.rectify`: the most samples along each side of a crop's pixel."""
+WARP_PLACES = 32.0
+"""cv2.warpPerspective looks at the nearest of so many places between two pixels; texts are equal if this does too."""
 FLAT_PX2 = 1e-3
 """A quad with three corners on a line has a triangle of no area, and no homography."""
+
+
+def _lean(function: OnnxFunction, inputs: list[type], outputs: list[type]) -> onnx.ModelProto:
+    """A part as one flat graph without the casts of constants that onnxscript puts before every number."""
+    return optimizer.optimize(inline_local_functions(function.to_model_proto(input_types=inputs, output_types=outputs)))
 
 
 def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
@@ -51,7 +59,7 @@ def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
         scale = op.Concat(inner_width / width, inner_height / height, axis=0)
         return image, scale
 
-    return letterbox.to_model_proto(input_types=[FRAMES], output_types=[UINT8["B", "h", "w", 3], FLOAT[2]])
+    return _lean(letterbox, [FRAMES], [UINT8["B", "h", "w", 3], FLOAT[2]])
 
 
 @script(default_opset=op)
@@ -108,15 +116,18 @@ def plates_part(settings: DetectorSettings) -> onnx.ModelProto:
         itself = op.Range(0, op.Squeeze(op.Shape(rivals, start=1, end=2)), 1) == chosen
         strong = rivals >= op.Unsqueeze(scores, [1]) * share
         votes = op.Where(op.Or(itself, op.And(overlaps > vote, strong)), rivals, 0.0)
-        elected = op.MatMul(op.Unsqueeze(votes / op.ReduceSum(votes, [1]), [1]), op.Gather(points, frame_index))  # (N, 1, 12)
+        elected = op.MatMul(
+            op.Unsqueeze(votes / op.ReduceSum(votes, [1]), [1]), op.Gather(points, frame_index)
+        )  # (N, 1, 12)
         in_frame = op.Div(op.Reshape(elected, [0, 6, 2]), scale)
         corners = op.Slice(in_frame, [0], [4], [1])
         boxes = op.Reshape(op.Slice(in_frame, [4], [6], [1]), [0, 4])
         return frame_index, corners, scores, boxes
 
-    return plates.to_model_proto(
-        input_types=[FLOAT["B", "A"], FLOAT["B", "A", 4], FLOAT["B", "A", 4, 2], FLOAT[2]],
-        output_types=[INT64["N"], FLOAT["N", 4, 2], FLOAT["N"], FLOAT["N", 4]],
+    return _lean(
+        plates,
+        [FLOAT["B", "A"], FLOAT["B", "A", 4], FLOAT["B", "A", 4, 2], FLOAT[2]],
+        [INT64["N"], FLOAT["N", 4, 2], FLOAT["N"], FLOAT["N", 4]],
     )
 
 
@@ -134,14 +145,14 @@ def iou(one: FLOAT, others: FLOAT):
 def crops_part(settings: RecogniserSettings) -> onnx.ModelProto:
     """`imaging.rectify`: frames, frame_index and corners -> crops (max(N, 1), h, w, 3) uint8, and readable (N,).
 
-    Bilinear samples are gathered from the uint8 frames: GridSample takes planes of floats, into which whole frames would
-    have to be turned for the few pixels of their plates. A plate n times larger than its crop is looked at n x n times,
-    each time from another place within the crop's pixels; each look is a *view* of M = sum(n x n) in all.
+    Bilinear samples are gathered from the uint8 frames: GridSample takes planes of floats, into which whole frames
+    would have to be turned for the few pixels of their plates. A plate n times larger than its crop is looked at n x n
+    times, each time from another place within the crop's pixels; each look is a *view* of M = sum(n x n) in all.
     """
     height, width = settings.size
     crop_sides, whole, one_crop = [float(width), float(height)], [0, height, width, 3], [height, width, 3]
     margin, inside = settings.margin, 1 - 2 * settings.margin
-    most, flat = float(MOST_STEPS), FLAT_PX2
+    most, flat, fine = float(MOST_STEPS), FLAT_PX2, WARP_PLACES
 
     @script(default_opset=op)
     def crops(frames: UINT8, frame_index: INT64, corners: FLOAT):
@@ -169,7 +180,7 @@ def crops_part(settings: RecogniserSettings) -> onnx.ModelProto:
         points = quad_points(op.Gather(quads, plate), x, y)  # (M, h, w, 2) px
         size = op.Shape(frames, start=1, end=3)
         last = op.Cast(op.Gather(size, [1, 0]) - 1, to=FLOAT.dtype)
-        at = op.Min(op.Max(points - 0.5, 0.0), last)
+        at = op.Min(op.Max(op.Round((points - 0.5) * fine) / fine, 0.0), last)
         low = op.Floor(at)
         right, below = op.Split(at - low, num_outputs=2, axis=3)
         x1, y1 = op.Split(op.Cast(low, to=INT64.dtype), num_outputs=2, axis=3)
@@ -191,9 +202,7 @@ def crops_part(settings: RecogniserSettings) -> onnx.ModelProto:
         crop = op.Cast(op.Concat(found, spare, axis=0), to=UINT8.dtype)
         return crop, readable
 
-    return crops.to_model_proto(
-        input_types=[FRAMES, INT64["N"], FLOAT["N", 4, 2]], output_types=[UINT8["N1", height, width, 3], BOOL["N"]]
-    )
+    return _lean(crops, [FRAMES, INT64["N"], FLOAT["N", 4, 2]], [UINT8["N1", height, width, 3], BOOL["N"]])
 
 
 @script(default_opset=op)
@@ -244,11 +253,9 @@ def texts_part(settings: RecogniserSettings) -> onnx.ModelProto:
         likely = op.Slice(op.Softmax(logits / temperature), [0], op.Shape(readable), [0])
         padding = op.Range(0, op.Squeeze(op.Shape(logits, start=2, end=3)), 1) == 0
         probabilities = op.Where(op.Unsqueeze(readable, [1, 2]), likely, op.Cast(padding, to=FLOAT.dtype))
-        return probabilities
+        return probabilities  # noqa: RET504 - an output bears the variable's name
 
-    return texts.to_model_proto(
-        input_types=[FLOAT["N1", "L", "C"], BOOL["N"]], output_types=[FLOAT["N", "L", "C"]]
-    )
+    return _lean(texts, [FLOAT["N1", "L", "C"], BOOL["N"]], [FLOAT["N", "L", "C"]])
 
 
 def labels_part() -> onnx.ModelProto:
@@ -257,6 +264,6 @@ def labels_part() -> onnx.ModelProto:
     @script(default_opset=op)
     def labels(head: FLOAT, readable: BOOL):
         found = op.Slice(op.Softmax(head), [0], op.Shape(readable), [0])
-        return found
+        return found  # noqa: RET504
 
-    return labels.to_model_proto(input_types=[FLOAT["N1", "C"], BOOL["N"]], output_types=[FLOAT["N", "C"]])
+    return _lean(labels, [FLOAT["N1", "C"], BOOL["N"]], [FLOAT["N", "C"]])

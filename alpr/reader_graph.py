@@ -13,7 +13,6 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 from onnx.helper import make_node, make_tensor_value_info
-from onnx.inliner import inline_local_functions
 
 from alpr.card import ModelCard
 from alpr.data.atomic import write_atomically
@@ -76,10 +75,10 @@ def _add(graph: onnx.GraphProto, name: str, part: onnx.ModelProto, **inputs: str
     Raises:
         ValueError: a network of other operators or another version of them than the parts between are written in.
     """
-    found = {(imported.domain, imported.version) for imported in part.opset_import if imported.domain != "this"}
+    found = {(imported.domain, imported.version) for imported in part.opset_import}
     if found != {("", OPSET)}:
         raise ValueError(f"The {name} is written in the operators {sorted(found)}; {READER_FILE} is in opset {OPSET}.")
-    inside = onnx.compose.add_prefix(inline_local_functions(part), f"{name}/").graph
+    inside = onnx.compose.add_prefix(part, f"{name}/").graph
     graph.node.extend(make_node("Identity", [source], [f"{name}/{key}"]) for key, source in inputs.items())
     graph.node.extend(inside.node)
     graph.initializer.extend(inside.initializer)
@@ -88,11 +87,14 @@ def _add(graph: onnx.GraphProto, name: str, part: onnx.ModelProto, **inputs: str
 def _outputs(card: ModelCard) -> list[tuple[str, str, int, list[str | int]]]:
     """Every output's name, the value it is, its type and its shape."""
     settings, number = card.recogniser, TensorProto.FLOAT
+    labels: list[tuple[str, str, int, list[str | int]]] = [
+        (name, f"{name}/found", number, ["N", classes]) for name, classes in settings.outputs.items()
+    ]
     return [
         ("frame_index", "plates/frame_index", TensorProto.INT64, ["N"]),
         ("corners", "plates/corners", number, ["N", 4, 2]),
         ("scores", "plates/scores", number, ["N"]),
         ("boxes", "plates/boxes", number, ["N", 4]),
         ("probabilities", "texts/probabilities", number, ["N", settings.slots, len(card.alphabet) + 1]),
-        *((name, f"{name}/found", number, ["N", classes]) for name, classes in settings.outputs.items()),
+        *labels,
     ]
