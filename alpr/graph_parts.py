@@ -41,8 +41,8 @@ def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
         inner = op.Max(op.Round(size * long_side / op.ReduceMax(size)), 1.0)
         height, width = op.Split(size, num_outputs=2)
         inner_height, inner_width = op.Split(inner, num_outputs=2)
-        row, row_weights = resampled(height, inner_height)
-        column, column_weights = resampled(width, inner_width)
+        row, row_weights = resampled(op.Cast(height, to=INT64.dtype), op.Cast(inner_height, to=INT64.dtype))
+        column, column_weights = resampled(op.Cast(width, to=INT64.dtype), op.Cast(inner_width, to=INT64.dtype))
         # Whole rows are gathered and multiplied, the columns as the rows of the turned image: few and long copies.
         rows = op.Cast(op.Gather(op.Reshape(frame, [0, 0, -1]), row, axis=1), to=FLOAT.dtype)  # (B, h, K, 3 W)
         low = op.MatMul(op.Unsqueeze(row_weights, [1]), rows)  # (B, h, 1, 3 W)
@@ -63,22 +63,23 @@ def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
 
 
 @script(default_opset=op)
-def resampled(length: FLOAT, inner: FLOAT):
+def resampled(length: INT64, inner: INT64):
     """Which of `length` pixels make each of `inner` ones, and with which weights: both (inner, K).
 
-    Where there are more, the mean of those below, as in cv2.INTER_AREA; else linear interpolation.
+    Where there are more, the mean of those below, as in cv2.INTER_AREA; else linear interpolation. The shares are whole
+    numbers of a pixel's `inner`-th part, so that a mean halfway between two grey levels is rounded as OpenCV rounds it.
     """
-    ratio = length / inner
-    count = op.Squeeze(op.Cast(inner, to=INT64.dtype))
-    place = op.Unsqueeze(op.Cast(op.Range(0, count, 1), to=FLOAT.dtype), [1])
-    shrinks = ratio > 1.0
-    start = op.Where(shrinks, place * ratio, (place + 0.5) * ratio - 0.5)
-    taps = op.Squeeze(op.Cast(op.Ceil(ratio), to=INT64.dtype)) + 1
-    source = op.Floor(start) + op.Cast(op.Range(0, taps, 1), to=FLOAT.dtype)
-    shares = op.Relu(op.Min(source + 1.0, start + ratio) - op.Max(source, start)) / ratio
-    weights = op.Where(shrinks, shares, op.Relu(1.0 - op.Abs(source - start)))
-    last = op.Squeeze(length) - 1.0
-    index = op.Cast(op.Clip(source, 0.0, last), to=INT64.dtype)
+    number = op.Unsqueeze(op.Range(0, op.Squeeze(inner), 1), [1])
+    wide, narrow = op.Cast(length, to=FLOAT.dtype), op.Cast(inner, to=FLOAT.dtype)
+    centre = (op.Cast(number, to=FLOAT.dtype) + 0.5) * wide / narrow - 0.5
+    shrinks = length > inner
+    first = op.Where(shrinks, number * length / inner, op.Cast(op.Floor(centre), to=INT64.dtype))
+    source = first + op.Range(0, op.Squeeze((length - 1) / inner) + 2, 1)
+    shares = op.Min((source + 1) * inner, (number + 1) * length) - op.Max(source * inner, number * length)
+    area = op.Cast(op.Max(shares, 0), to=FLOAT.dtype) / wide
+    linear = op.Relu(1.0 - op.Abs(op.Cast(source, to=FLOAT.dtype) - centre))
+    index = op.Min(op.Max(source, 0), length - 1)
+    weights = op.Where(shrinks, area, linear)
     return index, weights
 
 
