@@ -36,8 +36,8 @@ def check_reader(card: ModelCard, folder: Path, images: Sequence[ImageArray]) ->
     Where the detector finds nothing, both are compared at a threshold at which it does.
 
     Raises:
-        ParityError: a plate that only one finds, a corner more than 0.5 px away, another text of a score above 0.5, or
-            less than 99.5 % equal texts.
+        ParityError: a plate that only one finds, a corner more than 0.5 px away, another text, country or kind of a
+            score above 0.5, less than 99.5 % equal texts, or no plate to compare.
     """
     network = OnnxDetector(folder / card.detector_file.file)
     threshold = telling_threshold(Detector(network, card.detector), images)
@@ -135,8 +135,10 @@ def _compared(
                 for index, (expected, got) in enumerate(both, start):
                     where = f"image {index} at {scale} of its size, batch {batch}"
                     tally.add(expected, got, card.detector.score_threshold, where)
-    equal = tally.equal / max(1, tally.plates)
-    if tally.plates and equal < EQUAL_TEXTS:
+    if not tally.plates:
+        raise ParityError(f"No plate is found in the {len(images)} scenes, so {READER_FILE} cannot be compared.")
+    equal = tally.equal / tally.plates
+    if equal < EQUAL_TEXTS:
         raise ParityError(
             f"{READER_FILE} reads {equal:.2%} of {tally.plates} plates as the predictor does; "
             f"at least {EQUAL_TEXTS:.1%} is expected."
