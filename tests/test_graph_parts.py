@@ -66,8 +66,7 @@ def candidates(seed: int, anchors: int = 1500) -> tuple[FloatArray, FloatArray, 
     return tuple(a.astype(np.float32) for a in (random.uniform(0, 1, anchors), boxes, quads))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("vote", [0.7, None])
-@pytest.mark.parametrize("most", [3, 50])
+@pytest.mark.parametrize(("vote", "most"), [(0.7, 50), (None, 3)])
 def test_plates_are_decoded_as_numpy_does(vote: float | None, most: int) -> None:
     settings = DetectorSettings(score_threshold=0.45, nms_iou=0.4, max_plates=most, corner_vote=vote)
     both = [candidates(1), candidates(2)]
@@ -98,6 +97,11 @@ def test_no_candidate_is_no_plate() -> None:
     assert [a.shape for a in run(plates_part(DetectorSettings()), **inputs)] == [(0,), (0, 4, 2), (0,), (0, 4)]
 
 
+@pytest.fixture(scope="module")
+def crops() -> onnx.ModelProto:
+    return crops_part(RecogniserSettings())
+
+
 QUADS = [
     [[300, 200], [480, 190], [486, 250], [305, 262]],  # once
     [[100, 300], [1050, 240], [1080, 520], [60, 560]],  # five times larger than the crop
@@ -108,16 +112,15 @@ QUADS = [
 ]
 
 
-@pytest.mark.parametrize("margin", [0.0, 0.04])
-def test_crops_are_opencvs(margin: float) -> None:
-    settings = RecogniserSettings(margin=margin)
+def test_crops_are_opencvs(crops: onnx.ModelProto) -> None:
+    settings = RecogniserSettings()
     frames = np.stack([noise(720, 1160), generated_scenes(1)[0]])
     corners = np.array(QUADS * 2, np.float32) + SEED(1).normal(0, 0.3, (12, 4, 2)).astype(np.float32)
     frame_index = np.repeat([0, 1], 6)
-    crops, readable = run(crops_part(settings), frames=frames, frame_index=frame_index, corners=corners)
-    assert readable.all() and len(crops) == 12
-    for got, quad, frame in zip(crops, corners, frame_index, strict=True):
-        differences = np.abs(got.astype(int) - rectify(frames[frame], quad, settings.size, margin))
+    found, readable = run(crops, frames=frames, frame_index=frame_index, corners=corners)
+    assert readable.all() and len(found) == 12
+    for got, quad, frame in zip(found, corners, frame_index, strict=True):
+        differences = np.abs(got.astype(int) - rectify(frames[frame], quad, settings.size, settings.margin))
         # One of 32 places between two pixels may round to its neighbour, which shows on an edge.
         assert differences.mean() < 0.05 and np.quantile(differences, 0.999) <= 1
 
@@ -127,17 +130,17 @@ def flat() -> Sequence[FloatArray]:
     return line, np.zeros((4, 2), np.float32), np.full((4, 2), 3e38, np.float32)
 
 
-def test_corners_without_a_homography_are_not_readable() -> None:
+def test_corners_without_a_homography_are_not_readable(crops: onnx.ModelProto) -> None:
     quads = np.stack([np.array(QUADS[0], np.float32), *flat()])
     inputs = {"frames": noise(300, 500)[None], "frame_index": np.zeros(4, np.int64), "corners": quads}
-    crops, readable = run(crops_part(RecogniserSettings()), **inputs)
-    assert readable.tolist() == [True, False, False, False] and crops.shape == (4, 48, 192, 3)
+    found, readable = run(crops, **inputs)
+    assert readable.tolist() == [True, False, False, False] and found.shape == (4, 48, 192, 3)
 
 
-def test_the_network_gets_one_crop_where_there_is_no_plate() -> None:
+def test_the_network_gets_one_crop_where_there_is_no_plate(crops: onnx.ModelProto) -> None:
     inputs = {"frames": noise(30, 50)[None], "frame_index": np.zeros(0, np.int64), "corners": np.zeros((0, 4, 2), "f4")}
-    crops, readable = run(crops_part(RecogniserSettings()), **inputs)
-    assert crops.shape == (1, 48, 192, 3) and not crops.any() and readable.shape == (0,)
+    found, readable = run(crops, **inputs)
+    assert found.shape == (1, 48, 192, 3) and not found.any() and readable.shape == (0,)
 
 
 def test_the_temperature_divides_the_characters_logits_alone() -> None:

@@ -105,7 +105,6 @@ def test_a_head_for_countries_goes_through(tmp_path: Path) -> None:
     ("detector", "recogniser", "sentence"),
     [
         (DetectorSettings(input_px=320, score_threshold=0.95), None, "score 0.900 .* only the predictor finds"),
-        (DetectorSettings(input_px=32), None, "0.5 px apart"),
         (None, RecogniserSettings(margin=0.4, slots=SLOTS), "reads .* where the predictor reads"),
     ],
 )
@@ -132,11 +131,9 @@ def test_a_graph_that_reads_otherwise_is_not_left(
 
 def test_a_detector_that_finds_nothing_is_compared_at_a_lower_threshold(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "shy", DetectorSettings(input_px=320, score_threshold=0.95))
-    card = ModelCard.read(folder)
-    write_reader(card, folder, folder / READER_FILE)
-    report = check_reader(card, folder, SCENES[:3])
-    assert report.plates == 12 and report.threshold < 0.9
-    assert sorted(p.name for p in folder.iterdir()) == ["card.json", "detector.onnx", "reader.onnx", "recogniser.onnx"]
+    report = check_reader(ModelCard.read(folder), folder, SCENES[:1])
+    assert report.plates == 4 and report.threshold < 0.9
+    assert sorted(p.name for p in folder.iterdir()) == ["card.json", "detector.onnx", "recogniser.onnx"]
 
 
 def _plate(text: str, score: float, x: float = 0.0, found: float = 0.9) -> PlateReading:
