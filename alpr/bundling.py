@@ -11,10 +11,11 @@ from typing import Any
 from omegaconf import DictConfig
 
 from alpr.card import DataSource, TrainingRun
-from alpr.export import export_bundle
+from alpr.export import add_reader, export_bundle
 from alpr.imaging import IMAGE_SUFFIXES, read_image
 from alpr.provenance import commit_label
 from alpr.readable import readable_widths
+from alpr.reader_graph import READER_FILE
 from alpr.records import ImageArray
 from alpr.report import record_of
 from alpr.runs import RunError, RunRecord, load_detector, load_recogniser
@@ -26,7 +27,8 @@ PARITY_SCENES = 16
 def bundle_runs(config: DictConfig) -> None:
     """Exports `config.detector` and `config.recogniser` to `config.output`; see `configs/export.yaml`.
 
-    Beside the bundle lie the weights as safetensors, for `warm_start` of another training.
+    With neither, and `config.reader`, the bundle that stands at `config.output` gets its reader.onnx. Beside a new one
+    lie the weights as safetensors, for `warm_start` of another training.
 
     Raises:
         RunError: a run that cannot be loaded, or a report without figures.
@@ -34,6 +36,15 @@ def bundle_runs(config: DictConfig) -> None:
         ParityError: an exported network that gives other results; no file is left then.
         OSError: a file that cannot be read or written.
     """
+    scenes = parity_scenes(config.images)
+    compared = f"{len(scenes)} scenes of {config.images}" if scenes else "generated scenes"
+    if config.reader and config.detector is None and config.recogniser is None:
+        print(f"Adding {READER_FILE} to {config.output}; parity is checked on {compared}.", flush=True)
+        print(f"Parity holds: {add_reader(Path(config.output), scenes)}")
+        return
+    for key in ("detector", "recogniser"):
+        if config[key] is None:
+            raise RunError(f"{key} is not given; expected a {key}'s run folder, checkpoint or safetensors file.")
     detector, recogniser = load_detector(config.detector), load_recogniser(config.recogniser)
     chosen = {key: config[key] for key in ("input_px", "score_threshold", "fine_px") if config[key] is not None}
     detector.predictor = replace(detector.predictor, **chosen)
@@ -47,8 +58,7 @@ def bundle_runs(config: DictConfig) -> None:
         for module in (detector, recogniser):
             write_weights(module, folder / f"{module.what}{SUFFIX}")
 
-    output, scenes = Path(config.output), parity_scenes(config.images)
-    compared = f"{len(scenes)} scenes of {config.images}" if scenes else "generated scenes"
+    output = Path(config.output)
     print(f"Exporting to {output}; parity is checked on {compared}, which takes about half a minute.", flush=True)
     report = export_bundle(
         detector.network,
@@ -63,6 +73,7 @@ def bundle_runs(config: DictConfig) -> None:
         metrics={} if config.report is None else reported_figures(Path(config.report)),
         training=training,
         beside=write_both,
+        reader=config.reader,
     )
     sizes = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.1f} MB" for file in sorted(output.iterdir()))
     print(f"Parity holds: {report}")

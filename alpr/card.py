@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,6 +75,7 @@ class ModelCard:
         commit: the commit of the source that wrote it; None where it is not known.
         alphabet: the recogniser's symbols in the order of its class ids; it holds the pack's whole alphabet.
         metrics: plain values, as measured.
+        reader_file: both networks and all between them as one graph; None where the bundle has none.
     """
 
     name: str
@@ -89,6 +91,13 @@ class ModelCard:
     data: tuple[DataSource, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: tuple[TrainingRun, ...] = ()
+    reader_file: WeightFile | None = None
+
+    @property
+    def files(self) -> dict[str, WeightFile]:
+        """The bundle's weight files by their key in the card."""
+        files = {"detector": self.detector_file, "recogniser": self.recogniser_file}
+        return files if self.reader_file is None else {**files, "reader": self.reader_file}
 
     @property
     def charset(self) -> Charset:
@@ -113,6 +122,7 @@ class ModelCard:
             "data": [asdict(source) for source in self.data],
             "metrics": dict(self.metrics),
             "training": [asdict(run) for run in self.training],
+            **({} if self.reader_file is None else {"reader": asdict(self.reader_file)}),
         }
 
     @classmethod
@@ -126,7 +136,8 @@ class ModelCard:
         version = card.take("format", int)
         if version != FORMAT:
             raise CardError(f"{source}: format is {version}; this version of alpr reads format {FORMAT}.")
-        card.only(_CARD_KEYS)
+        has_reader = "reader" in card.data
+        card.only((*_CARD_KEYS, "reader") if has_reader else _CARD_KEYS)
         detector = card.entry("detector", ("file", "sha256", "settings"))
         recogniser = card.entry("recogniser", ("file", "sha256", "alphabet", "settings"))
         result = cls(
@@ -149,6 +160,7 @@ class ModelCard:
                 TrainingRun(e.take("name", str), e.optional("seed", int), e.take("config", dict))
                 for e in card.entries("training", ("name", "seed", "config"))
             ),
+            reader_file=_weight_file(card.entry("reader", ("file", "sha256"))) if has_reader else None,
         )
         lacking = sorted(set(result.country.alphabet) - set(result.alphabet))
         if lacking:
@@ -156,8 +168,9 @@ class ModelCard:
                 f"{source}: recogniser.alphabet lacks {', '.join(lacking)}, which the country pack "
                 f"{result.country.code!r} prints; expected every symbol of {result.country.alphabet!r}."
             )
-        if result.recogniser_file.file == result.detector_file.file:
-            raise CardError(f"{source}: detector.file and recogniser.file are both {result.detector_file.file!r}.")
+        for (key, entry), (other, same) in combinations(result.files.items(), 2):
+            if entry.file == same.file:
+                raise CardError(f"{source}: {key}.file and {other}.file are both {entry.file!r}.")
         return result
 
     @classmethod
@@ -209,7 +222,7 @@ class ModelCard:
         Raises:
             CardError: a name that is no plain file name, a missing file, or another hash than the card's.
         """
-        for key, entry in (("detector", self.detector_file), ("recogniser", self.recogniser_file)):
+        for key, entry in self.files.items():
             _refuse_path(entry.file, f"{Path(folder) / CARD_FILE}: {key}.file")
             path = Path(folder) / entry.file
             try:
@@ -224,7 +237,11 @@ class ModelCard:
 
 _CARD_KEYS = (
     "format",
-    *(f.name for f in fields(ModelCard) if f.name not in {"detector_file", "recogniser_file", "alphabet"}),
+    *(
+        f.name
+        for f in fields(ModelCard)
+        if f.name not in {"detector_file", "recogniser_file", "reader_file", "alphabet"}
+    ),
 )
 
 

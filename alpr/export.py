@@ -6,7 +6,7 @@ import copy
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from alpr.card import CARD_FILE, DataSource, ModelCard, TrainingRun, WeightFile
 from alpr.country import CountryPack
 from alpr.detection.detect import Detector
 from alpr.detection.module import torch_detector
-from alpr.parity import ParityError, ParityReport, check_detector, check_recogniser, generated_scenes
+from alpr.parity import ParityError, ParityReport, ReaderParity, check_detector, check_recogniser, generated_scenes
 from alpr.predictor_settings import DetectorSettings, RecogniserSettings
+from alpr.reader_graph import READER_FILE, write_reader
+from alpr.reader_parity import check_reader
 from alpr.recognition.module import torch_recogniser
 from alpr.recognition.read import Recogniser
 from alpr.records import ImageArray
@@ -33,6 +35,7 @@ RECOGNISER_FILE = "recogniser.onnx"
 __all__ = [
     "ParityError",
     "ParityReport",
+    "add_reader",
     "export_bundle",
     "export_detector",
     "export_recogniser",
@@ -134,6 +137,7 @@ def export_bundle(
     metrics: Mapping[str, Any] | None = None,
     training: Sequence[TrainingRun] = (),
     beside: Callable[[Path], object] | None = None,
+    reader: bool = False,
 ) -> ParityReport:
     """Writes a bundle, `detector.onnx`, `recogniser.onnx` and `card.json`, and gives what parity measured.
 
@@ -143,6 +147,7 @@ def export_bundle(
     Args:
         output: the bundle's folder; its name is the bundle's name.
         images: scenes for parity, best real ones; generated ones are used where none is given.
+        reader: whether `reader.onnx`, one graph of all, is written too.
         beside: writes more files into the folder that it is given, before the bundle takes its place.
         commit, data, metrics, training: for the card. The figures of parity join the metrics as "parity".
 
@@ -154,8 +159,7 @@ def export_bundle(
     if output.exists() and not (output / CARD_FILE).is_file():
         raise FileExistsError(f"{output} exists and is no bundle (it has no {CARD_FILE}); name another folder.")
     output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = _part_of(output)
     try:
         part.mkdir()
         export_detector(detector, part / DETECTOR_FILE, detector_settings)
@@ -176,6 +180,9 @@ def export_bundle(
             metrics={**(metrics or {}), "parity": asdict(report)},
             training=tuple(training),
         )
+        if reader:
+            card, parity = _with_reader(card, part, images)
+            report = replace(report, reader=parity)
         if beside is not None:
             beside(part)
         card.write(part)
@@ -184,6 +191,43 @@ def export_bundle(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return report
+
+
+def add_reader(bundle: Path, images: Sequence[ImageArray] = ()) -> ReaderParity:
+    """Gives a bundle that exists its `reader.onnx`, or a new one, and gives what parity measured.
+
+    Raises:
+        ParityError: it reads otherwise than the predictor with the bundle's two networks; the bundle stays as it was.
+        CardError: no bundle there, or files that are not the card's.
+    """
+    card = ModelCard.read(bundle)
+    card.verify(bundle)
+    part = _part_of(bundle)
+    try:
+        shutil.copytree(bundle, part)
+        card, parity = _with_reader(card, part, images)
+        card.write(part)
+        card.verify(part)
+        _put_in_place(part, bundle)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return parity
+
+
+def _with_reader(card: ModelCard, folder: Path, images: Sequence[ImageArray]) -> tuple[ModelCard, ReaderParity]:
+    """Writes reader.onnx beside the networks and compares it; gives the card with it."""
+    write_reader(card, folder, folder / READER_FILE)
+    parity = check_reader(card, folder, list(images) or generated_scenes())
+    measured = {**card.metrics.get("parity", {}), "reader": asdict(parity)}
+    entry = WeightFile.of(folder / READER_FILE)
+    return replace(card, reader_file=entry, metrics={**card.metrics, "parity": measured}), parity
+
+
+def _part_of(output: Path) -> Path:
+    """The folder in which a bundle is made; one that an interrupted run left is removed."""
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    return part
 
 
 def _check_bundle(

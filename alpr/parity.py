@@ -56,11 +56,31 @@ class RecogniserParity:
 
 
 @dataclass(frozen=True)
+class ReaderParity:
+    """How far reader.onnx is from the predictor.
+
+    Attributes:
+        plates: compared, over all sizes and batches.
+        corners_px: the furthest corner, in pixels of the frame.
+        equal: the share of plates with the same text.
+        sure: how many of them read with a score above 0.5; all of these have the same text.
+        threshold: as for the detector.
+    """
+
+    plates: int
+    corners_px: float
+    equal: float
+    sure: int
+    threshold: float
+
+
+@dataclass(frozen=True)
 class ParityReport:
-    """What parity measured for a bundle."""
+    """What parity measured for a bundle; `reader` where it has a reader.onnx."""
 
     detector: DetectorParity
     recogniser: RecogniserParity
+    reader: ReaderParity | None = None
 
 
 def check_detector(reference: Detector, exported: Detector, images: Sequence[ImageArray]) -> DetectorParity:
@@ -72,7 +92,7 @@ def check_detector(reference: Detector, exported: Detector, images: Sequence[Ima
     settings = reference.settings
     smaller = max(settings.multiple, settings.input_px * 3 // 4 // settings.multiple * settings.multiple)
     sizes = (settings.input_px, smaller if smaller != settings.input_px else settings.input_px + settings.multiple)
-    threshold = _telling_threshold(reference, images)
+    threshold = telling_threshold(reference, images)
     raw = np.zeros(3)
     plates, furthest = 0, 0.0
     for size in sizes:
@@ -145,7 +165,7 @@ def generated_scenes(count: int = 3, seed: int = 0) -> list[ImageArray]:
     return scenes
 
 
-def _telling_threshold(detector: Detector, images: Sequence[ImageArray]) -> float:
+def telling_threshold(detector: Detector, images: Sequence[ImageArray]) -> float:
     """The settings' threshold, or where nothing reaches it one within the widest gap of the best scores.
 
     A network that finds nothing must not pass by having nothing to compare; in a gap no rounding decides.

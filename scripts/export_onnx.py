@@ -1,6 +1,7 @@
 """Exports a detector and a recogniser as an ONNX bundle; parity holds or no file is written.
 
 python scripts/export_onnx.py detector=runs/DETECTOR recogniser=runs/RECOGNISER output=model_bin/NAME
+python scripts/export_onnx.py output=model_bin/NAME reader=true      # a bundle that exists gets its reader.onnx
 """
 
 from __future__ import annotations

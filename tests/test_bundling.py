@@ -32,13 +32,15 @@ TINY_RECOGNISER = {"stem_widths": (4, 8, 16), "width": 16, "heads": 2, "encoder_
 def test_an_input_size_and_a_threshold_chosen_after_training_travel(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exported(*given: Any, beside: Callable[[Path], object], **_: Any) -> str:
+    def exported(*given: Any, beside: Callable[[Path], object], reader: bool, **_: Any) -> str:
         (tmp_path / "tiny").mkdir()
         beside(tmp_path / "tiny")
         settings.append(given[1])
+        readers.append(reader)
         return "parity"
 
     settings: list[DetectorSettings] = []
+    readers: list[bool] = []
     monkeypatch.setattr(bundling, "export_bundle", exported)
     detector, recogniser = tmp_path / "detector.safetensors", tmp_path / "recogniser.safetensors"
     pack = yaml.safe_load((repository / "configs" / "country" / "cn.yaml").read_text(encoding="utf-8"))
@@ -48,7 +50,8 @@ def test_an_input_size_and_a_threshold_chosen_after_training_travel(
     with pytest.raises(ValueError, match="input_px is 130; expected a multiple of 32"):
         bundle_runs(composed("export", [*given, "input_px=130"]))
     assert not (tmp_path / "tiny").exists()
-    bundle_runs(composed("export", [*given, "input_px=160", "score_threshold=0.45"]))
+    bundle_runs(composed("export", [*given, "input_px=160", "score_threshold=0.45", "reader=true"]))
+    assert readers == [True]
     assert [(s.input_px, s.score_threshold, s.max_plates) for s in settings] == [(160, 0.45, 7)]
     kept = read_weights(tmp_path / "tiny" / "detector.safetensors")["hyper_parameters"]["predictor"]
     assert (kept["input_px"], kept["score_threshold"]) == (160, 0.45)

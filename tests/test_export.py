@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from tiny_bundle import ALPHABET, SLOTS, pack, write_bundle
 from torch import Tensor, nn
 
 from alpr import Reader, export
-from alpr.card import DataSource, ModelCard, TrainingRun
+from alpr.card import DataSource, ModelCard, TrainingRun, WeightFile
 from alpr.detection.detect import Detector
 from alpr.imaging import letterbox
-from alpr.parity import ParityError, check_detector, check_recogniser, generated_scenes
+from alpr.parity import ParityError, ReaderParity, check_detector, check_recogniser, generated_scenes
 from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.recognition.read import Recogniser
 from alpr.sessions import OnnxDetector, OnnxRecogniser
@@ -173,8 +174,13 @@ def test_a_broken_export_raises_and_leaves_nothing(
     assert [p.name for p in old.parent.iterdir()] == ["old"]
     # The same copies unbroken pass, and take the old bundle's place.
     function = "none"
-    export.export_bundle(detector, DETECTOR, recogniser, RECOGNISER, pack(), old)
+    measured = ReaderParity(1, 0.0, 1.0, 1, 0.5)  # networks that have learnt nothing read noise, each in its own way
+    monkeypatch.setattr(export, "check_reader", lambda card, folder, images: measured)
+    report = export.export_bundle(detector, DETECTOR, recogniser, RECOGNISER, pack(), old, reader=True)
     assert (old / "detector.onnx").read_bytes() == (bundle / "detector.onnx").read_bytes()
+    card = ModelCard.read(old)
+    assert report.reader == measured and card.metrics["parity"] == asdict(report)
+    assert card.reader_file == WeightFile.of(old / "reader.onnx")
 
 
 def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:

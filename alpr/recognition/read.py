@@ -46,7 +46,7 @@ class Recogniser:
 
     def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
         """The readings of ready-made crops of any size, which are stretched to the network's."""
-        return [reading for outputs in self._outputs(crops) for reading in self._decoded(*outputs)]
+        return [reading for outputs in self._outputs(crops) for reading in self._decoded(outputs)]
 
     def logits(self, crops: Sequence[ImageArray]) -> Iterator[FloatArray]:
         """The slots' logits of ready-made crops, batch by batch: (up to 32, L, K+1) each."""
@@ -56,17 +56,8 @@ class Recogniser:
         for start in range(0, len(crops), CROPS_AT_ONCE):
             yield self.network(np.stack([self._resized(crop) for crop in crops[start : start + CROPS_AT_ONCE]]))
 
-    def _decoded(self, logits: FloatArray, *heads: FloatArray) -> list[Reading]:
-        settings = self.settings
-        readings = decode_logits(logits, self.charset, settings.temperature, self.decoding)
-        for name, found in zip(settings.outputs, heads, strict=True):
-            if name == "countries":
-                labels = decode_labels(found, settings.countries)
-                readings = [replace(r, country=c, country_score=p) for r, (c, p) in zip(readings, labels, strict=True)]
-            else:
-                labels = decode_labels(found, settings.kinds)
-                readings = [replace(r, kind=k, kind_score=p) for r, (k, p) in zip(readings, labels, strict=True)]
-        return readings
+    def _decoded(self, outputs: tuple[FloatArray, ...]) -> list[Reading]:
+        return decode_outputs(outputs, self.settings, self.charset, self.decoding)
 
     def rectify(self, image: ImageArray, corners: FloatArray) -> ImageArray | None:
         """The upright crop inside four corners with the settings' margin; None where no homography exists."""
@@ -88,3 +79,19 @@ class Recogniser:
 
     def _resized(self, crop: ImageArray) -> ImageArray:
         return crop if crop.shape[:2] == self.settings.size else resize_crop(crop, self.settings.size)
+
+
+def decode_outputs(
+    outputs: Sequence[FloatArray], settings: RecogniserSettings, charset: Charset, decoding: Decoding = PLAIN
+) -> list[Reading]:
+    """The readings of a network's outputs: the slots' logits (B, L, K+1), and (B, C) each of the settings' heads."""
+    logits, *heads = outputs
+    readings = decode_logits(logits, charset, settings.temperature, decoding)
+    for name, found in zip(settings.outputs, heads, strict=True):
+        if name == "countries":
+            labels = decode_labels(found, settings.countries)
+            readings = [replace(r, country=c, country_score=p) for r, (c, p) in zip(readings, labels, strict=True)]
+        else:
+            labels = decode_labels(found, settings.kinds)
+            readings = [replace(r, kind=k, kind_score=p) for r, (k, p) in zip(readings, labels, strict=True)]
+    return readings

@@ -1,0 +1,268 @@
+# mypy: ignore-errors
+# Its functions are ONNX in Python's words: onnxscript translates them, and its operators take what the types forbid.
+"""What stands between the two networks inside reader.onnx, as ONNX: letterbox, decoding, rectification, softmax.
+
+Each part repeats numpy and OpenCV code of the predictor, which its docstring names; `reader_parity` compares the two.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx.inliner import inline_local_functions
+from onnxscript import BOOL, FLOAT, INT64, UINT8, OnnxFunction, optimizer, script
+from onnxscript import opset18 as op
+
+from alpr.detection.decode import MAX_CANDIDATES, VOTE_SHARE
+from alpr.imaging import GREY
+from alpr.predictor_settings import DetectorSettings, RecogniserSettings
+
+FRAMES = UINT8["B", "H", "W", 3]
+MOST_STEPS = 8
+"""As in `imaging.rectify`: the most samples along each side of a crop's pixel."""
+WARP_PLACES = 32.0
+"""cv2.warpPerspective looks at the nearest of so many places between two pixels; texts are equal if this does too."""
+FLAT_PX2 = 1e-3
+"""A quad with three corners on a line has a triangle of no area, and no homography."""
+
+
+def _lean(function: OnnxFunction, inputs: list[type], outputs: list[type]) -> onnx.ModelProto:
+    """A part as one flat graph without the casts of constants that onnxscript puts before every number."""
+    return optimizer.optimize(inline_local_functions(function.to_model_proto(input_types=inputs, output_types=outputs)))
+
+
+def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
+    """`imaging.letterbox`: frame -> image (B, h, w, 3) uint8 and scale (2,), x and y, input px per frame px."""
+    long_side, multiple, grey = float(settings.input_px), float(settings.multiple), float(GREY)
+
+    @script(default_opset=op)
+    def letterbox(frame: UINT8):
+        size = op.Cast(op.Shape(frame, start=1, end=3), to=FLOAT.dtype)
+        inner = op.Max(op.Round(size * long_side / op.ReduceMax(size)), 1.0)
+        height, width = op.Split(size, num_outputs=2)
+        inner_height, inner_width = op.Split(inner, num_outputs=2)
+        row, row_weights = resampled(op.Cast(height, to=INT64.dtype), op.Cast(inner_height, to=INT64.dtype))
+        column, column_weights = resampled(op.Cast(width, to=INT64.dtype), op.Cast(inner_width, to=INT64.dtype))
+        rows = op.Cast(op.Gather(op.Reshape(frame, [0, 0, -1]), row, axis=1), to=FLOAT.dtype)  # (B, h, K, 3 W)
+        low = op.MatMul(op.Unsqueeze(row_weights, [1]), rows)  # (B, h, 1, 3 W)
+        pixels = op.Concat(op.Shape(low, start=0, end=2), [-1, 3], axis=0)
+        # The pixels of a sum lie a row apart and not side by side: so it is one of long rows, and nothing is turned.
+        columns = op.Gather(op.Reshape(low, pixels), op.Transpose(column), axis=2)  # (B, h, K, w, 3)
+        column_shares = op.Unsqueeze(op.Transpose(column_weights), [2])
+        picture = op.ReduceSum(columns * op.Expand(column_shares, [1, 1, 3]), [2], keepdims=0)  # (B, h, w, 3)
+        room = op.Cast(op.Ceil(inner / multiple) * multiple - inner, to=INT64.dtype)
+        pads = op.Concat([0, 0, 0, 0, 0], room, [0], axis=0)
+        padded = op.Pad(picture, pads, grey)
+        image = op.Cast(op.Clip(op.Round(padded), 0.0, 255.0), to=UINT8.dtype)
+        scale = op.Concat(inner_width / width, inner_height / height, axis=0)
+        return image, scale
+
+    return _lean(letterbox, [FRAMES], [UINT8["B", "h", "w", 3], FLOAT[2]])
+
+
+@script(default_opset=op)
+def resampled(length: INT64, inner: INT64):
+    """Which of `length` pixels make each of `inner` ones, and with which weights: both (inner, K).
+
+    Where there are more, the mean of those below, as in cv2.INTER_AREA; else linear interpolation. The shares are whole
+    numbers of a pixel's `inner`-th part, so that a mean halfway between two grey levels is rounded as OpenCV rounds it.
+    """
+    number = op.Unsqueeze(op.Range(0, op.Squeeze(inner), 1), [1])
+    wide, narrow = op.Cast(length, to=FLOAT.dtype), op.Cast(inner, to=FLOAT.dtype)
+    centre = (op.Cast(number, to=FLOAT.dtype) + 0.5) * wide / narrow - 0.5
+    shrinks = length > inner
+    first = op.Where(shrinks, number * length / inner, op.Cast(op.Floor(centre), to=INT64.dtype))
+    source = first + op.Range(0, op.Squeeze((length - 1) / inner) + 2, 1)
+    shares = op.Min((source + 1) * inner, (number + 1) * length) - op.Max(source * inner, number * length)
+    area = op.Cast(op.Max(shares, 0), to=FLOAT.dtype) / wide
+    linear = op.Relu(1.0 - op.Abs(op.Cast(source, to=FLOAT.dtype) - centre))
+    index = op.Min(op.Max(source, 0), length - 1)
+    weights = op.Where(shrinks, area, linear)
+    return index, weights
+
+
+def plates_part(settings: DetectorSettings) -> onnx.ModelProto:
+    """`decode.decode_detections` and the way back: the detector's outputs and the scale -> what was found.
+
+    That is frame_index (N,), corners (N, 4, 2), scores (N,) and boxes (N, 4) in px of the frame.
+    """
+    # NonMaxSuppression takes scores above its threshold, the predictor also those that are equal to it.
+    below = [float(np.nextafter(np.float32(settings.score_threshold), np.float32(-1)))]
+    overlap, most, candidates = [settings.nms_iou], [settings.max_plates], [MAX_CANDIDATES]
+    # No overlap is above 2: without a vote every plate elects itself alone.
+    vote, share = 2.0 if settings.corner_vote is None else settings.corner_vote, VOTE_SHARE
+
+    @script(default_opset=op)
+    def plates(network_scores: FLOAT, network_boxes: FLOAT, network_corners: FLOAT, scale: FLOAT):
+        eight = op.Reshape(network_corners, [0, 0, 8])
+        anchors = op.Shape(network_scores, start=1, end=2)
+        sane = op.Where(network_scores >= 0.0, network_scores, -1.0)  # NaN is not
+        best, which = op.TopK(sane, op.Min(anchors, candidates))
+        places = op.GatherND(op.Concat(eight, network_boxes, axis=2), op.Unsqueeze(which, [2]), batch_dims=1)
+        finite = op.Abs(places) < 1e30
+        usable = op.Cast(op.ReduceMin(op.Cast(finite, to=INT64.dtype), [2], keepdims=0), to=BOOL.dtype)
+        points = op.Where(finite, places, 0.0)  # (B, K, 12)
+        sure = op.Where(usable, best, -1.0)
+        quads = op.Reshape(op.Slice(points, [0], [8], [2]), [0, 0, 4, 2])
+        hulls = op.Concat(op.ReduceMin(quads, [2], keepdims=0), op.ReduceMax(quads, [2], keepdims=0), axis=2)
+        kept = op.NonMaxSuppression(hulls, op.Unsqueeze(sure, [1]), most, overlap, below)
+        of_frame, _, chosen = op.Split(kept, num_outputs=3, axis=1)
+        frame_index = op.Squeeze(of_frame, [1])
+        at = op.Gather(kept, [0, 2], axis=1)
+        scores = op.GatherND(sure, at)
+        rivals = op.Gather(sure, frame_index)  # (N, K) the candidates of the plate's frame
+        overlaps = iou(op.Unsqueeze(op.GatherND(hulls, at), [1]), op.Gather(hulls, frame_index))
+        itself = op.Range(0, op.Squeeze(op.Shape(rivals, start=1, end=2)), 1) == chosen
+        strong = rivals >= op.Unsqueeze(scores, [1]) * share
+        votes = op.Where(op.Or(itself, op.And(overlaps > vote, strong)), rivals, 0.0)
+        elected = op.MatMul(
+            op.Unsqueeze(votes / op.ReduceSum(votes, [1]), [1]), op.Gather(points, frame_index)
+        )  # (N, 1, 12)
+        in_frame = op.Div(op.Reshape(elected, [0, 6, 2]), scale)
+        corners = op.Slice(in_frame, [0], [4], [1])
+        boxes = op.Reshape(op.Slice(in_frame, [4], [6], [1]), [0, 4])
+        return frame_index, corners, scores, boxes
+
+    return _lean(
+        plates,
+        [FLOAT["B", "A"], FLOAT["B", "A", 4], FLOAT["B", "A", 4, 2], FLOAT[2]],
+        [INT64["N"], FLOAT["N", 4, 2], FLOAT["N"], FLOAT["N", 4]],
+    )
+
+
+@script(default_opset=op)
+def iou(one: FLOAT, others: FLOAT):
+    """`geometry.box_iou` of boxes (N, 1, 4) and (N, K, 4): (N, K)."""
+    left = op.Max(op.Slice(one, [0], [2], [2]), op.Slice(others, [0], [2], [2]))
+    right = op.Min(op.Slice(one, [2], [4], [2]), op.Slice(others, [2], [4], [2]))
+    shared = op.ReduceProd(op.Relu(right - left), [2], keepdims=0)
+    area = op.ReduceProd(op.Relu(op.Slice(one, [2], [4], [2]) - op.Slice(one, [0], [2], [2])), [2], keepdims=0)
+    areas = op.ReduceProd(op.Relu(op.Slice(others, [2], [4], [2]) - op.Slice(others, [0], [2], [2])), [2], keepdims=0)
+    return shared / op.Max(area + areas - shared, 1e-9)
+
+
+def crops_part(settings: RecogniserSettings) -> onnx.ModelProto:
+    """`imaging.rectify`: frames, frame_index and corners -> crops (max(N, 1), h, w, 3) uint8, and readable (N,).
+
+    Bilinear samples are gathered from the uint8 frames: GridSample takes planes of floats, into which whole frames
+    would have to be turned for the few pixels of their plates. A plate n times larger than its crop is looked at n x n
+    times, each time from another place within the crop's pixels; each look is a *view* of M = sum(n x n) in all.
+    """
+    height, width = settings.size
+    crop_sides, whole, one_crop = [float(width), float(height)], [0, height, width, 3], [height, width, 3]
+    margin, inside = settings.margin, 1 - 2 * settings.margin
+    most, flat, fine = float(MOST_STEPS), FLAT_PX2, WARP_PLACES
+
+    @script(default_opset=op)
+    def crops(frames: UINT8, frame_index: INT64, corners: FLOAT):
+        following = op.Gather(corners, [1, 2, 3, 0], axis=1)
+        areas = cross(following - corners, op.Gather(corners, [2, 3, 0, 1], axis=1) - corners)  # (N, 4, 1)
+        readable = op.Squeeze(op.ReduceMin(op.Abs(areas), [1], keepdims=0) > flat, [1])
+        square = op.Constant(value_floats=[0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+        quads = op.Where(op.Unsqueeze(readable, [1, 2]), corners, op.Reshape(square, [4, 2]))
+
+        edges = op.Reshape(op.ReduceL2(op.Gather(quads, [1, 2, 3, 0], axis=1) - quads, [2], keepdims=0), [0, 2, 2])
+        larger = op.ReduceMax(op.ReduceMean(edges, [1], keepdims=0) / crop_sides, [1], keepdims=0)
+        steps = op.Cast(op.Clip(op.Floor(larger), 1.0, most), to=INT64.dtype)
+        looks = steps * steps
+        ends = op.CumSum(looks, 0)
+        number = op.Range(0, op.ReduceSum(looks, keepdims=0), 1)
+        later = op.Unsqueeze(number, [1]) >= op.Unsqueeze(ends, [0])
+        plate = op.ReduceSum(op.Cast(later, to=INT64.dtype), [1], keepdims=0)  # (M,)
+        within = number - op.Gather(ends - looks, plate)
+        step = op.Gather(steps, plate)
+        across = places(op.Mod(within, step), step, width)
+        down = places(op.Div(within, step), step, height)
+        x = op.Unsqueeze((across - margin) / inside, [1, 3])  # (M, 1, w, 1) in plate widths
+        y = op.Unsqueeze((down - margin) / inside, [2, 3])  # (M, h, 1, 1)
+
+        points = quad_points(op.Gather(quads, plate), x, y)  # (M, h, w, 2) px
+        size = op.Shape(frames, start=1, end=3)
+        last = op.Cast(op.Gather(size, [1, 0]) - 1, to=FLOAT.dtype)
+        at = op.Min(op.Max(op.Round((points - 0.5) * fine) / fine, 0.0), last)
+        low = op.Floor(at)
+        right, below = op.Split(at - low, num_outputs=2, axis=3)
+        x1, y1 = op.Split(op.Cast(low, to=INT64.dtype), num_outputs=2, axis=3)
+        x2, y2 = op.Split(op.Cast(op.Min(low + 1.0, last), to=INT64.dtype), num_outputs=2, axis=3)
+        rows, columns = op.Split(size, num_outputs=2)
+        first = op.Unsqueeze(op.Gather(frame_index, plate), [1, 2, 3]) * rows
+        pixels = op.Reshape(frames, [-1, 3])
+        upper, lower = (first + y1) * columns, (first + y2) * columns
+        top = between(pixels, upper + x1, upper + x2, right)
+        bottom = between(pixels, lower + x1, lower + x2, right)
+        seen = op.Flatten(op.Round(top + (bottom - top) * below))  # (M, h w 3)
+
+        count = op.Shape(frame_index)
+        own = op.Unsqueeze(op.Range(0, op.Squeeze(count), 1), [1]) == op.Unsqueeze(plate, [0])  # (N, M)
+        shares = op.Where(own, 1.0 / op.Unsqueeze(op.Cast(looks, to=FLOAT.dtype), [1]), 0.0)
+        found = op.Reshape(op.Round(op.MatMul(shares, seen)), whole)
+        # The network gets a black crop where there is no plate: not every operator takes an empty batch.
+        spare = op.ConstantOfShape(op.Concat(op.Max(1 - count, 0), one_crop, axis=0))
+        crop = op.Cast(op.Concat(found, spare, axis=0), to=UINT8.dtype)
+        return crop, readable
+
+    return _lean(crops, [FRAMES, INT64["N"], FLOAT["N", 4, 2]], [UINT8["N1", height, width, 3], BOOL["N"]])
+
+
+@script(default_opset=op)
+def cross(a: FLOAT, b: FLOAT):
+    """The cross product of vectors (..., 2): (..., 1)."""
+    products = a * op.Gather(b, [1, 0], axis=-1)
+    return op.Slice(products, [0], [1], [-1]) - op.Slice(products, [1], [2], [-1])
+
+
+@script(default_opset=op)
+def places(offset: INT64, step: INT64, length: INT64):
+    """Where in a crop's side, 0 to 1, its `length` pixels are looked at in views (M,): (M, length)."""
+    start = (op.Cast(offset, to=FLOAT.dtype) + 0.5) / op.Cast(step, to=FLOAT.dtype)
+    pixels = op.Cast(op.Range(0, length, 1), to=FLOAT.dtype)
+    return (pixels + op.Unsqueeze(start, [1])) / op.Cast(length, to=FLOAT.dtype)
+
+
+@script(default_opset=op)
+def quad_points(quads: FLOAT, x: FLOAT, y: FLOAT):
+    """The points of quads (M, 4, 2) that a homography takes from places (M, 1, w, 1), (M, h, 1, 1) of the unit square.
+
+    Source: Heckbert, "Fundamentals of texture mapping and image warping", 1989, section 2.2.3.
+    """
+    corner, along, opposite, beside = op.Split(op.Unsqueeze(quads, [2]), num_outputs=4, axis=1)
+    one, other = along - opposite, beside - opposite
+    whole = corner - along - other
+    area = cross(one, other)
+    g, h = cross(whole, other) / area, cross(one, whole) / area
+    depth = 1.0 + g * x + h * y
+    inverse = op.Where(depth == 0.0, 0.0, 1.0 / depth)
+    return corner + (x * (1.0 + g) * (along - corner) + y * (1.0 + h) * (beside - corner)) * inverse
+
+
+@script(default_opset=op)
+def between(pixels: UINT8, left: INT64, right: INT64, share: FLOAT):
+    """Linear interpolation of two pixels of (P, 3), by their numbers (M, h, w, 1): (M, h, w, 3)."""
+    one = op.Cast(op.Gather(pixels, op.Squeeze(left, [3])), to=FLOAT.dtype)
+    other = op.Cast(op.Gather(pixels, op.Squeeze(right, [3])), to=FLOAT.dtype)
+    return one + (other - one) * share
+
+
+def texts_part(settings: RecogniserSettings) -> onnx.ModelProto:
+    """The softmax of `recognition.decode`: logits and readable -> probabilities (N, L, K+1)."""
+    temperature = settings.temperature
+
+    @script(default_opset=op)
+    def texts(logits: FLOAT, readable: BOOL):
+        likely = op.Slice(op.Softmax(logits / temperature), [0], op.Shape(readable), [0])
+        padding = op.Range(0, op.Squeeze(op.Shape(logits, start=2, end=3)), 1) == 0
+        probabilities = op.Where(op.Unsqueeze(readable, [1, 2]), likely, op.Cast(padding, to=FLOAT.dtype))
+        return probabilities  # noqa: RET504 - an output bears the variable's name
+
+    return _lean(texts, [FLOAT["N1", "L", "C"], BOOL["N"]], [FLOAT["N", "L", "C"]])
+
+
+def labels_part() -> onnx.ModelProto:
+    """The softmax of a head for countries or kinds: logits (N1, C) and readable -> probabilities (N, C)."""
+
+    @script(default_opset=op)
+    def labels(head: FLOAT, readable: BOOL):
+        found = op.Slice(op.Softmax(head), [0], op.Shape(readable), [0])
+        return found  # noqa: RET504
+
+    return _lean(labels, [FLOAT["N1", "C"], BOOL["N"]], [FLOAT["N", "C"]])

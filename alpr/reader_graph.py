@@ -1,0 +1,100 @@
+"""reader.onnx: one ONNX graph of a whole reader, frames in; corners, scores and the probabilities of texts out.
+
+It is composed of the bundle's own two networks, whose parity is proved already, and of what stands between them in
+standard operators (`graph_parts`): so any bundle can have one, and nothing is exported a second time.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+from onnx.helper import make_node, make_tensor_value_info
+
+from alpr.card import ModelCard
+from alpr.data.atomic import write_atomically
+from alpr.graph_parts import crops_part, labels_part, letterbox_part, plates_part, texts_part
+
+READER_FILE = "reader.onnx"
+OPSET = 18
+METADATA_KEY = "alpr"
+"""The key of the file's metadata under which JSON says how its outputs are read."""
+
+
+def write_reader(card: ModelCard, folder: Path, path: Path) -> None:
+    """Writes the graph of a bundle's two networks, whole or not at all.
+
+    Its input is `frame`, (B, H, W, 3) uint8 BGR, of any batch and size. Its outputs, of N plates in all, those of a
+    frame together and best first: `frame_index` (N,), `corners` (N, 4, 2) and `boxes` (N, 4) in px of the frame,
+    `scores` (N,), `probabilities` (N, L, K+1) and, where the recogniser has such heads, `countries` and `kinds` (N, C).
+    Corners from which no crop can be made have probabilities that read as "".
+
+    Args:
+        card: its settings, alphabet and file names count.
+        folder: holds the two networks.
+    """
+    model = _composed(card, folder)
+    about = {
+        "name": card.name,
+        "country": card.country.code,
+        "alphabet": card.alphabet,  # class k of a slot is alphabet[k - 1]; class 0 is padding
+        "detector": asdict(card.detector),
+        "recogniser": asdict(card.recogniser),
+    }
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(about, ensure_ascii=False)})
+    onnx.checker.check_model(model, full_check=True)
+    write_atomically(path, [model.SerializeToString()])
+
+
+def _composed(card: ModelCard, folder: Path) -> onnx.ModelProto:
+    networks = [onnx.load(folder / entry.file) for entry in (card.detector_file, card.recogniser_file)]
+    graph = onnx.GraphProto(name=card.name)
+    _add(graph, "letterbox", letterbox_part(card.detector), frame="frame")
+    _add(graph, "detector", networks[0], image="letterbox/image")
+    found = {f"network_{name}": f"detector/{name}" for name in ("scores", "boxes", "corners")}
+    _add(graph, "plates", plates_part(card.detector), scale="letterbox/scale", **found)
+    where = {"frame_index": "plates/frame_index", "corners": "plates/corners"}
+    _add(graph, "crops", crops_part(card.recogniser), frames="frame", **where)
+    _add(graph, "recogniser", networks[1], crop="crops/crop")
+    _add(graph, "texts", texts_part(card.recogniser), logits="recogniser/logits", readable="crops/readable")
+    for head in card.recogniser.outputs:
+        _add(graph, head, labels_part(), head=f"recogniser/{head}", readable="crops/readable")
+    graph.input.append(make_tensor_value_info("frame", TensorProto.UINT8, ["B", "H", "W", 3]))
+    for name, source, kind, shape in _outputs(card):
+        graph.node.append(make_node("Identity", [source], [name]))
+        graph.output.append(make_tensor_value_info(name, kind, shape))
+    return onnx.helper.make_model(graph, ir_version=networks[0].ir_version, opset_imports=networks[0].opset_import)
+
+
+def _add(graph: onnx.GraphProto, name: str, part: onnx.ModelProto, **inputs: str) -> None:
+    """Adds a part, its values as `name/...`, its inputs fed from values of the graph.
+
+    Raises:
+        ValueError: a network of other operators or another version of them than the parts between are written in.
+    """
+    found = {(imported.domain, imported.version) for imported in part.opset_import}
+    if found != {("", OPSET)}:
+        raise ValueError(f"The {name} is written in the operators {sorted(found)}; {READER_FILE} is in opset {OPSET}.")
+    inside = onnx.compose.add_prefix(part, f"{name}/").graph
+    graph.node.extend(make_node("Identity", [source], [f"{name}/{key}"]) for key, source in inputs.items())
+    graph.node.extend(inside.node)
+    graph.initializer.extend(inside.initializer)
+
+
+def _outputs(card: ModelCard) -> list[tuple[str, str, int, list[str | int]]]:
+    """Every output's name, the value it is, its type and its shape."""
+    settings, number = card.recogniser, TensorProto.FLOAT
+    labels: list[tuple[str, str, int, list[str | int]]] = [
+        (name, f"{name}/found", number, ["N", classes]) for name, classes in settings.outputs.items()
+    ]
+    return [
+        ("frame_index", "plates/frame_index", TensorProto.INT64, ["N"]),
+        ("corners", "plates/corners", number, ["N", 4, 2]),
+        ("scores", "plates/scores", number, ["N"]),
+        ("boxes", "plates/boxes", number, ["N", 4]),
+        ("probabilities", "texts/probabilities", number, ["N", settings.slots, len(card.alphabet) + 1]),
+        *labels,
+    ]
