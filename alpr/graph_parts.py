@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx.inliner import inline_local_functions
 from onnxscript import BOOL, FLOAT, INT64, UINT8, OnnxFunction, optimizer, script
-from onnxscript import opset18 as op
+from onnxscript import opset20 as op
 
 from alpr.detection.decode import MAX_CANDIDATES, VOTE_SHARE
 from alpr.imaging import GREY

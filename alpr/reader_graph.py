@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, version_converter
 from onnx.helper import make_node, make_tensor_value_info
 
 from alpr.card import ModelCard
@@ -19,7 +19,7 @@ from alpr.data.atomic import write_atomically
 from alpr.graph_parts import crops_part, labels_part, letterbox_part, plates_part, texts_part
 
 READER_FILE = "reader.onnx"
-OPSET = 18
+OPSET = 20
 METADATA_KEY = "alpr"
 """The key of the file's metadata under which JSON says how its outputs are read."""
 
@@ -50,7 +50,7 @@ def write_reader(card: ModelCard, folder: Path, path: Path) -> None:
 
 
 def _composed(card: ModelCard, folder: Path) -> onnx.ModelProto:
-    networks = [onnx.load(folder / entry.file) for entry in (card.detector_file, card.recogniser_file)]
+    networks = [_converted(onnx.load(folder / entry.file)) for entry in (card.detector_file, card.recogniser_file)]
     graph = onnx.GraphProto(name=card.name)
     _add(graph, "letterbox", letterbox_part(card.detector), frame="frame")
     _add(graph, "detector", networks[0], image="letterbox/image")
@@ -67,6 +67,12 @@ def _composed(card: ModelCard, folder: Path) -> onnx.ModelProto:
         graph.node.append(make_node("Identity", [source], [name]))
         graph.output.append(make_tensor_value_info(name, kind, shape))
     return onnx.helper.make_model(graph, ir_version=networks[0].ir_version, opset_imports=networks[0].opset_import)
+
+
+def _converted(network: onnx.ModelProto) -> onnx.ModelProto:
+    """A network in the operators of `OPSET`, if it is written in older ones."""
+    [imported] = network.opset_import
+    return version_converter.convert_version(network, OPSET) if imported.version < OPSET else network
 
 
 def _add(graph: onnx.GraphProto, name: str, part: onnx.ModelProto, **inputs: str) -> None:

@@ -72,7 +72,7 @@ def test_the_file_says_how_it_is_read_and_has_standard_operators(bundle: Path) -
     about = json.loads(open_session(bundle / READER_FILE).get_modelmeta().custom_metadata_map[METADATA_KEY])
     assert about["alphabet"] == ALPHABET and about["recogniser"]["slots"] == SLOTS and about["country"] == "CN"
     model = onnx.load(bundle / READER_FILE)
-    assert [(o.domain, o.version) for o in model.opset_import] == [("", 18)] and not model.functions
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", 20)] and not model.functions
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
 
 
@@ -163,9 +163,9 @@ def test_too_many_other_texts_are_refused(bundle: Path, monkeypatch: pytest.Monk
 def test_a_network_of_another_opset_is_refused(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "old")
     model = onnx.load(folder / "detector.onnx")
-    model.opset_import[0].version = 17
+    model.opset_import[0].version = 21
     onnx.save(model, folder / "detector.onnx")
-    with pytest.raises(ValueError, match=r"detector is written in .*17.*; reader.onnx is in opset 18"):
+    with pytest.raises(ValueError, match=r"detector is written in .*21.*; reader.onnx is in opset 20"):
         write_reader(ModelCard.read(folder), folder, folder / READER_FILE)
 
 
