@@ -18,6 +18,7 @@ from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 
 FORMAT = 1
 CARD_FILE = "card.json"
+PRECISIONS = ("fp32", "fp16", "int8")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
 
@@ -71,6 +72,8 @@ class ModelCard:
         commit: the commit of the source that wrote it; None where it is not known.
         alphabet: the recogniser's symbols in the order of its class ids; it holds the pack's whole alphabet.
         metrics: plain values, as measured.
+        precision: of the weights: fp32, fp16 or int8; the metrics of a converted bundle are those of the fp32 one,
+            but for "conversion".
     """
 
     name: str
@@ -86,6 +89,7 @@ class ModelCard:
     data: tuple[DataSource, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: tuple[TrainingRun, ...] = ()
+    precision: str = "fp32"
 
     @property
     def charset(self) -> Charset:
@@ -110,6 +114,7 @@ class ModelCard:
             "data": [asdict(source) for source in self.data],
             "metrics": dict(self.metrics),
             "training": [asdict(run) for run in self.training],
+            **({} if self.precision == "fp32" else {"precision": self.precision}),
         }
 
     @classmethod
@@ -123,7 +128,7 @@ class ModelCard:
         version = card.take("format", int)
         if version != FORMAT:
             raise CardError(f"{source}: format is {version}; this version of alpr reads format {FORMAT}.")
-        card.only(_CARD_KEYS)
+        card.only((*_CARD_KEYS, *(key for key in _OPTIONAL_KEYS if key in card.data)))
         detector = card.entry("detector", ("file", "sha256", "settings"))
         recogniser = card.entry("recogniser", ("file", "sha256", "alphabet", "settings"))
         result = cls(
@@ -146,7 +151,10 @@ class ModelCard:
                 TrainingRun(e.take("name", str), e.optional("seed", int), e.take("config", dict))
                 for e in card.entries("training", ("name", "seed", "config"))
             ),
+            precision=card.take("precision", str) if "precision" in card.data else "fp32",
         )
+        if result.precision not in PRECISIONS:
+            raise CardError(f"{source}: precision is {result.precision!r}; expected {', '.join(PRECISIONS)}.")
         lacking = sorted(set(result.country.alphabet) - set(result.alphabet))
         if lacking:
             raise CardError(
@@ -213,9 +221,14 @@ class ModelCard:
                 raise CardError(f"{path} has SHA-256 {found}; its card's {key}.sha256 is {entry.sha256}.")
 
 
+_OPTIONAL_KEYS = ("precision",)
 _CARD_KEYS = (
     "format",
-    *(f.name for f in fields(ModelCard) if f.name not in {"detector_file", "recogniser_file", "alphabet"}),
+    *(
+        f.name
+        for f in fields(ModelCard)
+        if f.name not in {"detector_file", "recogniser_file", "alphabet", *_OPTIONAL_KEYS}
+    ),
 )
 
 

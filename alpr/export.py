@@ -180,7 +180,7 @@ def export_bundle(
             beside(part)
         card.write(part)
         card.verify(part)
-        _put_in_place(part, output)
+        put_in_place(part, output)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return report
@@ -207,7 +207,7 @@ def _check_bundle(
     return ParityReport(detector_parity, check_recogniser(read, reads, telling))
 
 
-def _put_in_place(part: Path, output: Path) -> None:
+def put_in_place(part: Path, output: Path) -> None:
     """Gives the finished folder its name; a bundle that stood there stays until the new one has it."""
     if not output.exists():
         part.rename(output)
