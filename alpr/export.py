@@ -26,7 +26,7 @@ from alpr.recognition.read import Recogniser
 from alpr.records import ImageArray
 from alpr.sessions import OnnxDetector, OnnxRecogniser
 
-OPSET = 18
+OPSET = 20
 DETECTOR_FILE = "detector.onnx"
 RECOGNISER_FILE = "recogniser.onnx"
 

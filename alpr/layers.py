@@ -60,20 +60,21 @@ class Attention(nn.Module):
         super().__init__()
         if head_width is None and width % heads:
             raise ValueError(f"The width {width} is not a multiple of the {heads} heads.")
-        self.heads, self.inner = heads, heads * (width // heads if head_width is None else head_width)
+        self.heads, self.head_width = heads, width // heads if head_width is None else head_width
+        self.inner = heads * self.head_width
         self.query = nn.Linear(width, self.inner)
         self.key_value = nn.Linear(width, 2 * self.inner)
         self.output = nn.Linear(self.inner, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, queries: Tensor, memory: Tensor, bias: Tensor | None = None) -> Tensor:
-        b, length, _ = queries.shape
-        tokens = memory.shape[1]
-        q = self.query(queries).view(b, length, self.heads, -1).transpose(1, 2)  # (B, heads, L, head width)
-        k, v = self.key_value(memory).view(b, tokens, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mask = None if bias is None else bias.to(q.dtype)
-        attended = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        joined: Tensor = self.dropout(self.output(attended.transpose(1, 2).reshape(b, length, self.inner)))
+        # The batch alone is -1, so that an exported graph computes no shapes while it runs.
+        q = self.query(queries).reshape(-1, queries.shape[1], self.heads, self.head_width).transpose(1, 2)
+        keys_values = self.key_value(memory).reshape(-1, memory.shape[1], 2 * self.heads, self.head_width)
+        k, v = keys_values.transpose(1, 2).split(self.heads, dim=1)  # (B, heads, T, head width) each
+        weights = q @ k.transpose(2, 3) * self.head_width**-0.5
+        attended = (weights if bias is None else weights + bias).softmax(dim=-1).to(v.dtype) @ v
+        joined: Tensor = self.dropout(self.output(attended.transpose(1, 2).reshape(-1, queries.shape[1], self.inner)))
         return joined
 
 

@@ -12,8 +12,7 @@ from alpr.detection.model import (
     RawDetections,
     Scrfd,
     ScrfdSettings,
-    decode_boxes,
-    decode_corners,
+    decode_points,
     make_anchors,
 )
 from alpr.layers import normalised_input
@@ -97,8 +96,9 @@ def test_known_offsets_decode_to_their_boxes_and_corners() -> None:
         torch.from_numpy((corners - centres[:, None]) / strides[:, None, None]),
         anchors,
     )
-    np.testing.assert_allclose(decode_boxes(raw).numpy(), boxes, atol=1e-4)
-    np.testing.assert_allclose(decode_corners(raw).numpy(), corners, atol=1e-4)
+    found_boxes, found_corners = decode_points(raw)
+    np.testing.assert_allclose(found_boxes.numpy(), boxes, atol=1e-4)
+    np.testing.assert_allclose(found_corners.numpy(), corners, atol=1e-4)
 
 
 def test_forward_is_the_decoded_raw_output() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alpr.detection.model import RawDetections, decode_boxes
+from alpr.detection.model import RawDetections, decode_points
 from alpr.detection.targets import Assignment, DetectionBatch, assign
 
 
@@ -152,7 +152,7 @@ def detection_losses(
     assignment = assign(raw.anchors, batch.boxes, batch.kinds, settings.assignment)
     image, anchor = torch.nonzero(assignment.plate >= 0, as_tuple=True)  # (P,), (P,)
     plate = assignment.plate[image, anchor]
-    predicted = decode_boxes(raw)[image, anchor]
+    predicted = decode_points(raw)[0][image, anchor]
     target = batch.boxes[image, plate]
     weight = raw.logits[image, anchor].detach().sigmoid()
     corner_weight = weight * batch.has_corners[image, plate]

@@ -171,7 +171,7 @@ class Scrfd(nn.Module):
 
     def forward(self, images: Tensor) -> Detections:
         raw = self.raw(images)
-        return Detections(raw.logits.sigmoid(), decode_boxes(raw), decode_corners(raw))
+        return Detections(raw.logits.sigmoid(), *decode_points(raw))
 
 
 def _backbone(settings: ScrfdSettings) -> Backbone:
@@ -221,23 +221,21 @@ def make_anchors(
         k = len(anchor_sides)
         ys = torch.arange(h, dtype=torch.float32, device=device) * stride
         xs = torch.arange(w, dtype=torch.float32, device=device) * stride
-        cells = torch.stack([xs[None, :].expand(h, w), ys[:, None].expand(h, w)], dim=-1)  # (h, w, 2)
+        cells = xs[None, :, None] * xs.new_tensor([1.0, 0.0]) + ys[:, None, None] * ys.new_tensor(
+            [0.0, 1.0]
+        )  # (h, w, 2)
         centres.append(cells[:, :, None, :].expand(h, w, k, 2).reshape(-1, 2))
         cell_sides = torch.tensor(anchor_sides, dtype=torch.float32, device=device)
         lengths.append(cell_sides.expand(h, w, k).reshape(-1))
-        steps.append(torch.full_like(lengths[-1], float(stride)))
+        steps.append(torch.full((h * w * k,), float(stride), device=device))
         counts.append(h * w * k)
     return Anchors(torch.cat(centres), torch.cat(lengths), torch.cat(steps), tuple(counts))
 
 
-def decode_boxes(raw: RawDetections) -> Tensor:
-    """Boxes (B, A, 4) in px."""
-    px = raw.distances * raw.anchors.strides[:, None]
-    return torch.cat([raw.anchors.centres - px[..., :2], raw.anchors.centres + px[..., 2:]], dim=-1)
-
-
-def decode_corners(raw: RawDetections) -> Tensor:
-    """Corners (B, A, 4, 2) in px."""
-    # Flat: with an innermost axis of 2 this sum is the slowest node of the decoding in ONNX Runtime.
-    corners = raw.corners.flatten(-2) * raw.anchors.strides[:, None] + raw.anchors.centres.repeat(1, 4)
-    return corners.reshape(raw.corners.shape)
+def decode_points(raw: RawDetections) -> tuple[Tensor, Tensor]:
+    """Boxes (B, A, 4) and corners (B, A, 4, 2) in px."""
+    # Together and flat: with an innermost axis of 2 these sums are the slowest nodes in ONNX Runtime.
+    offsets = torch.cat([raw.distances, raw.corners.flatten(-2)], dim=-1)  # (B, A, 12)
+    signs = offsets.new_tensor([-1.0, -1.0] + 10 * [1.0])  # distances to the left and top edges count backwards
+    points = offsets * (raw.anchors.strides[:, None] * signs) + raw.anchors.centres.repeat(1, 6)
+    return points[..., :4], points[..., 4:].reshape(raw.corners.shape)

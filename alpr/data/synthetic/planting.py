@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from alpr.country import CountryPack
@@ -18,6 +19,7 @@ from alpr.data.synthetic.compositing import Place, cover_place, plant_bitmap
 from alpr.data.synthetic.plates import PlateRenderer
 from alpr.geometry import (
     FlatQuad,
+    box_corners,
     corner_box,
     homography,
     is_convex_clockwise,
@@ -66,6 +68,10 @@ class PlantSettings:
         if not path.is_file():
             raise ValueError(f"plant.country is {self.country!r}: there is no {path}; expected a pack's code or file.")
         return CountryPack.read(path)
+
+
+FLAT_SHARE = 0.4
+"""Of the plates that are blanked, so many become one flat colour, as pictures are that others have made anonymous."""
 
 
 class PlantedScene(NamedTuple):
@@ -118,15 +124,24 @@ class Planter:
         return PlantedScene(image, tuple(placed), tuple(layouts))
 
     def blank_scene(self, image: ImageArray, plates: Sequence[Plate], rng: np.random.Generator) -> PlantedScene:
-        """The photograph without its plates: each is covered with what is around it. Regions to ignore stay."""
+        """The photograph without its plates: each is covered with what is around it, or with one colour.
+
+        Regions to ignore stay, and a plate whose place is not known becomes one.
+        """
         image = image.copy()
+        left: list[Plate] = []
         for plate in plates:
             quad = None if plate.ignored else quad_of(image, plate)
-            if quad is not None:
-                known = plate.corners is not None
-                cover_place(image, Place(quad, quad, _grown(quad, known), known), rng)
-        left = tuple(plate for plate in plates if plate.ignored)
-        return PlantedScene(image, left, ("",) * len(left))
+            if quad is None:
+                left.append(replace(plate, ignored=True))
+                continue
+            known = plate.corners is not None
+            place = Place(quad, quad, _grown(quad, known), known)
+            if rng.random() < FLAT_SHARE:
+                _fill_place(image, place, rng)
+            else:
+                cover_place(image, place, rng)
+        return PlantedScene(image, tuple(left), ("",) * len(left))
 
     def plant(
         self, image: ImageArray, place: Place, text: str, layout: Layout, rng: np.random.Generator
@@ -216,6 +231,15 @@ def quad_of(image: ImageArray, plate: Plate) -> FloatArray | None:
     box = corner_box(quad)
     inside = box[2] > 4 and box[3] > 4 and box[0] < image.shape[1] - 4 and box[1] < image.shape[0] - 4
     return quad if inside and is_convex_clockwise(quad) else None
+
+
+def _fill_place(image: ImageArray, place: Place, rng: np.random.Generator) -> None:
+    """Fills a plate with one colour, its own mean or any grey, in place; the hull of its quad or the quad itself."""
+    quad = place.cover if rng.random() < 0.5 else box_corners(corner_box(place.cover))
+    x1, y1, x2, y2 = np.clip(corner_box(quad), 0, [*image.shape[1::-1]] * 2).astype(int)
+    mean = image[y1:y2, x1:x2].reshape(-1, 3).mean(0) if x2 > x1 and y2 > y1 else np.full(3, 128.0)
+    colour = mean if rng.random() < 0.5 else np.full(3, rng.uniform(0, 255))
+    cv2.fillConvexPoly(image, np.round(quad).astype(np.int32), [float(c) for c in colour], cv2.LINE_AA)
 
 
 def _stretch(quad: FloatArray) -> float:
