@@ -300,9 +300,10 @@ class _Target:
         if self.name == "tflite":
             return Networks(*(open_tflite(self.folder / f"{n}.tflite", threads) for n in Networks._fields))
         if self.name == "ncnn":
-            shapes = ((1, *self._shape(n)[1:]) for n in Networks._fields)
+            heads = (3, *(2 for _ in self.card.recogniser.outputs))
             return Networks(
-                *(open_ncnn(self.folder / n, threads, shape) for n, shape in zip(Networks._fields, shapes, strict=True))
+                open_ncnn(self.folder / "detector", threads, (1, *self._shape("detector")[1:]), (2, 3, 4)),
+                open_ncnn(self.folder / "recogniser", threads, (1, *self._shape("recogniser")[1:]), heads),
             )
         names = (detector, recogniser) if self.name == "fp32" else ("detector.onnx", "recogniser.onnx")
         settings, classes = self.card.recogniser, len(self.card.charset)
@@ -321,7 +322,7 @@ class _Target:
                 Detector(networks.detector, self.card.detector),  # type: ignore[arg-type]  # three outputs
                 Recogniser(networks.recogniser, self.card.recogniser, self.card.charset),
             )
-            report = evaluate(parts, manifest.scenes(), crops=("detector",), workers=1)
+            report = evaluate(parts, manifest.scenes(), crops=("detector",), batch=1, workers=1)
             read = [(p.text, p.on_crop or p.on_predicted_corners) for p in report.plates if p.text]
             found[name] = [(text, reading.text) for text, reading in read if reading is not None]
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -184,8 +184,11 @@ def write_ncnn(prepared: Path, shape: Shape, folder: Path, name: str) -> None:
             (folder / f"{name}.ncnn.{suffix}").write_bytes(param.with_suffix(f".{suffix}").read_bytes())
 
 
-def open_ncnn(stem: Path, threads: int, shape: Shape) -> FixedShape:
+def open_ncnn(stem: Path, threads: int, shape: Shape, dimensions: Sequence[int]) -> FixedShape:
     """An ncnn network, STEM.ncnn.param and STEM.ncnn.bin, on the CPU.
+
+    Args:
+        dimensions: of each output, with that of the batch; ncnn itself knows no batch.
 
     Raises:
         RuntimeMissing: ncnn is not installed.
@@ -201,9 +204,12 @@ def open_ncnn(stem: Path, threads: int, shape: Shape) -> FixedShape:
     def run(images: ImageBatch) -> Outputs:
         found = []
         for image in planes(images):
-            extractor = network.create_extractor()
-            extractor.input(given, ncnn.Mat(image))
-            found.append([np.array(extractor.extract(name)[1]) for name in wanted])
-        return tuple(np.stack(outputs) for outputs in zip(*found, strict=True))
+            # An extractor and numpy both point into a Mat's memory: each Mat is held until it has been copied.
+            source, extractor = ncnn.Mat(image).clone(), network.create_extractor()
+            extractor.input(given, source)
+            mats = [extractor.extract(name)[1] for name in wanted]
+            found.append([np.array(mat, copy=True) for mat in mats])
+        stacked = (np.stack(outputs) for outputs in zip(*found, strict=True))
+        return tuple(o.reshape(len(o), *o.shape[o.ndim + 1 - n :]) for o, n in zip(stacked, dimensions, strict=True))
 
     return FixedShape(run, shape)

@@ -7,6 +7,7 @@ python scripts/convert_bundle.py --model model_bin/cn --to fp16 --to int8 --cali
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,9 @@ from alpr.conversion import KEPT_FIRST, TARGETS, Asked, ConversionReport, Target
 from alpr.conversion_timing import Latency
 from alpr.data.manifest import join_manifests, read_manifest
 from alpr.predictor import default_bundle
+
+WIDE = 200
+"""Characters of a table that goes into a file."""
 
 
 def main(
@@ -74,9 +78,11 @@ def _splits(split: str) -> list[str] | None:
 
 def show(report: ConversionReport) -> None:
     """Prints the targets side by side, and their operators."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     networks = [f"{name}, {n} thread{'s' * (n > 1)}" for n in (1, 2) for name in ("detector", "recogniser")]
     table = Table("target", "MB", *networks, *report.manifests, "changed", "written")
+    for column in table.columns:
+        column.no_wrap = True
     for row in report.targets:
         times = [_cell(row.latency[f"{name}_{n}"]) for n in (1, 2) for name in ("detector", "recogniser")]
         accuracy = [f"{value:.1%}" for value in row.accuracy.values()]
