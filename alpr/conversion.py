@@ -32,6 +32,7 @@ from alpr.precisions import (
     fixed_shapes,
     halved,
     last_convolutions,
+    lean,
     operators,
     quantised_detector,
     quantised_recogniser,
@@ -40,10 +41,19 @@ from alpr.precisions import (
 from alpr.provenance import commit_label
 from alpr.recognition.read import Recogniser
 from alpr.records import ImageBatch
-from alpr.runtimes import open_fixed_onnx, open_ncnn, open_openvino, open_tflite, write_ncnn, write_tflite
+from alpr.runtimes import extra, open_fixed_onnx, open_ncnn, open_openvino, open_tflite, write_ncnn, write_tflite
 from alpr.sessions import OnnxDetector, OnnxRecogniser
 
 TARGETS = ("fp32", "fp16", "int8", "static", "openvino", "openvino-fp32", "tflite", "ncnn")
+IN_PLACE = ("fp32", "openvino", "openvino-fp32")
+"""Targets that read the bundle's own files."""
+EXTRAS = {
+    "openvino": ("openvino",),
+    "openvino-fp32": ("openvino",),
+    "tflite": ("litert_torch", "ai_edge_litert.interpreter"),
+    "ncnn": ("ncnn", "pnnx"),
+}
+"""The modules that a target needs."""
 ACCEPTED_LOSS = 0.5
 """Points of plate accuracy that a target may lose on a manifest."""
 KEPT_FIRST = 6
@@ -138,7 +148,7 @@ def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) 
     described = environment()
     card = ModelCard.read(asked.bundle)
     card.verify(asked.bundle)
-    check(asked)
+    check(asked, card)
     asked.output.mkdir(parents=True, exist_ok=True)
     scratch = asked.output / f".{os.getpid()}.part"
     try:
@@ -179,11 +189,13 @@ def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) 
     return report
 
 
-def check(asked: Asked) -> None:
+def check(asked: Asked, card: ModelCard) -> None:
     """Refuses what does not go together, before anything is made.
 
     Raises:
         ConversionError: the sentence names it.
+        RuntimeMissing: the runtime of a target is not installed.
+        FileExistsError: a target's folder is something else than a bundle.
     """
     unknown = [name for name in asked.targets if name not in TARGETS]
     if unknown:
@@ -197,12 +209,18 @@ def check(asked: Asked) -> None:
         both = [s.image for s in asked.calibration.scenes() if s.image.resolve() in scored]
         if both:
             raise ConversionError(
-                f"{both[0]} and {len(both) - 1} more images would be calibrated on and scored on; give training rows to "
-                "--calibration."
+                f"{both[0]} and {len(both) - 1} more images would be calibrated on and scored on; "
+                "give training rows to --calibration."
             )
     static = [name for name in asked.targets if name in ("static", "tflite", "ncnn")]
     if static and asked.fixed is None:
         raise ConversionError(f"{static[0]} takes one shape only: give --static-size HEIGHT WIDTH.")
+    for target in asked.targets:
+        for module in EXTRAS.get(target, ()):
+            extra(module, target.partition("-")[0])
+        place = asked.output / f"{card.name}_{target}"
+        if target not in IN_PLACE and place.exists() and not (place / CARD_FILE).is_file():
+            raise FileExistsError(f"{place} exists and is no bundle (it has no {CARD_FILE}); name another folder.")
 
 
 def calibration_batches(manifest: Manifest, card: ModelCard, count: int = CALIBRATION_SCENES) -> list[ImageBatch]:
@@ -236,7 +254,7 @@ class _Target:
     @property
     def folder(self) -> Path:
         """Where its files are; a target without files of its own reads the bundle's."""
-        return self.asked.bundle if self.name in ("fp32", "openvino", "openvino-fp32") else self.scratch / self.name
+        return self.asked.bundle if self.name in IN_PLACE else self.scratch / self.name
 
     @property
     def files(self) -> list[Path]:
@@ -254,7 +272,7 @@ class _Target:
             return
         networks = {"detector": self.card.detector_file.file, "recogniser": self.card.recogniser_file.file}
         for network, file in networks.items():
-            model = onnx.load(self.asked.bundle / file)
+            model = lean(onnx.load(self.asked.bundle / file))
             path = self.folder / f"{network}.onnx"
             if self.name == "fp16":
                 onnx.save(halved(model), path)
@@ -366,8 +384,6 @@ class _Target:
         if self.folder == self.asked.bundle or row.refused:
             return
         output = self.asked.output / f"{self.card.name}_{self.name}"
-        if output.exists() and not (output / CARD_FILE).is_file():
-            raise FileExistsError(f"{output} exists and is no bundle (it has no {CARD_FILE}); name another folder.")
         weights = {path.name.partition(".")[0]: path for path in self.files if path.suffix != ".param"}
         measured = {"of": self.card.name, "accuracy": dict(row.accuracy), "changed": row.changed, "lost": row.lost}
         card = ModelCard(

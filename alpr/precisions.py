@@ -61,11 +61,14 @@ def quantised_detector(
         kept: names of convolutions that stay in float32.
 
     Raises:
-        PrecisionError: a network without convolutions.
+        PrecisionError: no convolution is left to quantise.
     """
-    convolutional = between_convolutions(model)
-    if not convolutional:
-        raise PrecisionError("The detector has no convolution; there is nothing to quantise.")
+    model = lean(model)
+    if not set(convolutions(model)) - set(kept):
+        raise PrecisionError(
+            f"All {len(convolutions(model))} convolutions of the detector are to stay in float32; keep fewer for int8."
+        )
+    chosen = [name for name in between_convolutions(model) if name not in set(kept)]
 
     def make(source: Path, target: Path) -> None:
         quantize_static(
@@ -76,7 +79,7 @@ def quantised_detector(
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_quantize=[name for name in convolutional if name not in set(kept)],
+            nodes_to_quantize=chosen,
         )
 
     return halved(_by_file(model, make))

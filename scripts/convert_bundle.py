@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from alpr.conversion import KEPT_FIRST, TARGETS, Asked, ConversionReport, TargetReport, convert
+from alpr.conversion import IN_PLACE, KEPT_FIRST, TARGETS, Asked, ConversionReport, TargetReport, convert
 from alpr.conversion_timing import Latency
 from alpr.data.manifest import join_manifests, read_manifest
 from alpr.predictor import default_bundle
@@ -59,8 +59,8 @@ def main(
             accept_loss=accept_loss,
             rounds=rounds,
         )
-        with console.status("") as status:
-            report = convert(asked, advance=status.update)
+        with console.status("") as status:  # shown on a terminal only; elsewhere a line each
+            report = convert(asked, advance=status.update if console.is_terminal else console.print)
     except (RuntimeError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
@@ -104,7 +104,7 @@ def _cell(latency: Latency) -> str:
 
 
 def _written(row: TargetReport) -> str:
-    if row.target in ("fp32", "openvino", "openvino-fp32"):
+    if row.target in IN_PLACE:
         return "the bundle's files"
     return "no" if row.refused else "yes"
 
