@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,7 +20,7 @@ import onnx
 from alpr import __version__
 from alpr.benchmark import Environment, environment
 from alpr.card import CARD_FILE, ModelCard, WeightFile
-from alpr.conversion_timing import Latency, Networks, time_networks
+from alpr.conversion_figures import Latency, Networks, Score, score_of, time_networks
 from alpr.data.atomic import write_atomically
 from alpr.data.manifest import Manifest
 from alpr.detection.detect import Detector
@@ -87,19 +87,6 @@ class Asked:
     keep_first: int = KEPT_FIRST
     accept_loss: bool = False
     rounds: int = 50
-
-
-@dataclass(frozen=True)
-class Score:
-    """The plates of a manifest read right, from the image to the text, and the readings that are not fp32's."""
-
-    plates: int
-    right: int
-    changed: int
-
-    @property
-    def accuracy(self) -> float:
-        return self.right / self.plates
 
 
 @dataclass(frozen=True)
@@ -405,9 +392,3 @@ class _Target:
         card.write(self.folder)
         card.verify(self.folder)
         put_in_place(self.folder, output)
-
-
-def score_of(read: Sequence[tuple[str, str]], before: Sequence[tuple[str, str]]) -> Score:
-    """The score of readings beside those of the original."""
-    changed = sum(now != then for (_, now), (_, then) in zip(read, before, strict=True))
-    return Score(len(read), sum(label == text for label, text in read), changed)

@@ -3,9 +3,9 @@
 python scripts/collect_results.py
 
 docs/results/tables.yaml names the tables, their columns and their rows. Where a row's folder is there, what the tables
-need of its run.json, report.json, recall_by_width.json or conversion.json is kept as docs/results/NAME.json; where it is not, the kept
-file is used, so that the same text comes out of a fresh clone. A table stands between `<!-- table NAME -->` and
-`<!-- end -->`. To add a row: three lines in tables.yaml, and this command.
+need of its run.json, report.json, recall_by_width.json or conversion.json is kept as docs/results/NAME.json; where it
+is not, the kept file is used, so that the same text comes out of a fresh clone. A table stands between
+`<!-- table NAME -->` and `<!-- end -->`. To add a row: three lines in tables.yaml, and this command.
 """
 
 from __future__ import annotations

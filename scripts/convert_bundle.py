@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alpr.conversion import IN_PLACE, KEPT_FIRST, TARGETS, Asked, ConversionReport, TargetReport, convert
-from alpr.conversion_timing import Latency
+from alpr.conversion_figures import Latency
 from alpr.data.manifest import join_manifests, read_manifest
 from alpr.predictor import default_bundle
 

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from alpr import Reader
 from alpr.card import ModelCard
-from alpr.conversion import Asked, ConversionError, TargetReport, check, convert, score_of
-from alpr.conversion_timing import Networks, time_networks
+from alpr.conversion import Asked, ConversionError, TargetReport, check, convert
+from alpr.conversion_figures import Networks, score_of, time_networks
 from alpr.imaging import read_image
 from alpr.runtimes import RuntimeFailed, RuntimeMissing, open_fixed_onnx
 
@@ -145,8 +145,8 @@ def test_a_score_counts_right_plates_and_changed_readings() -> None:
 
 def test_networks_are_timed_beside_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr("alpr.conversion_timing.perf_counter", lambda: clock[0])
-    monkeypatch.setattr("alpr.conversion_timing.sleep", lambda seconds: None)
+    monkeypatch.setattr("alpr.conversion_figures.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("alpr.conversion_figures.sleep", lambda seconds: None)
 
     def network(seconds: float) -> object:
         def run(batch: np.ndarray) -> tuple[()]:

@@ -1,8 +1,8 @@
-"""Networks of several runtimes timed in turns, so that a busy machine disturbs all alike."""
+"""What a converted bundle is judged by: its readings beside the original's, and its time, taken in turns with others'."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter, sleep
 from typing import NamedTuple
@@ -24,6 +24,19 @@ class Networks(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Score:
+    """The plates of a manifest read right, from the image to the text, and the readings that are not fp32's."""
+
+    plates: int
+    right: int
+    changed: int
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / self.plates
+
+
+@dataclass(frozen=True)
 class Latency:
     """Milliseconds per image of a batch of one: the best, which a busy machine disturbs least, and the median.
 
@@ -33,6 +46,12 @@ class Latency:
     best_ms: float
     median_ms: float
     times_faster: float
+
+
+def score_of(read: Sequence[tuple[str, str]], before: Sequence[tuple[str, str]]) -> Score:
+    """The score of readings beside those of the original."""
+    changed = sum(now != then for (_, now), (_, then) in zip(read, before, strict=True))
+    return Score(len(read), sum(label == text for label, text in read), changed)
 
 
 def time_networks(
