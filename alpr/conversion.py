@@ -344,7 +344,7 @@ class _Target:
         losses = {name: 100 * (before[name].accuracy - found[name].accuracy) for name in found}
         worst = max(losses, key=lambda name: losses[name])
         refused = ""
-        if losses[worst] > ACCEPTED_LOSS and not self.asked.accept_loss:
+        if losses[worst] > ACCEPTED_LOSS and self.name not in IN_PLACE and not self.asked.accept_loss:
             refused = (
                 f"{self.name} is not written: it reads {found[worst].accuracy:.1%} of the {found[worst].plates} plates "
                 f"of {worst}, fp32 {before[worst].accuracy:.1%}, which is more than {ACCEPTED_LOSS} points less; "

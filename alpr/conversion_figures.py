@@ -1,4 +1,4 @@
-"""What a converted bundle is judged by: its readings beside the original's, and its time, taken in turns with others'."""
+"""What a converted bundle is judged by: its readings beside the original's, and its time, in turns with others'."""
 
 from __future__ import annotations
 
