@@ -22,6 +22,7 @@ FORMAT = 1
 CARD_FILE = "card.json"
 MOST_BYTES = 4_000_000
 """Of a card; those of the shipped bundles have less than 100,000."""
+PRECISIONS = ("fp32", "fp16", "int8")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
 
@@ -76,6 +77,8 @@ class ModelCard:
         alphabet: the recogniser's symbols in the order of its class ids; it holds the pack's whole alphabet.
         metrics: plain values, as measured.
         reader_file: both networks and all between them as one graph; None where the bundle has none.
+        precision: of the weights: fp32, fp16 or int8; the metrics of a converted bundle are those of the fp32 one,
+            but for "conversion".
     """
 
     name: str
@@ -92,6 +95,7 @@ class ModelCard:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: tuple[TrainingRun, ...] = ()
     reader_file: WeightFile | None = None
+    precision: str = "fp32"
 
     @property
     def files(self) -> dict[str, WeightFile]:
@@ -123,6 +127,7 @@ class ModelCard:
             "metrics": dict(self.metrics),
             "training": [asdict(run) for run in self.training],
             **({} if self.reader_file is None else {"reader": asdict(self.reader_file)}),
+            **({} if self.precision == "fp32" else {"precision": self.precision}),
         }
 
     @classmethod
@@ -136,8 +141,7 @@ class ModelCard:
         version = card.take("format", int)
         if version != FORMAT:
             raise CardError(f"{source}: format is {version}; this version of alpr reads format {FORMAT}.")
-        has_reader = "reader" in card.data
-        card.only((*_CARD_KEYS, "reader") if has_reader else _CARD_KEYS)
+        card.only((*_CARD_KEYS, *(key for key in _OPTIONAL_KEYS if key in card.data)))
         detector = card.entry("detector", ("file", "sha256", "settings"))
         recogniser = card.entry("recogniser", ("file", "sha256", "alphabet", "settings"))
         result = cls(
@@ -160,8 +164,11 @@ class ModelCard:
                 TrainingRun(e.take("name", str), e.optional("seed", int), e.take("config", dict))
                 for e in card.entries("training", ("name", "seed", "config"))
             ),
-            reader_file=_weight_file(card.entry("reader", ("file", "sha256"))) if has_reader else None,
+            reader_file=_weight_file(card.entry("reader", ("file", "sha256"))) if "reader" in card.data else None,
+            precision=card.take("precision", str) if "precision" in card.data else "fp32",
         )
+        if result.precision not in PRECISIONS:
+            raise CardError(f"{source}: precision is {result.precision!r}; expected {', '.join(PRECISIONS)}.")
         lacking = sorted(set(result.country.alphabet) - set(result.alphabet))
         if lacking:
             raise CardError(
@@ -235,12 +242,13 @@ class ModelCard:
                 raise CardError(f"{path} has SHA-256 {found}; its card's {key}.sha256 is {entry.sha256}.")
 
 
+_OPTIONAL_KEYS = ("reader", "precision")
 _CARD_KEYS = (
     "format",
     *(
         f.name
         for f in fields(ModelCard)
-        if f.name not in {"detector_file", "recogniser_file", "reader_file", "alphabet"}
+        if f.name not in {"detector_file", "recogniser_file", "reader_file", "precision", "alphabet"}
     ),
 )
 

@@ -187,7 +187,7 @@ def export_bundle(
             beside(part)
         card.write(part)
         card.verify(part)
-        _put_in_place(part, output)
+        put_in_place(part, output)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return report
@@ -208,7 +208,7 @@ def add_reader(bundle: Path, images: Sequence[ImageArray] = ()) -> ReaderParity:
         card, parity = _with_reader(card, part, images)
         card.write(part)
         card.verify(part)
-        _put_in_place(part, bundle)
+        put_in_place(part, bundle)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return parity
@@ -251,7 +251,7 @@ def _check_bundle(
     return ParityReport(detector_parity, check_recogniser(read, reads, telling))
 
 
-def _put_in_place(part: Path, output: Path) -> None:
+def put_in_place(part: Path, output: Path) -> None:
     """Gives the finished folder its name; a bundle that stood there stays until the new one has it."""
     if not output.exists():
         part.rename(output)

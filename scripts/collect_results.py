@@ -3,9 +3,9 @@
 python scripts/collect_results.py
 
 docs/results/tables.yaml names the tables, their columns and their rows. Where a row's folder is there, what the tables
-need of its run.json, report.json or recall_by_width.json is kept as docs/results/NAME.json; where it is not, the kept
-file is used, so that the same text comes out of a fresh clone. A table stands between `<!-- table NAME -->` and
-`<!-- end -->`. To add a row: three lines in tables.yaml, and this command.
+need of its run.json, report.json, recall_by_width.json or conversion.json is kept as docs/results/NAME.json; where it
+is not, the kept file is used, so that the same text comes out of a fresh clone. A table stands between
+`<!-- table NAME -->` and `<!-- end -->`. To add a row: three lines in tables.yaml, and this command.
 """
 
 from __future__ import annotations
@@ -91,12 +91,17 @@ def read_tables(path: Path) -> list[Table]:
 
 
 def kept_of(folder: Path) -> Any:
-    """What the tables need of a run folder, of an evaluation's or of one over several input sizes.
+    """What the tables need of a run folder, of an evaluation's, of one over several input sizes or of a conversion's.
 
     Raises:
         ResultError: a folder that is none of these.
     """
-    kinds = {"run.json": _of_run, "recall_by_width.json": lambda data: data, "report.json": _of_report}
+    kinds = {
+        "run.json": _of_run,
+        "recall_by_width.json": lambda data: data,
+        "conversion.json": lambda data: data,
+        "report.json": _of_report,
+    }
     for name, kept in kinds.items():
         if (folder / name).is_file():
             return _without_places(kept(json.loads((folder / name).read_text(encoding="utf-8"))))
