@@ -160,11 +160,11 @@ def predict(
             least.lower(reader)
 
     def read(reader: Reader, item: Item, opened: Opened) -> Outcome:
-        found = reader.read_timed(opened.image)
+        found = reader.read_timed(opened.photograph)
         plates = least.sure(found.plates) if blur is not None else found.plates
         if drafting is not None:
             plates = drafting.add(item.path, plates)
-        height, width = found.image.shape[:2]
+        height, width = found.photograph.size
         ms = found.ms._replace(decode=opened.ms)
         record = {
             "image": str(item.path),
@@ -175,9 +175,11 @@ def predict(
         }
         copies = []
         if annotate is not None:
-            copies.append((annotate, draw_plates(found.image, plates)))
+            copies.append((annotate, draw_plates(found.photograph.pixels, plates)))
         if blur is not None:
-            copies.append((blur, blur_plates(found.image, [plate.detection.corners for plate in found.plates])))
+            copies.append(
+                (blur, blur_plates(found.photograph.pixels, [plate.detection.corners for plate in found.plates]))
+            )
         return Outcome(record, copies)
 
     def finish(failed: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -196,8 +198,8 @@ def predict(
         workers,
         input_px,
         [folder for folder in (annotate, blur) if folder is not None],
-        prepare,
-        finish,
+        prepare=prepare,
+        finish=finish,
     ).over(read)
 
 
@@ -263,13 +265,14 @@ def read_crops(
     wanted = Wanted(grammar, top, precision, min_score)
 
     def read(reader: Reader, item: Item, opened: Opened) -> Outcome:
-        reading = reader.recogniser.read([opened.image])[0]
+        crop = opened.photograph.pixels
+        reading = reader.recogniser.read([crop])[0]
         record = {"image": str(item.path), **reading_record(reading, (*wanted.keys, *head_keys(reader)))}
-        return Outcome(record, [(annotate, annotate_crop(opened.image, reading))] if annotate else ())
+        return Outcome(record, [(annotate, annotate_crop(crop, reading))] if annotate else ())
 
     results = _results(output, form, (*CROP_COLUMNS, *wanted.keys), texts)
     folders = [annotate] if annotate is not None else []
-    Run(inputs, model, results, wanted, threads, provider, workers, folders=folders).over(read)
+    Run(inputs, model, results, wanted, threads, provider, workers, folders=folders, whole=True).over(read)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import cv2
 import typer
 
 from alpr.batch import InputError, Item, Results, collect_images, progress, refuse_overwriting, save_image
+from alpr.imaging import Photograph
 from alpr.predictor import Reader
 from alpr.prefetch import ahead
 from alpr.records import ImageArray
@@ -63,7 +64,7 @@ class Wanted:
 class Opened(NamedTuple):
     """An image, decoded, and the milliseconds that took."""
 
-    image: ImageArray
+    photograph: Photograph
     ms: float
 
 
@@ -82,6 +83,7 @@ class Run:
         results: where records go; the first is what the command was called for.
         folders: of copies, which must not hold the images themselves.
         workers: threads that decode ahead.
+        whole: decode every pixel, as copies and crops need.
         prepare: is called with the reader before the first image.
         finish: is called with the failed records after the last one; gives lines for stderr.
     """
@@ -95,6 +97,7 @@ class Run:
     workers: int = 1
     input_px: int | None = None
     folders: Sequence[Path] = ()
+    whole: bool = False
     prepare: Callable[[Reader], None] = lambda reader: None
     finish: Callable[[Sequence[Mapping[str, Any]]], Sequence[str]] = lambda failed: ()
     failed: list[Mapping[str, Any]] = field(default_factory=list)
@@ -111,8 +114,8 @@ class Run:
 
                 def opened(item: Item) -> Opened:
                     started = perf_counter()
-                    image = reader.open(str(item.path))
-                    return Opened(image, 1000 * (perf_counter() - started))
+                    photograph = reader.open(str(item.path), whole=self.whole or bool(self.folders))
+                    return Opened(photograph, 1000 * (perf_counter() - started))
 
                 for item, get in ahead(items, opened, self.workers):
                     record = _read_one(reader, item, get, read)

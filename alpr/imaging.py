@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from alpr.geometry import Letterbox, homography, pixel_centre_matrix, plate_height, plate_width
-from alpr.image_header import MAX_PIXELS, refusal
+from alpr.image_header import MAX_PIXELS, declared_size, refusal
 from alpr.members import read_bytes
 from alpr.records import FloatArray, ImageArray
 
@@ -46,14 +47,54 @@ def read_image(
     """
     if isinstance(source, np.ndarray):
         return _as_bgr(source, name or "the array")
+    return _decoded(*_bytes_of(source, name), reduce)
+
+
+class Photograph(NamedTuple):
+    """An image that may have been decoded at a fraction of its size."""
+
+    pixels: ImageArray  # (H, W, 3) uint8 BGR
+    size: tuple[int, int]  # (height, width) of the whole image in px
+
+    @property
+    def scale(self) -> FloatArray:
+        """(2,): px of the whole image per px of `pixels`, in x and y."""
+        height, width = self.pixels.shape[:2]
+        return np.array([self.size[1] / width, self.size[0] / height], np.float32)
+
+
+def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_px: int) -> Photograph:
+    """As `read_image`, but a JPEG is decoded at a half, quarter or eighth that leaves its long side `least_px` or more.
+
+    Raises:
+        UnreadableImage: see `read_image`.
+    """
+    if isinstance(source, np.ndarray):
+        pixels = read_image(source)
+        return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
+    data, name = _bytes_of(source, None)
+    declared = declared_size(data) if data[:2] == b"\xff\xd8" else None
+    reduce = max((r for r in _READ if declared is not None and max(declared) >= r * least_px), default=1)
+    pixels = _decoded(data, name, reduce)
+    if declared is None or reduce == 1:
+        return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
+    height, width = declared
+    upright = pixels.shape[:2] == (-(-height // reduce), -(-width // reduce))  # else its orientation was applied
+    return Photograph(pixels, (height, width) if upright else (width, height))
+
+
+def _bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple[bytes, str]:
+    """The bytes of a file, and what to call it."""
     if isinstance(source, bytes):
-        name, data = name or f"the image of {len(source)} bytes", source
-    else:
-        name = name or str(source)
-        try:
-            data = read_bytes(source)
-        except OSError as error:
-            raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
+        return source, name or f"the image of {len(source)} bytes"
+    name = name or str(source)
+    try:
+        return read_bytes(source), name
+    except OSError as error:
+        raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
+
+
+def _decoded(data: bytes, name: str, reduce: int) -> ImageArray:
     if not data:
         raise UnreadableImage(f"{name} is empty.")
     reason = refusal(data)  # before any pixel is allocated

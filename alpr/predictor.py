@@ -19,7 +19,7 @@ import numpy as np
 
 from alpr.card import ModelCard
 from alpr.detection.detect import Detector
-from alpr.imaging import UnreadableImage, read_image
+from alpr.imaging import Photograph, UnreadableImage, read_image, read_photograph
 from alpr.recognition.decode import Decoding
 from alpr.recognition.grammar import Grammar
 from alpr.recognition.read import Recogniser
@@ -31,6 +31,9 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray"
 
 IMAGES_AT_ONCE = 8
 """Images that stand in memory together."""
+LOOKS_LONG = 3
+"""A JPEG is decoded at a fraction of its size where that leaves this many times the detector's long side: the smallest
+plates that are found, 24 px wide in its input, are 72 px wide then."""
 
 
 class StageTimes(NamedTuple):
@@ -42,9 +45,9 @@ class StageTimes(NamedTuple):
 
 
 class TimedReading(NamedTuple):
-    """The plates of one image, the image itself, where the time went, and whether it was looked at twice."""
+    """The plates of one image in its own px, the image, where the time went, and whether it was looked at twice."""
 
-    image: ImageArray
+    photograph: Photograph
     plates: list[PlateReading]
     ms: StageTimes
     looked_again: bool = False
@@ -151,7 +154,7 @@ class Reader:
 
     def _streamed(self, frames: Iterator[Source], batch: int) -> Iterator[list[PlateReading]]:
         while sources := list(islice(frames, batch)):
-            images: list[ImageArray] = []
+            images: list[Photograph] = []
             try:
                 for source in sources:
                     images.append(self.open(source))
@@ -160,37 +163,49 @@ class Reader:
                 raise
             yield from self._read_images(images)
 
-    def open(self, image: Source) -> ImageArray:
-        """The pixels of an image, as this reader looks at them: (H, W, 3) uint8 BGR.
+    def open(self, image: Source, *, whole: bool = False) -> Photograph:
+        """An image as this reader looks at it.
+
+        Args:
+            whole: decode every pixel, also of a JPEG much larger than the detector looks at.
 
         Raises:
             UnreadableImage: an image that cannot be read; the sentence names it.
         """
-        return read_image(image)
+        if whole:
+            pixels = read_image(image)
+            return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
+        settings = self.detector.settings
+        return read_photograph(image, LOOKS_LONG * max(settings.input_px, settings.fine_px or 0))
 
-    def read_timed(self, image: Source) -> TimedReading:
+    def read_timed(self, image: Source | Photograph) -> TimedReading:
         """The plates of one image with the time of every stage.
 
         Raises:
             UnreadableImage: an image that cannot be read; the sentence names it.
         """
         times = [perf_counter()]
-        pixels = self.open(image)
+        photograph = image if isinstance(image, Photograph) else self.open(image)
         times.append(perf_counter())
-        detections, looked_again = self.detector.look([pixels])[0]
+        detections, looked_again = self.detector.look([photograph.pixels])[0]
         times.append(perf_counter())
-        readings = self.recogniser.read_plates(pixels, [d.corners for d in detections])
+        readings = self.recogniser.read_plates(photograph.pixels, [d.corners for d in detections])
         times.append(perf_counter())
         ms = StageTimes(*(1000 * (end - start) for start, end in pairwise(times)))
-        return TimedReading(pixels, _joined(detections, readings), ms, looked_again)
+        return TimedReading(photograph, _joined(photograph, detections, readings), ms, looked_again)
 
-    def _read_images(self, images: Sequence[ImageArray]) -> list[list[PlateReading]]:
+    def _read_images(self, photographs: Sequence[Photograph]) -> list[list[PlateReading]]:
+        images = [photograph.pixels for photograph in photographs]
         detections = self.detector.detect(images)
         readings = self.recogniser.read_scenes(images, [[d.corners for d in found] for found in detections])
-        return [_joined(found, texts) for found, texts in zip(detections, readings, strict=True)]
+        return [_joined(*each) for each in zip(photographs, detections, readings, strict=True)]
 
 
-def _joined(detections: Sequence[Detection], readings: Sequence[Reading]) -> list[PlateReading]:
+def _joined(photograph: Photograph, detections: Sequence[Detection], readings: Sequence[Reading]) -> list[PlateReading]:
+    """Plates in px of the whole image."""
+    if photograph.pixels.shape[:2] != photograph.size:
+        scale = photograph.scale
+        detections = [Detection(d.corners * scale, d.box * np.tile(scale, 2), d.score) for d in detections]
     return [PlateReading(detection, reading) for detection, reading in zip(detections, readings, strict=True)]
 
 

@@ -19,7 +19,7 @@ from tiny_bundle import ALPHABET, SLOTS, pack, scene, write_bundle
 from alpr import Reader, predictor
 from alpr.card import CardError, ModelCard, WeightFile
 from alpr.detection.detect import Detector
-from alpr.imaging import UnreadableImage
+from alpr.imaging import UnreadableImage, read_photograph
 from alpr.predictor import default_bundle
 from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.recognition.read import CROPS_AT_ONCE, Recogniser
@@ -148,7 +148,7 @@ def test_paths_bytes_and_arrays_are_the_same_image(reader: Reader, tmp_path: Pat
     assert texts == ["皖A12"] * 4
     assert [plates[0].reading.text for plates in reader([path, str(path), data, image])] == texts
     timed = reader.read_timed(path)
-    assert timed.plates[0].reading.text == "皖A12" and timed.image.shape == image.shape
+    assert timed.plates[0].reading.text == "皖A12" and timed.photograph.pixels.shape == image.shape
     assert all(ms > 0 for ms in timed.ms)
     with pytest.raises(UnreadableImage, match=r"gone\.png"):
         reader(tmp_path / "gone.png")
@@ -306,3 +306,44 @@ def test_a_stream_reads_what_stands_before_an_unreadable_frame(bundle: Path) -> 
     assert [plates[0].reading.text for plates in itertools.islice(stream, 2)] == ["A1", "B2"]
     with pytest.raises(UnreadableImage, match="the image of 8 bytes"):
         next(stream)
+
+
+def test_large_jpegs_are_decoded_small_and_answered_in_their_own_pixels(reader: Reader, tmp_path: Path) -> None:
+    image = scene("BA", (700, 500), (1500, 2400), 480)
+    cv2.imwrite(str(tmp_path / "large.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 98])
+    photograph = reader.open(tmp_path / "large.jpg")
+    assert photograph.pixels.shape == (750, 1200, 3) and photograph.size == (1500, 2400)
+    assert reader.open(tmp_path / "large.jpg", whole=True).pixels.shape == image.shape
+    (found,) = reader(tmp_path / "large.jpg")
+    truth = np.array([[700, 500], [1180, 500], [1180, 620], [700, 620]])
+    assert np.abs(found.detection.corners - truth).max() <= 2400 / 320 and found.reading.text == "BA"
+    (timed,) = reader.read_timed(str(tmp_path / "large.jpg")).plates
+    np.testing.assert_array_equal(timed.detection.corners, found.detection.corners)
+    np.testing.assert_allclose(found.detection.box[:2], [700, 500], atol=2400 / 320)
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "expected"),
+    [
+        ((600, 961), 480, (300, 481)),
+        ((600, 959), 480, (600, 959)),
+        ((801, 1205), 300, (201, 302)),
+        ((40, 90), 10, (5, 12)),
+    ],
+)
+def test_a_jpeg_keeps_the_pixels_that_are_asked_for(
+    size: tuple[int, int], least: int, expected: tuple[int, int]
+) -> None:
+    data = cv2.imencode(".jpg", np.zeros((*size, 3), np.uint8))[1].tobytes()
+    photograph = read_photograph(data, least)
+    assert photograph.pixels.shape[:2] == expected and photograph.size == size
+    png = cv2.imencode(".png", np.zeros((*size, 3), np.uint8))[1].tobytes()
+    assert read_photograph(png, least).pixels.shape[:2] == size
+
+
+def test_an_orientation_turns_the_size_as_well() -> None:
+    data = cv2.imencode(".jpg", np.zeros((600, 1000, 3), np.uint8))[1].tobytes()
+    turned = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    segment = b"\xff\xe1" + (len(turned) + 2).to_bytes(2, "big") + turned
+    photograph = read_photograph(data[:2] + segment + data[2:], 400)
+    assert photograph.pixels.shape == (500, 300, 3) and photograph.size == (1000, 600)
