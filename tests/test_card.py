@@ -204,5 +204,6 @@ def test_the_precision_is_kept_and_an_old_card_without_one_is_fp32(tmp_path: Pat
     assert card.precision == "fp32" and "precision" not in card.to_dict()
     dataclasses.replace(card, precision="int8").write(folder)
     assert ModelCard.read(folder).precision == "int8"
+    data = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     with pytest.raises(CardError, match="precision is 'int4'; expected fp32, fp16, int8"):
-        ModelCard.from_dict({**card.to_dict(), "precision": "int4"})
+        ModelCard.from_dict({**data, "precision": "int4"})
