@@ -154,7 +154,8 @@ def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) 
             opened = {name: maker.open(threads) for name, maker in makers.items()}
             for name, times in time_networks(opened, canvas, crop, asked.rounds).items():
                 latency[name] |= {f"{network}_{threads}": found for network, found in times.items()}
-        made_with = {"commit": commit_label(), "device": described.cpu, "bundle": card.name}
+        commit = described.commit + "+changes" * described.uncommitted_changes  # as it was when the run began
+        made_with = {"commit": commit, "device": described.cpu, "bundle": card.name}
         rows = tuple(maker.report(scores, latency[name], made_with) for name, maker in makers.items())
         report = ConversionReport(
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),

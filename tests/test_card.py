@@ -196,3 +196,14 @@ def test_a_threshold_by_its_precision() -> None:
         calibrated.min_score("99.9")
     with pytest.raises(ValueError, match=r"'95' has no threshold; expected 99 or 99\.9"):
         calibrated.min_score("95")
+
+
+def test_the_precision_is_kept_and_an_old_card_without_one_is_fp32(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "tiny")
+    card = ModelCard.read(folder)
+    assert card.precision == "fp32" and "precision" not in card.to_dict()
+    dataclasses.replace(card, precision="int8").write(folder)
+    assert ModelCard.read(folder).precision == "int8"
+    data = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    with pytest.raises(CardError, match="precision is 'int4'; expected fp32, fp16, int8"):
+        ModelCard.from_dict({**data, "precision": "int4"})
