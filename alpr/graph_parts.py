@@ -41,8 +41,9 @@ def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
         inner = op.Max(op.Round(size * long_side / op.ReduceMax(size)), 1.0)
         height, width = op.Split(size, num_outputs=2)
         inner_height, inner_width = op.Split(inner, num_outputs=2)
-        row, row_weights = resampled(op.Cast(height, to=INT64.dtype), op.Cast(inner_height, to=INT64.dtype))
-        column, column_weights = resampled(op.Cast(width, to=INT64.dtype), op.Cast(inner_width, to=INT64.dtype))
+        blocks = op.Where(inner_height < height, op.Max(op.Floor(height / inner_height), 2.0), 1.0)
+        row, row_weights = resampled(height, inner_height, blocks)
+        column, column_weights = resampled(width, inner_width, blocks)
         rows = op.Cast(op.Gather(op.Reshape(frame, [0, 0, -1]), row, axis=1), to=FLOAT.dtype)  # (B, h, K, 3 W)
         low = op.MatMul(op.Unsqueeze(row_weights, [1]), rows)  # (B, h, 1, 3 W)
         pixels = op.Concat(op.Shape(low, start=0, end=2), [-1, 3], axis=0)
@@ -61,23 +62,20 @@ def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
 
 
 @script(default_opset=op)
-def resampled(length: INT64, inner: INT64):
+def resampled(length: FLOAT, inner: FLOAT, blocks: FLOAT):
     """Which of `length` pixels make each of `inner` ones, and with which weights: both (inner, K).
 
-    Where there are more, the mean of those below, as in cv2.INTER_AREA; else linear interpolation. The shares are whole
-    numbers of a pixel's `inner`-th part, so that a mean halfway between two grey levels is rounded as OpenCV rounds it.
+    Every pixel is the mean of `blocks` places, evenly spaced, between which pixels are interpolated.
     """
-    number = op.Unsqueeze(op.Range(0, op.Squeeze(inner), 1), [1])
-    wide, narrow = op.Cast(length, to=FLOAT.dtype), op.Cast(inner, to=FLOAT.dtype)
-    centre = (op.Cast(number, to=FLOAT.dtype) + 0.5) * wide / narrow - 0.5
-    shrinks = length > inner
-    first = op.Where(shrinks, number * length / inner, op.Cast(op.Floor(centre), to=INT64.dtype))
-    source = first + op.Range(0, op.Squeeze((length - 1) / inner) + 2, 1)
-    shares = op.Min((source + 1) * inner, (number + 1) * length) - op.Max(source * inner, number * length)
-    area = op.Cast(op.Max(shares, 0), to=FLOAT.dtype) / wide
-    linear = op.Relu(1.0 - op.Abs(op.Cast(source, to=FLOAT.dtype) - centre))
-    index = op.Min(op.Max(source, 0), length - 1)
-    weights = op.Where(shrinks, area, linear)
+    places = op.Range(0.0, op.Squeeze(inner * blocks), 1.0)
+    centres = op.Reshape(
+        (places + 0.5) * length / (inner * blocks) - 0.5, op.Cast(op.Concat(inner, blocks, axis=0), to=7)
+    )
+    first = op.Floor(op.Slice(centres, [0], [1], [1]))  # (inner, 1)
+    source = first + op.Range(0.0, op.Squeeze(op.Ceil(length / inner)) + 2.0, 1.0)  # (inner, K)
+    apart = op.Abs(op.Unsqueeze(source, [2]) - op.Unsqueeze(centres, [1]))  # (inner, K, blocks)
+    weights = op.ReduceMean(op.Relu(1.0 - apart), [2], keepdims=0)
+    index = op.Cast(op.Min(op.Max(source, 0.0), length - 1.0), to=INT64.dtype)
     return index, weights
 
 
