@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,13 +23,15 @@ from alpr.runs import RunError, RunRecord, load_detector, load_recogniser
 from alpr.weights import SUFFIX, write_weights
 
 PARITY_SCENES = 16
+REPORT_PAGE = "report.html"
+"""What evaluate.py writes beside its report.json, for people to look at; a bundle gets a copy."""
 
 
 def bundle_runs(config: DictConfig) -> None:
     """Exports `config.detector` and `config.recogniser` to `config.output`; see `configs/export.yaml`.
 
     With neither, and `config.reader`, the bundle that stands at `config.output` gets its reader.onnx. Beside a new one
-    lie the weights as safetensors, for `warm_start` of another training.
+    lie the weights as safetensors, for `warm_start` of another training, and the report's page.
 
     Raises:
         RunError: a run that cannot be loaded, or a report without figures.
@@ -57,6 +60,9 @@ def bundle_runs(config: DictConfig) -> None:
     def write_both(folder: Path) -> None:
         for module in (detector, recogniser):
             write_weights(module, folder / f"{module.what}{SUFFIX}")
+        page = None if config.report is None else Path(config.report).with_name(REPORT_PAGE)
+        if page is not None and page.is_file():
+            shutil.copyfile(page, folder / REPORT_PAGE)
 
     output = Path(config.output)
     print(f"Exporting to {output}; parity is checked on {compared}, which takes about half a minute.", flush=True)

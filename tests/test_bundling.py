@@ -50,11 +50,20 @@ def test_an_input_size_and_a_threshold_chosen_after_training_travel(
     with pytest.raises(ValueError, match="input_px is 130; expected a multiple of 32"):
         bundle_runs(composed("export", [*given, "input_px=130"]))
     assert not (tmp_path / "tiny").exists()
-    bundle_runs(composed("export", [*given, "input_px=160", "score_threshold=0.45", "reader=true"]))
-    assert readers == [True]
-    assert [(s.input_px, s.score_threshold, s.max_plates) for s in settings] == [(160, 0.45, 7)]
+    (tmp_path / "report.json").write_text('{"manifests": {}, "figures": [], "plates": []}')
+    (tmp_path / "report.html").write_text("page")
+    chosen = [
+        "input_px=160",
+        "fine_px=320",
+        "score_threshold=0.45",
+        "reader=true",
+        f"report={tmp_path / 'report.json'}",
+    ]
+    bundle_runs(composed("export", [*given, *chosen]))
+    assert readers == [True] and (tmp_path / "tiny" / "report.html").read_text() == "page"
+    assert [(s.input_px, s.fine_px, s.score_threshold, s.max_plates) for s in settings] == [(160, 320, 0.45, 7)]
     kept = read_weights(tmp_path / "tiny" / "detector.safetensors")["hyper_parameters"]["predictor"]
-    assert (kept["input_px"], kept["score_threshold"]) == (160, 0.45)
+    assert (kept["input_px"], kept["fine_px"], kept["score_threshold"]) == (160, 320, 0.45)
 
 
 def test_a_reports_figures_and_its_smallest_readable_plate_go_into_the_card(tmp_path: Path) -> None:
