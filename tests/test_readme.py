@@ -23,6 +23,7 @@ DOCUMENTS = [
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.S | re.M)
 ROOTS = {"train.py": "train", "evaluate.py": "evaluate", "scripts/export_onnx.py": "export"}
+FOREIGN = ("pip", "uv", ".", "unzip", "tar", "cd", "mkdir", "trtexec")
 
 
 def commands() -> list[tuple[str, list[str]]]:
@@ -66,7 +67,7 @@ def test_a_command_names_what_exists(document: str, words: list[str]) -> None:
         assert told.exit_code == 0
         assert [a for a in arguments if a.startswith("--") and a not in told.output] == []
     else:
-        assert program in ("pip", "uv", ".", "unzip", "tar", "cd", "mkdir"), f"{document}: what is {program}?"
+        assert program in FOREIGN, f"{document}: what is {program}?"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
