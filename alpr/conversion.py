@@ -324,8 +324,9 @@ class _Target:
         found = {}
         for name, manifest in self.asked.scored.items():
             advance(f"scoring {self.name} on {name}")
+            detector = Detector(networks.detector, self.card.detector)  # type: ignore[arg-type]  # three outputs
             parts = Parts(
-                Detector(networks.detector, self.card.detector),  # type: ignore[arg-type]  # three outputs
+                detector.at(self.card.detector.input_px),  # one look, which targets of fixed shapes can take too
                 Recogniser(networks.recogniser, self.card.recogniser, self.card.charset),
             )
             report = evaluate(parts, manifest.scenes(), crops=("detector",), batch=1, workers=1)
