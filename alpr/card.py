@@ -77,6 +77,7 @@ class ModelCard:
         alphabet: the recogniser's symbols in the order of its class ids; it holds the pack's whole alphabet.
         metrics: plain values, as measured.
         reader_file: both networks and all between them as one graph; None where the bundle has none.
+        other_files: what else was written with the bundle and is not needed to read, such as weights for a training.
         precision: of the weights: fp32, fp16 or int8; the metrics of a converted bundle are those of the fp32 one,
             but for "conversion".
     """
@@ -96,6 +97,7 @@ class ModelCard:
     training: tuple[TrainingRun, ...] = ()
     reader_file: WeightFile | None = None
     precision: str = "fp32"
+    other_files: tuple[WeightFile, ...] = ()
 
     @property
     def files(self) -> dict[str, WeightFile]:
@@ -128,6 +130,7 @@ class ModelCard:
             "training": [asdict(run) for run in self.training],
             **({} if self.reader_file is None else {"reader": asdict(self.reader_file)}),
             **({} if self.precision == "fp32" else {"precision": self.precision}),
+            **({"other_files": [asdict(entry) for entry in self.other_files]} if self.other_files else {}),
         }
 
     @classmethod
@@ -166,6 +169,9 @@ class ModelCard:
             ),
             reader_file=_weight_file(card.entry("reader", ("file", "sha256"))) if "reader" in card.data else None,
             precision=card.take("precision", str) if "precision" in card.data else "fp32",
+            other_files=tuple(map(_weight_file, card.entries("other_files", ("file", "sha256"))))
+            if "other_files" in card.data
+            else (),
         )
         if result.precision not in PRECISIONS:
             raise CardError(f"{source}: precision is {result.precision!r}; expected {', '.join(PRECISIONS)}.")
@@ -224,31 +230,33 @@ class ModelCard:
         return path
 
     def verify(self, folder: str | os.PathLike[str]) -> None:
-        """Compares every weight file in the folder with its hash.
+        """Compares every file in the folder with its hash; of the other files those that are there.
 
         Raises:
-            CardError: a name that is no plain file name, a missing file, or another hash than the card's.
+            CardError: a name that is no plain file name, a missing network, or another hash than the card's.
         """
-        for key, entry in self.files.items():
-            _refuse_path(entry.file, f"{Path(folder) / CARD_FILE}: {key}.file")
+        needed = {f"{key}.": entry for key, entry in self.files.items()}
+        others = {f"other_files[{i}].": entry for i, entry in enumerate(self.other_files)}
+        for key, entry in (needed | others).items():
+            _refuse_path(entry.file, f"{Path(folder) / CARD_FILE}: {key}file")
             path = Path(folder) / entry.file
+            if key in others and not path.exists():
+                continue
             try:
                 found = file_sha256(_regular(path))
             except OSError as error:
-                raise CardError(
-                    f"{path}, named by {key}.file of its card, cannot be read: {error.strerror}."
-                ) from error
+                raise CardError(f"{path}, named by {key}file of its card, cannot be read: {error.strerror}.") from error
             if found != entry.sha256:
-                raise CardError(f"{path} has SHA-256 {found}; its card's {key}.sha256 is {entry.sha256}.")
+                raise CardError(f"{path} has SHA-256 {found}; its card's {key}sha256 is {entry.sha256}.")
 
 
-_OPTIONAL_KEYS = ("reader", "precision")
+_OPTIONAL_KEYS = ("reader", "precision", "other_files")
 _CARD_KEYS = (
     "format",
     *(
         f.name
         for f in fields(ModelCard)
-        if f.name not in {"detector_file", "recogniser_file", "reader_file", "precision", "alphabet"}
+        if f.name not in {"detector_file", "recogniser_file", "reader_file", "precision", "other_files", "alphabet"}
     ),
 )
 

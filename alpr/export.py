@@ -184,7 +184,10 @@ def export_bundle(
             card, parity = _with_reader(card, part, images)
             report = replace(report, reader=parity)
         if beside is not None:
+            written = set(part.iterdir())
             beside(part)
+            others = sorted(set(part.iterdir()) - written)
+            card = replace(card, other_files=tuple(WeightFile.of(path) for path in others))
         card.write(part)
         card.verify(part)
         put_in_place(part, output)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bundle import write_bundle
 
-from alpr.card import CardError, DataSource, ModelCard, TrainingRun, file_sha256
+from alpr.card import CardError, DataSource, ModelCard, TrainingRun, WeightFile, file_sha256
 from alpr.country import CountryPack
 from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 
@@ -207,3 +207,21 @@ def test_the_precision_is_kept_and_an_old_card_without_one_is_fp32(tmp_path: Pat
     data = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     with pytest.raises(CardError, match="precision is 'int4'; expected fp32, fp16, int8"):
         ModelCard.from_dict({**data, "precision": "int4"})
+
+
+def test_other_files_may_be_left_behind_but_not_changed(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "tiny")
+    (folder / "detector.safetensors").write_bytes(b"weights")
+    other = WeightFile.of(folder / "detector.safetensors")
+    card = dataclasses.replace(ModelCard.read(folder), other_files=(other,))
+    card.write(folder)
+    assert ModelCard.read(folder).other_files == (other,)
+    card.verify(folder)
+    (folder / other.file).write_bytes(b"others")
+    with pytest.raises(CardError, match=r"has SHA-256 .*other_files\[0\]\.sha256 is"):
+        card.verify(folder)
+    (folder / other.file).unlink()
+    card.verify(folder)
+    outside = {"other_files": [{"file": "../x", "sha256": "0" * 64}]}
+    with pytest.raises(CardError, match=r"other_files\[0\]\.file is '\.\./x'; expected the plain name"):
+        ModelCard.from_dict({**card.to_dict(), **outside})

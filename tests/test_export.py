@@ -101,6 +101,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, detector: nn.Module, recogn
         data=[DataSource("a.csv", "1" * 64, "CC0")],
         metrics={"read": 0.5},
         training=[TrainingRun("run", 3, {"lr": 0.1})],
+        beside=lambda folder: (folder / "notes.txt").write_text("beside"),
     )
     assert detector.training
     assert report.detector.plates > 0 and report.recogniser.texts > 0
@@ -111,8 +112,9 @@ def test_the_bundle_is_whole_and_gives_the_networks_results(
     bundle: Path, detector: StandInDetector, recogniser: StandInRecogniser
 ) -> None:
     assert sorted(p.name for p in bundle.parent.iterdir()) == ["stand_in"]
-    assert sorted(p.name for p in bundle.iterdir()) == ["card.json", "detector.onnx", "recogniser.onnx"]
+    assert sorted(p.name for p in bundle.iterdir()) == ["card.json", "detector.onnx", "notes.txt", "recogniser.onnx"]
     card = ModelCard.read(bundle)
+    assert card.other_files == (WeightFile.of(bundle / "notes.txt"),)
     assert (card.commit, card.training[0].seed, card.data[0].licence) == ("0" * 40, 3, "CC0")
     assert card.metrics["read"] == 0.5 and card.metrics["parity"]["detector"]["scores"] < 1e-4
     at_rest = export._at_rest
