@@ -135,10 +135,9 @@ def evaluate_once(
     )
     print_report(report, console)
     write_report(replace(report, made_with=made_with(config)), output / "report.json")
-    if gallery is not None:
-        evaluation_page(report, gallery).write(output / "report.html")
-        if gallery.misses:
-            write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
+    evaluation_page(report, gallery).write(output / "report.html")
+    if gallery is not None and gallery.misses:
+        write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
     if drawings is not None and drawings.drawn:
         write_picture(drawings.sheet(), output / "detections.jpg")
     if predictions:

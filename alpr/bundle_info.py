@@ -70,7 +70,8 @@ class BundleInfo:
 
     Attributes:
         layouts: the kinds of plates of the country pack.
-        input_px: the long side at which plates are looked for. crop_px: (height, width) of the recogniser's input.
+        input_px, fine_px: the long side at which plates are looked for, and where in doubt once more.
+        crop_px: (height, width) of the recogniser's input.
         measured_on: the manifests of the figures. measured: empty where the card holds no figures.
         readable: None where it was not measured.
         data: what the weights were trained on, with licences.
@@ -88,6 +89,7 @@ class BundleInfo:
     countries: tuple[str, ...]
     most_characters: int
     input_px: int
+    fine_px: int | None
     crop_px: tuple[int, int]
     precision: str
     files: tuple[FileInfo, ...]
@@ -128,6 +130,7 @@ def bundle_info(folder: Path) -> BundleInfo:
         countries=card.recogniser.countries,
         most_characters=card.recogniser.slots,
         input_px=card.detector.input_px,
+        fine_px=card.detector.fine_px,
         crop_px=card.recogniser.size,
         precision=str(card.to_dict().get("precision", "fp32")),
         files=tuple(FileInfo(f.file, (folder / f.file).stat().st_size, f.sha256) for f in files),
@@ -167,7 +170,10 @@ def info_text(info: BundleInfo) -> str:
     ]
     if info.countries:
         lines.append(f"  tells apart {', '.join(info.countries)}")
-    lines.append(f"  input       photographs at {info.input_px} px on the long side, plates at {width}x{height} px")
+    again = "" if info.fine_px is None else f", in doubt again at {info.fine_px} px"
+    lines.append(
+        f"  input       photographs at {info.input_px} px on the long side{again}; plates at {width}x{height} px"
+    )
     lines.append("files, hashes verified")
     lines += [f"  {f.file}  {f.bytes / 1e6:.1f} MB  sha256 {f.sha256}" for f in info.files]
     lines.append("expected accuracy" + (f" on {', '.join(info.measured_on)}" if info.measured else ""))

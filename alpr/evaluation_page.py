@@ -16,10 +16,12 @@ from alpr.report_table import figure_label, recognition_cells, sources_of
 
 CONFUSED = 24
 """The most characters in the picture of the confusion matrix."""
+MOST_NAMED = 100
+"""The most wrong readings on a page without pictures."""
 
 
-def evaluation_page(report: EvaluationReport, gallery: Gallery) -> Page:
-    """The page of an evaluation with the plates that its gallery kept."""
+def evaluation_page(report: EvaluationReport, gallery: Gallery | None) -> Page:
+    """The page of an evaluation with the plates that its gallery kept; without one, with their names alone."""
     name = report.model.get("name", "the model")
     stopped = "" if report.complete else " Stopped early."
     page = Page(f"Evaluation of {name}", f"{report.images:,} images, {len(report.plates):,} plates.{stopped}")
@@ -34,6 +36,9 @@ def evaluation_page(report: EvaluationReport, gallery: Gallery) -> Page:
         )
         first = next((s.title, s.scores) for s in sources if s.scores is not None)
         page.add("Confusions", *_confusions(*first))
+    if gallery is None:
+        page.add("Wrong readings", *_named(report))
+        return page
     wrong = "Sorted by confidence: the surest first. The label, then what was read; what differs is marked."
     page.add("Wrong readings", wrong, _sheet(gallery.read_wrong))
     page.add("Right but unsure", "The least sure first.", _sheet(gallery.unsure))
@@ -109,6 +114,20 @@ def _confusions(title: str, scores: RecognitionScores) -> list[Html]:
         ["true", "read", "times"], [(c.true or "gap", c.read or "gap", c.count) for c in scores.confusions[:20]]
     )
     return [side_by_side(picture, listed)]
+
+
+def _named(report: EvaluationReport) -> list[Html]:
+    """The wrong readings by image, the surest first, as `Gallery` chooses a plate's reading."""
+    rows = []
+    for plate in report.plates:
+        reading = plate.on_predicted_corners or plate.on_crop or plate.on_true_corners or plate.on_box
+        if plate.text and reading is not None and reading.text != plate.text:
+            rows.append((reading.score, [plate.image, plate.text, reading.text or "nothing", f"{reading.score:.3f}"]))
+    if not rows:
+        return [paragraph("None.")]
+    rows.sort(key=lambda row: -row[0])
+    note = [paragraph(f"The surest {MOST_NAMED} of {len(rows)}.")] if len(rows) > MOST_NAMED else []
+    return [*note, table(["image", "label", "read", "score"], [cells for _, cells in rows[:MOST_NAMED]], right=[3])]
 
 
 def _sheet(misses: Sequence[Miss]) -> Html:

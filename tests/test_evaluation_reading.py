@@ -105,5 +105,7 @@ def test_the_page_marks_what_differs_and_shows_unsure_plates(tmp_path: Path) -> 
     assert [m.read for m in gallery.unsure] == [TEXTS[100], TEXTS[200]]
     assert len(re.findall("<img ", written)) == 3 and "<b>.png" not in written and "True (rows)" in written
     assert 'alt="' in written and "&lt;mark" not in written
+    named = evaluation_page(report, None).render()
+    assert "苏A1234" in named and "0.900" in named and "<img " not in named
     nothing = evaluate(Parts(PatchDetector(lambda found: [])), scenes, gallery=(empty := Gallery()))
     assert "Not found" in evaluation_page(nothing, empty).render()
