@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from alpr.card import DataSource, ModelCard, WeightFile
+from alpr.card import DataSource, ModelCard
 from alpr.readable import LEAST_PLATES, SHARE, Readable, ReadableWidths, readable_from
 
 FIGURES: Mapping[str, str] = {
@@ -113,8 +113,7 @@ def bundle_info(folder: Path) -> BundleInfo:
     """
     card = ModelCard.read(folder)
     card.verify(folder)
-    entries = [getattr(card, f.name) for f in fields(card)]
-    files = [entry for entry in entries if isinstance(entry, WeightFile)]
+    files = [entry for entry in (*card.files.values(), *card.other_files) if (folder / entry.file).exists()]
     metrics = card.metrics
     manifests = metrics.get("manifests")
     return BundleInfo(
@@ -132,7 +131,7 @@ def bundle_info(folder: Path) -> BundleInfo:
         input_px=card.detector.input_px,
         fine_px=card.detector.fine_px,
         crop_px=card.recogniser.size,
-        precision=str(card.to_dict().get("precision", "fp32")),
+        precision=card.precision,
         files=tuple(FileInfo(f.file, (folder / f.file).stat().st_size, f.sha256) for f in files),
         thresholds=Thresholds(
             card.detector.score_threshold, card.recogniser.threshold_99, card.recogniser.threshold_999

@@ -229,18 +229,21 @@ class ModelCard:
             part.unlink(missing_ok=True)
         return path
 
-    def verify(self, folder: str | os.PathLike[str]) -> None:
+    def verify(self, folder: str | os.PathLike[str], *, others: bool = True) -> None:
         """Compares every file in the folder with its hash; of the other files those that are there.
+
+        Args:
+            others: False leaves out the other files, which a reader does not open.
 
         Raises:
             CardError: a name that is no plain file name, a missing network, or another hash than the card's.
         """
         needed = {f"{key}.": entry for key, entry in self.files.items()}
-        others = {f"other_files[{i}].": entry for i, entry in enumerate(self.other_files)}
-        for key, entry in (needed | others).items():
+        beside = {f"other_files[{i}].": entry for i, entry in enumerate(self.other_files if others else ())}
+        for key, entry in (needed | beside).items():
             _refuse_path(entry.file, f"{Path(folder) / CARD_FILE}: {key}file")
             path = Path(folder) / entry.file
-            if key in others and not path.exists():
+            if key in beside and not path.exists():
                 continue
             try:
                 found = file_sha256(_regular(path))

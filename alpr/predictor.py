@@ -94,7 +94,7 @@ class Reader:
     ) -> None:
         folder = default_bundle() if bundle is None else Path(bundle)
         card = ModelCard.read(folder)
-        card.verify(folder)
+        card.verify(folder, others=False)
         if isinstance(min_score, str):
             min_score = card.recogniser.min_score(min_score)
         rules = Grammar(card.country, card.charset) if grammar else None

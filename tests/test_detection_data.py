@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
-from alpr.data.decoding import Photographs, encoded_size
+from alpr.data.decoding import Photographs
 from alpr.data.loading import single_thread
 from alpr.data.manifest import Manifest, read_manifest
 from alpr.data.sampling import SampleKey, StepSampler
@@ -21,6 +21,7 @@ from alpr.detection.datamodule import DetectionData, HeldScenes
 from alpr.detection.model import make_anchors
 from alpr.detection.targets import ABSENT, IGNORED, PLATE, assign
 from alpr.geometry import corner_box, is_convex_clockwise
+from alpr.image_header import declared_size
 from alpr.imaging import UnreadableImage
 from alpr.records import FloatArray, ImageArray, Plate, Scene
 
@@ -344,7 +345,7 @@ def test_a_reduced_photograph_keeps_its_corners(tmp_path: Path, name: str) -> No
     assert photograph.image.shape[:2] == (76, 106)
     np.testing.assert_allclose(dots(photograph.image), corners * photograph.scale, atol=0.1)
     if name != "a.bmp":
-        assert encoded_size(scene.image.read_bytes()) == (301, 421)
+        assert declared_size(scene.image.read_bytes()) == (301, 421)
 
 
 def test_a_mixture_of_sources(tmp_path: Path) -> None:

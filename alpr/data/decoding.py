@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from alpr.image_header import MAX_PIXELS
+from alpr.image_header import MAX_PIXELS, declared_size
 from alpr.imaging import WARP_LIMIT_PX, UnreadableImage, read_image
 from alpr.members import read_bytes
 from alpr.records import FloatArray, ImageArray
@@ -77,7 +77,7 @@ class Photographs:
             data = read_bytes(path)
         except OSError as error:
             raise UnreadableImage(f"{path} cannot be read: {error.strerror or error}.") from error
-        height, width = encoded_size(data) or read_image(data, str(path)).shape[:2]
+        height, width = declared_size(data) or read_image(data, str(path)).shape[:2]
         if height * width > MAX_PIXELS:  # before its pixels fill the memory
             raise UnreadableImage(f"{path} has {width}x{height} px; at most {MAX_PIXELS} px are read.")
         factor = 1  # a power of two
@@ -96,21 +96,6 @@ class Photographs:
         reduced = (-(-width // rest), -(-height // rest))
         image = np.asarray(cv2.resize(image, reduced, interpolation=cv2.INTER_AREA), np.uint8)
         return Photograph(image, np.array(reduced) / [width, height] / reduce)
-
-
-def encoded_size(data: bytes) -> tuple[int, int] | None:
-    """The (height, width) px that a JPEG's or PNG's header says; None for another format or a damaged header.
-
-    An orientation in the file's EXIF data may swap them.
-    """
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return int(height), int(width)
-    for marker, start in _segments(data):
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and start + 9 <= len(data):  # a start of frame
-            height, width = struct.unpack(">HH", data[start + 5 : start + 9])
-            return int(height), int(width)
-    return None
 
 
 class UpperPart(NamedTuple):
@@ -133,7 +118,7 @@ def read_upper_part(data: bytes, name: str, rows: int, *, reduce: int = 1) -> Up
         UnreadableImage: a truncated or damaged file.
     """
     frame = _frame_of_one_scan(data)
-    size = encoded_size(data)
+    size = declared_size(data)
     rows += _BELOW_PX * reduce
     if frame is None or size is None or rows >= size[0]:
         image = read_image(data, name, reduce=reduce)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alpr.charset import Charset
-from alpr.data.decoding import encoded_size
 from alpr.geometry import plate_height, plate_width
+from alpr.image_header import declared_size
 from alpr.imaging import UnreadableImage, read_image
 from alpr.members import file_size, read_bytes
 from alpr.recognition.data import LabelledCrop
@@ -70,8 +70,5 @@ def _crop_size(image: Path) -> tuple[int, int]:
         data = read_bytes(image)
     except OSError as error:
         raise UnreadableImage(f"{image} cannot be read: {error.strerror or error}.") from error
-    found = encoded_size(data)
-    if found is None:
-        shape = read_image(data, str(image)).shape
-        found = (shape[0], shape[1])
-    return found
+    height, width = declared_size(data) or read_image(data, str(image)).shape[:2]
+    return height, width
