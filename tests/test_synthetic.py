@@ -16,7 +16,7 @@ from alpr.data.ccpd import decode_name
 from alpr.data.synthetic import glyphs
 from alpr.data.synthetic.ccpd import JOURNAL, SyntheticPlan, ccpd_name, draw, plan_jobs, synthesize
 from alpr.data.synthetic.placing import place
-from alpr.data.synthetic.plates import PlateRenderer
+from alpr.data.synthetic.plates import INGREDIENTS, PlateRenderer
 from alpr.data.synthetic.scenes import SceneRenderer, paste
 from alpr.geometry import corner_box, is_convex_clockwise
 from alpr.records import Plate
@@ -251,3 +251,30 @@ def test_wrong_layouts_are_refused(china: CountryPack, key: str, value: Any) -> 
     with pytest.raises(ValueError, match="layout"):
         CountryPack.from_dict(data)
     assert CountryPack.from_dict(china.to_dict()) == china
+
+
+def rendered_without(china: CountryPack, *ingredients: str) -> list[np.ndarray]:
+    """Plates of one text."""
+    renderer = PlateRenderer(china, without=ingredients)
+    layout = next(layout for layout in china.layouts if layout.name == "blue")
+    return [renderer.crop_of("皖A12345", layout, np.random.default_rng(seed)).crop for seed in range(40)]
+
+
+@pytest.mark.parametrize("ingredient", [*INGREDIENTS, "all"])
+def test_crops_can_be_rendered_without_an_ingredient_to_measure_what_it_brings(
+    ingredient: str, china: CountryPack
+) -> None:
+    """Without it, plates of one text look more alike, or, where all of them are near, sharper."""
+    whole = rendered_without(china)
+    lacking = rendered_without(china, *(INGREDIENTS if ingredient == "all" else [ingredient]))
+    if ingredient == "resolution":
+        edges, before = (np.mean([cv2.Laplacian(c, cv2.CV_32F).std() for c in crops]) for crops in (lacking, whole))
+        assert edges > before
+    else:
+        spread, before = (np.std([c[8:-8, 16:-16] for c in crops], axis=0).mean() for crops in (lacking, whole))
+        assert spread < (0.5 if ingredient == "all" else 1.0) * before
+
+
+def test_an_ingredient_that_does_not_exist_cannot_be_left_out(china: CountryPack) -> None:
+    with pytest.raises(ValueError, match=r"no ingredient 'snow'.*typefaces"):
+        PlateRenderer(china, without=["snow"])

@@ -59,6 +59,7 @@ class RecognitionData(L.LightningDataModule):
         cache_mb: see `PhotographedCrops`; shared by the sources.
         glyph_bank: glyphs of real plates for the rendered ones (scripts/make_glyph_bank.py), relative to `root`.
         bank_share: how many rendered plates take them.
+        without: ingredients that rendered plates lack, see `alpr.data.synthetic.plates.INGREDIENTS`.
         countries, kinds: what the batches' indices point into: the labels of the network's heads.
         rendered: rendered plates of more countries, by any name; see `RenderedPlates`. The alphabet stays `country`'s.
         strict: stop at a row, label or image that cannot be used, instead of counting and skipping it.
@@ -97,12 +98,13 @@ class RecognitionData(L.LightningDataModule):
         rendered: Mapping[str, Mapping[str, Any]] | None = None,
         glyph_bank: str | None = None,
         bank_share: float = 0.8,
+        without: Sequence[str] = (),
         plates: int | None = None,
     ) -> None:
         super().__init__()
         self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.pack = CountryPack.from_dict(country)
-        own = RenderedPlates(country, synthetic, glyph_bank, bank_share)
+        own = RenderedPlates(country, synthetic, glyph_bank, bank_share, without)
         self.rendered = [own, *(_rendered(name, settings) for name, settings in (rendered or {}).items())]
         self.renderers = [each.renderer(Path(root), self.pack) for each in self.rendered]
         self.bank_files = [Path(root) / each.glyph_bank for each in self.rendered if each.glyph_bank is not None]

@@ -97,13 +97,14 @@ class RenderedPlates:
     Attributes:
         pack: see `CountryPack`, as plain values; an experiment's entry `- /country@data.rendered.br.pack: br` gives it.
         samples: its plates in every batch and process.
-        glyph_bank, bank_share: see `RecognitionData`.
+        glyph_bank, bank_share, without: see `RecognitionData`.
     """
 
     pack: Mapping[str, Any]
     samples: int = 8
     glyph_bank: str | None = None
     bank_share: float = 0.8
+    without: Sequence[str] = ()
 
     def renderer(self, root: Path, reader: CountryPack) -> PlateRenderer:
         """What draws them.
@@ -124,7 +125,7 @@ class RenderedPlates:
                 f"{reader.rows} rows of {reader.alphabet}."
             )
         bank = None if self.glyph_bank is None else GlyphBank.read(root / self.glyph_bank, pack)
-        return PlateRenderer(pack, bank=bank, bank_share=self.bank_share)
+        return PlateRenderer(pack, bank=bank, bank_share=self.bank_share, without=self.without)
 
 
 class LoadedPlates:

@@ -7,7 +7,8 @@ OpenCV calls, photographed (tilt, resolution, light, sensor) and cut out with th
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,9 @@ from alpr.geometry import box_corners, homography, transform_points
 from alpr.plate_layout import Layout
 from alpr.records import FloatArray, ImageArray
 
+INGREDIENTS = ("typefaces", "paint", "tilt", "resolution", "sensor", "cut")
+"""What a crop can be rendered without, to measure what it brings: all typefaces and stroke widths but one; worn and
+uneven paint, dirt, relief and bolts; the camera's angle; its distance; lens, light, sensor and file; a wrong cut."""
 CROP_SCALE, CROP_HEIGHT = 0.5, 60
 """Plates are put together for crops at this many px per mm, but not higher than this many px: the crop has 48."""
 
@@ -83,16 +87,29 @@ class PlateRenderer:
         pack: the country.
         font: a font file with the country's typeface; it then draws every character instead of the layouts' faces.
         bank: glyphs of real plates; they draw `bank_share` of the plates, as far as the bank has their characters.
+        without: which of `INGREDIENTS` crops lack.
 
     Raises:
-        ValueError: a pack whose layouts have no share above 0.
+        ValueError: a pack whose layouts have no share above 0, or no such ingredient.
     """
 
     def __init__(
-        self, pack: CountryPack, *, font: Path | None = None, bank: GlyphBank | None = None, bank_share: float = 0.8
+        self,
+        pack: CountryPack,
+        *,
+        font: Path | None = None,
+        bank: GlyphBank | None = None,
+        bank_share: float = 0.8,
+        without: Collection[str] = (),
     ) -> None:
         self.pack = pack
         self.font = font
+        self.without = frozenset(without)
+        if unknown := sorted(self.without.difference(INGREDIENTS)):
+            raise ValueError(
+                f"Rendered plates have no ingredient {', '.join(map(repr, unknown))} that could be left out; expected "
+                f"some of {', '.join(INGREDIENTS)}."
+            )
         self.bank, self.bank_share = bank, bank_share
         self._shares = np.cumsum([layout.share for layout in pack.layouts])
         if not self._shares[-1] > 0:
@@ -197,8 +214,8 @@ class PlateRenderer:
         scale = min(CROP_SCALE, CROP_HEIGHT * max(1.0, size[0] / 60) / layout.size_mm[0])
         plate, cells = self._compose(text, layout, self._style(layout, rng), scale, rng)
         canvas, corners = surround(plate, rng)
-        photo, quad = photograph(canvas, corners, rng)
-        crop, to_crop = cut_out(photo, quad, size, margin, rng)
+        photo, quad = photograph(canvas, corners, rng, self.without)
+        crop, to_crop = cut_out(photo, quad, size, margin, rng, exact="cut" in self.without)
         h, w = plate.shape[:2]
         to_photo = homography(np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32), quad)
         quads = transform_points(box_corners(cells), to_crop @ to_photo) / np.array([size[1], size[0]], np.float32)
@@ -226,7 +243,7 @@ class PlateRenderer:
         n = rng.standard_normal(7)
 
         def stops(colours: tuple[str, ...]) -> FloatArray:
-            paint = np.array([bgr(c) for c in colours])
+            paint = _stops(colours)
             # White, grey and black age together; strong colours fade one by one.
             strong = float(np.ptp(paint[0])) / 255
             return np.asarray(np.clip(paint + (3 + 17 * strong) * n[:3] + 13 * n[3], 0, 255))
@@ -238,7 +255,7 @@ class PlateRenderer:
         ink = np.clip(np.array(bgr(foreground)) + 8 * n[4:7] + (20 * u[0] - 10), 0, 255)
         metal = 60 + 150 * u[1]
         faces, shares = self._faces[layout.name]
-        return PlateStyle(
+        style = PlateStyle(
             face=faces[min(int(np.searchsorted(shares, u[2] * shares[-1], side="right")), len(faces) - 1)],
             stroke=(0.8, 0.9, 1.0, 1.12, 1.28)[int(u[4] * 5)],
             embolden=(0.0, 0.7, 1.4, 2.2)[int(u[5] * 4)],
@@ -252,6 +269,13 @@ class PlateRenderer:
             dirt=0.6 * float(rng.random()) if u[9] > 0.85 else 0.0,
             bank=int(rng.integers(1, 13)) if self.bank is not None and rng.random() < self.bank_share else 0,
         )
+        if "typefaces" in self.without:
+            style = replace(style, face=faces[0], stroke=1.0, embolden=0.7, size_factor=(1.0, 1.0))
+        if "paint" in self.without:
+            new = _stops(background), _stops(layout.left_background) if layout.left_background else None
+            style = replace(style, background=new[0], left_background=new[1], foreground=bgr(foreground))
+            style = replace(style, bolt=None, relief=0.0, faded=0.0, dirt=0.0)
+        return style
 
     def _source(self, character: str, layout: Layout, face: str) -> str:
         """The face that a character is taken from: the drawn one, else the first of the layout that has it."""
@@ -346,6 +370,11 @@ class PlateRenderer:
         if layout.bands:
             draw_bands(ground, layout, scale, rng)
         return ground
+
+
+def _stops(colours: tuple[str, ...]) -> FloatArray:
+    """Colours from the top to the bottom: BGR, (S, 3)."""
+    return np.array([bgr(colour) for colour in colours])
 
 
 def _by_length(choices: tuple[tuple[int, ...], ...]) -> tuple[tuple[tuple[int, ...], ...], ...]:
