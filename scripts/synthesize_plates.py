@@ -26,13 +26,17 @@ def main() -> int:
     parser.add_argument("--size", type=int, nargs=2, default=plan.size, metavar=("HEIGHT", "WIDTH"), help="in px")
     parser.add_argument("--margin", type=float, default=plan.margin, help="fraction left around the plate")
     parser.add_argument("--val-share", type=float, default=plan.val_share, help="how many plates are for validation")
+    parser.add_argument(
+        "--glyph-bank", help="glyphs of your own plates, see make_glyph_bank.py, for most of the plates"
+    )
     parser.add_argument("--num_workers", type=int, default=2, help="processes; the files do not depend on it")
     arguments = parser.parse_args()
     country = arguments.country
     path = Path(country) if country.endswith((".yaml", ".yml")) else COUNTRIES / f"{country.lower()}.yaml"
     size = (arguments.size[0], arguments.size[1])
     try:
-        plan = CropPlan(arguments.crops, arguments.seed, size, arguments.margin, arguments.val_share)
+        counts = arguments.crops, arguments.seed
+        plan = CropPlan(*counts, size, arguments.margin, arguments.val_share, arguments.glyph_bank)
         written = synthesize_crops(arguments.output, plan, CountryPack.read(path), workers=arguments.num_workers)
     except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
         print(f"synthesize_plates.py: {error}", file=sys.stderr)

@@ -12,6 +12,7 @@ import pytest
 
 from alpr.country import CountryPack
 from alpr.data.manifest import Manifest, fold_of
+from alpr.data.synthetic.crop_set import CropPlan, synthesize_crops
 from alpr.data.synthetic.glyph_bank import GlyphBank, face_of
 from alpr.data.synthetic.glyph_making import Made, MakingSettings, make_bank, sharpened
 from alpr.data.synthetic.glyphs import Mask, stroke_mask
@@ -199,6 +200,23 @@ def test_the_renderer_asks_the_bank_first(china: CountryPack) -> None:
     assert ink(banked, "皖A11111").mean() > ink(plain, "皖A11111").mean() + 30
     assert abs(ink(never, "皖A11111").mean() - ink(plain, "皖A11111").mean()) < 5
     assert abs(ink(banked, "皖AAAAAA").mean() - ink(plain, "皖AAAAAA").mean()) < 5
+
+
+def test_crops_on_disk_are_rendered_with_a_bank(made: Made, china: CountryPack, tmp_path: Path) -> None:
+    def crops(name: str, plan: CropPlan, pack: CountryPack = PACK) -> list[bytes]:
+        synthesize_crops(tmp_path / name, plan, pack, workers=0)
+        return [path.read_bytes() for path in sorted((tmp_path / name / "images").iterdir())]
+
+    made.bank.write(tmp_path / "bank.npz")
+    with_bank = CropPlan(4, glyph_bank=str(tmp_path / "bank.npz"), bank_share=1.0)
+    plain = crops("plain", CropPlan(4))
+    assert sum(one != other for one, other in zip(crops("bank", with_bank), plain, strict=True)) == 4
+    assert crops("bank", with_bank) != plain  # the same settings again: the crops stay
+    with pytest.raises(ValueError, match="other settings"):
+        crops("plain", with_bank)
+    with pytest.raises(ValueError, match="is of XX"):
+        crops("china", with_bank, china)
+    assert not (tmp_path / "china").exists()
 
 
 def test_only_characters_without_strokes_are_taken_from_another_face(china: CountryPack) -> None:

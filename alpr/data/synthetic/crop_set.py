@@ -15,11 +15,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from alpr.card import file_sha256
 from alpr.country import CountryPack
 from alpr.data.atomic import write_atomically
 from alpr.data.columns import COLUMNS
 from alpr.data.manifest import csv_bytes
 from alpr.data.parallel import run_in_processes
+from alpr.data.synthetic.glyph_bank import GlyphBank
 from alpr.data.synthetic.plates import PlateRenderer
 
 SETTINGS = "settings.json"
@@ -35,6 +37,7 @@ class CropPlan:
         size: (height, width) px.
         margin: the fraction left around the plate on every side.
         val_share: how many go to val; the rest is train.
+        glyph_bank: a file of glyphs of real plates (scripts/make_glyph_bank.py), which draw `bank_share` of the plates.
     """
 
     crops: int = 1000
@@ -42,6 +45,8 @@ class CropPlan:
     size: tuple[int, int] = (48, 192)
     margin: float = 0.04
     val_share: float = 0.1
+    glyph_bank: str | None = None
+    bank_share: float = 0.8
 
     def __post_init__(self) -> None:
         if self.crops < 1 or self.seed < 0 or min(self.size) < 8:
@@ -53,6 +58,18 @@ class CropPlan:
             raise ValueError(
                 f"val_share is {self.val_share}, margin {self.margin}; expected 0 to 1, and 0 up to below 0.5."
             )
+
+    def settings(self, pack: CountryPack) -> str:
+        """What the crops depend on, as JSON; how many there are is none of it.
+
+        Raises:
+            OSError: no such glyph bank.
+        """
+        bank_keys = ("glyph_bank", "bank_share")
+        settings = {k: v for k, v in asdict(self).items() if k not in ("crops", *bank_keys)}
+        if self.glyph_bank is not None:
+            settings |= {"glyph_bank": file_sha256(Path(self.glyph_bank)), "bank_share": self.bank_share}
+        return json.dumps({**settings, "pack": pack.to_dict()}, ensure_ascii=False)
 
 
 class CropJob(NamedTuple):
@@ -86,13 +103,13 @@ def synthesize_crops(output: Path, plan: CropPlan, pack: CountryPack, *, workers
     """Makes the data set in a folder, or what is missing of it; gives how many crops were drawn now.
 
     Raises:
-        ValueError: a folder that holds a set made with other settings, or a font that lacks a character.
-        OSError: a file that cannot be written; what was written stays.
+        ValueError: a folder that holds a set made with other settings, a font that lacks a character, or a glyph bank
+            of another country.
+        OSError: a file that cannot be read or written; what was written stays.
     """
-    PlateRenderer(pack).check_fonts()
+    _renderer(json.dumps(pack.to_dict()), plan.glyph_bank, plan.bank_share).check_fonts()
+    text = plan.settings(pack)
     (output / "images").mkdir(parents=True, exist_ok=True)
-    settings = {**{k: v for k, v in asdict(plan).items() if k != "crops"}, "pack": pack.to_dict()}
-    text = json.dumps(settings, ensure_ascii=False)
     if (output / SETTINGS).is_file() and (output / SETTINGS).read_text(encoding="utf-8") != text:
         raise ValueError(f"{output} holds crops made with other settings; expected the same ones, or an empty folder.")
     write_atomically(output / SETTINGS, [text.encode()])
@@ -111,13 +128,15 @@ def synthesize_crops(output: Path, plan: CropPlan, pack: CountryPack, *, workers
 
 
 @lru_cache(maxsize=1)
-def _renderer(pack_json: str) -> PlateRenderer:
-    return PlateRenderer(CountryPack.from_dict(json.loads(pack_json)))
+def _renderer(pack_json: str, glyph_bank: str | None, bank_share: float) -> PlateRenderer:
+    pack = CountryPack.from_dict(json.loads(pack_json))
+    bank = None if glyph_bank is None else GlyphBank.read(Path(glyph_bank), pack)
+    return PlateRenderer(pack, bank=bank, bank_share=bank_share)
 
 
 def _make(job: CropJob, *, pack: CountryPack, output: Path, plan: CropPlan) -> int:
     """Draws and writes one crop; runs in worker processes."""
-    renderer = _renderer(json.dumps(pack.to_dict()))
+    renderer = _renderer(json.dumps(pack.to_dict()), plan.glyph_bank, plan.bank_share)
     layout = next(layout for layout in pack.layouts if layout.name == job.layout)
     rng = np.random.default_rng([plan.seed, _CROPS_SEED, job.number])
     crop = renderer.crop_of(job.text, layout, rng, plan.size, plan.margin).crop
