@@ -15,7 +15,7 @@ from alpr.data.manifest import Manifest, fold_of
 from alpr.data.synthetic.crop_set import CropPlan, synthesize_crops
 from alpr.data.synthetic.glyph_bank import GlyphBank, face_of
 from alpr.data.synthetic.glyph_making import Made, MakingSettings, make_bank, sharpened
-from alpr.data.synthetic.glyphs import Mask, stroke_mask
+from alpr.data.synthetic.glyphs import Mask, font_mask, softened, stroke_mask
 from alpr.data.synthetic.placing import place
 from alpr.data.synthetic.plates import PlateRenderer
 from alpr.data.synthetic.text_alignment import best_places
@@ -244,3 +244,25 @@ def test_sharpening_gives_the_glyph_back() -> None:
     blurred = np.asarray(cv2.GaussianBlur(truth, (0, 0), 4), np.float32)
     before, after = (float(np.abs(glyph - truth).mean()) for glyph in (blurred, sharpened(blurred, 4)))
     assert after < 0.5 * before
+
+
+def test_half_of_the_rare_characters_of_a_bank_are_a_fonts_all_the_same(china: CountryPack) -> None:
+    """A bank that knows one province: were it always its own, other provinces in the true typeface would read as it."""
+    blue = china.layouts[0]
+    bank = GlyphBank("CN", {(face_of(blue), "浙"): np.full((1, 90, 45), 255, np.uint8)})
+    renderer = PlateRenderer(china, bank=bank, bank_share=1.0)
+
+    def red(text: str) -> list[float]:
+        plates = [renderer.render(text, blue, np.random.default_rng(seed), scale=0.5) for seed in range(40)]
+        return [float(plate[20:50, 10:25, 2].mean()) for plate in plates]
+
+    full = sum(own > other + 60 for own, other in zip(red("浙A12345"), red("湘A12345"), strict=True))
+    assert 10 <= full <= 30
+
+
+def test_a_softened_glyph_keeps_its_weight_and_loses_its_edges() -> None:
+    sharp = font_mask("湘", (60, 30), "noto-cjk")
+    soft = softened(sharp, 20)
+    assert soft.shape == sharp.shape and soft.dtype == np.uint8
+    assert soft.mean() == pytest.approx(sharp.mean(), rel=0.25)
+    assert cv2.Laplacian(soft, cv2.CV_32F).std() < 0.7 * cv2.Laplacian(sharp, cv2.CV_32F).std()

@@ -277,6 +277,17 @@ def font_mask(character: str, size: tuple[int, int], face: str, embolden: float 
     return mask
 
 
+def softened(mask: Mask, rows: int) -> Mask:
+    """A font's glyph as one seen at `rows` px of height and sharpened again: fine strokes flow together.
+
+    Beside the averaged glyphs of a bank a font's own ones would give themselves away by their sharp edges.
+    """
+    height, width = mask.shape
+    small = cv2.resize(mask, (max(2, round(width * rows / height)), rows), interpolation=cv2.INTER_AREA)
+    soft = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip((soft.astype(np.float32) - 40) * (255 / 175), 0, 255), dtype=np.uint8)
+
+
 @lru_cache(maxsize=1024)
 def text_mask(text: str, size: tuple[int, int]) -> Mask:
     """A line of small print as a mask (h, w), centred: strokes where they do, else the CJK font.

@@ -17,7 +17,7 @@ import numpy as np
 
 from alpr.country import CountryPack
 from alpr.data.synthetic.glyph_bank import GlyphBank
-from alpr.data.synthetic.glyphs import STROKE_CHARACTERS, Mask, can_draw, font_mask, stroke_mask
+from alpr.data.synthetic.glyphs import STROKE_CHARACTERS, Mask, can_draw, font_mask, softened, stroke_mask
 from alpr.data.synthetic.painting import (
     bgr,
     border_mask,
@@ -287,18 +287,22 @@ class PlateRenderer:
         return self._sources[key]
 
     def _glyph(self, character: str, size: tuple[int, int], layout: Layout, style: PlateStyle, cell: float) -> Mask:
+        rare, soft = character not in STROKE_CHARACTERS, 0
         if self.bank is not None and style.bank:
-            known = self.bank.mask(character, size, layout, style.bank)
+            # A bank knows some provinces only. Were those always its own, a rare one in the true typeface would be
+            # taken for one of them: half of them are a font's too, and a font's are as soft as the bank's.
+            known = None if rare and style.bank % 2 else self.bank.mask(character, size, layout, style.bank)
             if known is not None:
                 return known
+            soft = (0, 19, 23, 28, 36)[style.bank // 2 % 5] if rare else 0
         face = self._source(character, layout, style.face)
         strokes = face in STROKE_FACES
-        weight = layout.stroke_mm * 90 / cell * style.stroke if strokes else style.embolden
-        key = (character, size, face, weight)
+        weight = layout.stroke_mm * 90 / cell * style.stroke if strokes else style.embolden * (0.5 if soft else 1.0)
+        key = (character, size, face, weight, soft)
         mask = self._glyphs.get(key)
         if mask is None:
             mask = stroke_mask(character, size, weight, face) if strokes else font_mask(character, size, face, weight)
-            self._glyphs[key] = mask
+            mask = self._glyphs[key] = softened(mask, soft) if 0 < soft < size[0] else mask
         return mask
 
     def _placement(self, text: str, layout: Layout) -> Placement:
