@@ -11,14 +11,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from torch import Tensor, nn
 
 from alpr import __version__
 from alpr.card import CARD_FILE, DataSource, ModelCard, TrainingRun, WeightFile
 from alpr.country import CountryPack
+from alpr.data.atomic import write_atomically
 from alpr.detection.detect import Detector
 from alpr.detection.module import torch_detector
+from alpr.graph_folding import fold_normalisation
 from alpr.parity import ParityError, ParityReport, ReaderParity, check_detector, check_recogniser, generated_scenes
 from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.reader_graph import READER_FILE, write_reader
@@ -118,6 +121,9 @@ def _export(
                 external_data=False,
                 verbose=False,
             )
+        graph = onnx.load(part)
+        if fold_normalisation(graph):
+            write_atomically(part, [graph.SerializeToString()])
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

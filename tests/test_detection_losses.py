@@ -156,7 +156,7 @@ def test_gradient_of_the_sum() -> None:
     # The anchors' scores weigh boxes and corners as constants, so logits are not part of this check.
     batch, fixed = batch_of([A, B], [C]), raw_of(2)
     double = [t.detach().double() for t in fixed[:3]]
-    anchors = fixed.anchors._replace(centres=fixed.anchors.centres.double(), strides=fixed.anchors.strides.double())
+    anchors = fixed.anchors._replace(points=fixed.anchors.points.double(), strides=fixed.anchors.strides.double())
     batch = batch._replace(boxes=batch.boxes.double(), corners=batch.corners.double())
     anchors = anchors._replace(sides=anchors.sides.double())
 
