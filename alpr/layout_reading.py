@@ -222,5 +222,5 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "left_background": _colours, "colours": _each(_colour_pair), "foreground": _colour, "gap_mm": float,
     "row_gap_mm": float, "stroke_mm": float, "share": float, "most_characters": int, "region_places": int,
     "border": _yes, "embossed": _yes, "right_to_left": _yes, "row_character_mm": _each(_pair), "holes_mm": _each(_pair),
-    "separators": _each(_separator), "bands": _each(_band), "fonts": _faces,
+    "stickers_mm": _each(_pair), "separators": _each(_separator), "bands": _each(_band), "fonts": _faces,
 }  # fmt: skip

@@ -82,6 +82,7 @@ class Layout:
         region_places: a text begins with one of the pack's regions, in this many places of the pattern; 0 for none.
         border: whether a line in the foreground colour runs along the edge.
         holes_mm: the centres (x, y) of the holes for bolts.
+        stickers_mm: the centres (x, y) of the places for stickers of registration or inspection; some stay empty.
         share: how often synthetic data draws this layout, relative to the others.
     """
 
@@ -108,6 +109,7 @@ class Layout:
     right_to_left: bool = False
     region_places: int = 0
     holes_mm: tuple[tuple[float, float], ...] = ()
+    stickers_mm: tuple[tuple[float, float], ...] = ()
 
     @cached_property
     def places(self) -> tuple[tuple[str, bool, int], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from alpr.country import CountryPack
 from alpr.data.ccpd import decode_name
 from alpr.data.synthetic import glyphs
 from alpr.data.synthetic.ccpd import JOURNAL, SyntheticPlan, ccpd_name, draw, plan_jobs, synthesize
+from alpr.data.synthetic.photograph import surround
 from alpr.data.synthetic.placing import place
 from alpr.data.synthetic.plates import INGREDIENTS, PlateRenderer
 from alpr.data.synthetic.scenes import SceneRenderer, paste
@@ -278,3 +280,28 @@ def test_crops_can_be_rendered_without_an_ingredient_to_measure_what_it_brings(
 def test_an_ingredient_that_does_not_exist_cannot_be_left_out(china: CountryPack) -> None:
     with pytest.raises(ValueError, match=r"no ingredient 'snow'.*typefaces"):
         PlateRenderer(china, without=["snow"])
+
+
+def test_stickers_lie_where_the_layout_says_and_some_are_missing(china: CountryPack) -> None:
+    bare = china.layouts[0]
+    layout = replace(bare, stickers_mm=((400.0, 70.0),))
+    places = np.s_[65:75, 390:410]
+    renderer = PlateRenderer(china)
+    pairs = [
+        [renderer.render("", one, np.random.default_rng(seed), scale=1.0).astype(int) for one in (layout, bare)]
+        for seed in range(30)
+    ]
+    stuck = [with_ for with_, without in pairs if np.abs(with_ - without)[places].mean() > 10]
+    assert 10 <= len(stuck) <= 26
+    far = [np.abs(with_ - without)[:, :330].mean() for with_, without in pairs]
+    assert np.median(far) < 1
+
+
+def test_now_and_then_a_flash_lights_the_plate_and_not_the_car() -> None:
+    plate = np.full((60, 200, 3), 150, np.uint8)
+    lit = 0
+    for seed in range(300):
+        canvas, corners = surround(plate, np.random.default_rng(seed))
+        (x1, y1), (x2, y2) = corners[0].astype(int), corners[2].astype(int)
+        lit += canvas[y1 + 5 : y2 - 5, x1 + 5 : x2 - 5].mean() > 155 and canvas[:2].mean() < 80
+    assert 3 <= lit <= 30

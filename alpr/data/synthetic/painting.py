@@ -202,6 +202,24 @@ def draw_bolts(plate: ImageArray, layout: Layout, unit: float, metal: Colour, rn
         _circle(plate, cx - 0.2 * size, cy, 0.4 * size, bright)
 
 
+def draw_stickers(plate: ImageArray, layout: Layout, unit: float, rng: np.random.Generator) -> None:
+    """Stickers of registration or inspection, strong or pale, with a line or two of print; two in five are missing."""
+    for x, y in layout.stickers_mm:
+        u = rng.random(9).tolist()
+        if u[0] < 0.4:
+            continue
+        height, width = (16 + 12 * u[1]) * unit, (22 + 16 * u[2]) * unit
+        left, top = x * unit - width / 2 + (6 * u[3] - 3) * unit, y * unit - height / 2 + (6 * u[4] - 3) * unit
+        paint = tuple(255 * (0.25 + 0.75 * v) if u[8] < 0.6 else 225 + 30 * v for v in u[5:8])
+        ink = (20.0, 20.0, 25.0) if sum(paint) > 330 else (240.0, 240.0, 240.0)
+        corners = [round(v * _UNIT) for v in (left, top, left + width, top + height)]
+        cv2.rectangle(plate, corners[:2], corners[2:], paint, -1, cv2.LINE_AA, _SHIFT)
+        for row in (0.25, 0.62)[: 1 + (u[1] > 0.5)]:
+            line = [left + 0.14 * width, top + row * height, left + 0.86 * width, top + (row + 0.16) * height]
+            a, b, c, d = (round(v * _UNIT) for v in line)
+            cv2.rectangle(plate, (a, b), (c, d), ink, -1, cv2.LINE_AA, _SHIFT)
+
+
 def stain(size: tuple[int, int], rng: np.random.Generator) -> Mask:
     """A mask (h, w) of dirt or wear."""
     stains = effects.effect_bank().stains

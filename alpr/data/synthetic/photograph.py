@@ -19,7 +19,10 @@ def surround(plate: ImageArray, rng: np.random.Generator) -> tuple[ImageArray, F
     textures = effects.effect_bank().textures
     texture = textures[int(rng.random() * len(textures))]
     canvas = effects.cut(texture, (h + 2 * pad, w + 2 * pad), rng).copy()
-    u = rng.random(3).tolist()
+    u = rng.random(4).tolist()
+    if u[3] < 0.04:  # a flash at night: the foil throws it back, the car does not
+        canvas = np.asarray(cv2.convertScaleAbs(canvas, alpha=0.08 + 5 * u[3]), dtype=np.uint8)
+        plate = np.asarray(cv2.convertScaleAbs(plate, alpha=1.05 + 10 * u[3]), dtype=np.uint8)
     if u[0] < 0.35:  # a holder
         line = 1 + int(u[1] * 0.09 * h)
         grey = 255 * u[2] if u[2] > 0.7 else 70 * u[2]

@@ -24,6 +24,7 @@ from alpr.data.synthetic.painting import (
     draw_bands,
     draw_bolts,
     draw_mark,
+    draw_stickers,
     embossed,
     gradient,
     painted,
@@ -351,6 +352,8 @@ class PlateRenderer:
         plate = painted(ground, ink, style.foreground)
         if style.relief:
             plate = embossed(plate, ink, style.relief * 0.4)
+        if layout.stickers_mm:
+            draw_stickers(plate, layout, scale, rng)
         if style.bolt is not None:
             draw_bolts(plate, layout, scale, style.bolt, rng)
         if style.dirt:
