@@ -15,6 +15,9 @@ from alpr.layout_reading import PackFault, check_keys, read_layout
 from alpr.plate_layout import Layout
 from alpr.yaml_lines import Place, line_of, read_with_lines
 
+PACKS = Path(__file__).resolve().parent.parent / "configs" / "country"
+"""The folder of the packs, in a source checkout."""
+
 
 @dataclass(frozen=True)
 class CountryPack:
@@ -108,6 +111,22 @@ class CountryPack:
             where = f", line {line}" if line is not None else ""
             raise ValueError(f"{source}{where}: {fault}") from fault
         return pack
+
+    @classmethod
+    def find(cls, country: str | os.PathLike[str]) -> CountryPack:
+        """The pack of a name in configs/country, such as `br`, or in a YAML file anywhere.
+
+        Raises:
+            ValueError: no such pack, or one that is wrong.
+            OSError: a file that cannot be read.
+        """
+        if Path(country).suffix in (".yaml", ".yml"):
+            return cls.read(country)
+        path = PACKS / f"{str(country).lower()}.yaml"
+        if not path.is_file():
+            names = ", ".join(sorted(path.stem for path in PACKS.glob("*.yaml")))
+            raise ValueError(f"There is no country pack {str(country)!r}; expected a YAML file or one of {names}.")
+        return cls.read(path)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> CountryPack:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alpr.country import CountryPack
+from alpr.country import PACKS, CountryPack
 from alpr.data.columns import ManifestError
 from alpr.data.doctor.examination import Settings, examine, ordered
 from alpr.data.doctor.findings import Finding, Severity
@@ -22,8 +22,6 @@ from alpr.data.doctor.table import read_rows
 from alpr.doctor_model import consult
 from alpr.doctor_report import print_findings, write_json, write_page
 from alpr.predictor import Reader
-
-COUNTRIES = Path(__file__).resolve().parent.parent / "configs" / "country"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -111,15 +109,11 @@ def check_outputs(arguments: argparse.Namespace) -> None:
 
 def country_packs(chosen: str | None) -> tuple[dict[str, CountryPack], str | None]:
     """All packs by code, and the code to take for every row. Raises ValueError for one that does not exist."""
-    packs = {pack.code: pack for pack in map(CountryPack.read, sorted(COUNTRIES.glob("*.yaml")))}
+    packs = {pack.code: pack for pack in map(CountryPack.read, sorted(PACKS.glob("*.yaml")))}
     if chosen is None:
         return packs, None
-    if Path(chosen).suffix == ".yaml":
-        pack = CountryPack.read(chosen)
-        return packs | {pack.code: pack}, pack.code
-    if chosen.upper() not in packs:
-        raise ValueError(f"There is no pack for country {chosen!r}; expected {', '.join(packs)} or a YAML file.")
-    return packs, chosen.upper()
+    pack = CountryPack.find(chosen)
+    return packs | {pack.code: pack}, pack.code
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from alpr.data.synthetic.glyph_bank import GlyphBank
 from alpr.data.synthetic.glyph_making import Made, MakingSettings, make_bank
 from alpr.data.synthetic.glyphs import STROKE_CHARACTERS, Mask
 
-PACKS = Path(__file__).resolve().parent.parent / "configs" / "country"
 FEW = 4
 """Cells below which a character is named as doubtful."""
 WIDTH = 1500
@@ -98,7 +97,7 @@ def make(args: argparse.Namespace) -> None:
     Raises:
         ValueError, OSError, RuntimeError: see `make_bank`; the sentence is for the user.
     """
-    pack = CountryPack.read(PACKS / f"{args.country}.yaml" if len(args.country) == 2 else args.country)
+    pack = CountryPack.find(args.country)
     wrong = [pair for pair in args.replace if len(pair) != 3 or pair[1] != "="]
     if wrong:
         raise ValueError(f"--replace {wrong[0]!r}; expected two characters with = between them, such as O=0.")

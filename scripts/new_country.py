@@ -11,12 +11,11 @@ import sys
 from pathlib import Path
 from string import ascii_uppercase, digits
 
-from alpr.country import CountryPack
+from alpr.country import PACKS, CountryPack
 from alpr.data.atomic import write_atomically
 from alpr.faces import FACES
 from alpr.yaml_lines import read_with_lines
 
-COUNTRIES = Path(__file__).resolve().parent.parent / "configs" / "country"
 TEMPLATE = """\
 # {name}. Every key is explained in alpr/plate_layout.py; look at the plates with
 # python scripts/preview_plates.py --country {path} --output sheet.png
@@ -117,7 +116,7 @@ def pack_text(
 
 def main() -> None:
     arguments = parse_arguments()
-    path: Path = arguments.output or COUNTRIES / f"{arguments.code.lower()}.yaml"
+    path: Path = arguments.output or PACKS / f"{arguments.code.lower()}.yaml"
     try:
         if path.exists():
             raise ValueError(f"{path} is there already; edit it, or give another --output.")

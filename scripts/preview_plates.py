@@ -19,14 +19,8 @@ from alpr.data.synthetic.plates import PlateRenderer, crops_per_second
 from alpr.records import ImageArray
 from alpr.sheets import sheet
 
-COUNTRIES = Path(__file__).resolve().parent.parent / "configs" / "country"
 WIDTH = 288
 """px of a picture on the sheet."""
-
-
-def pack_path(country: str) -> Path:
-    """A pack's path: the country's code, or a path of its own."""
-    return Path(country) if country.endswith((".yaml", ".yml")) else COUNTRIES / f"{country.lower()}.yaml"
 
 
 def preview(renderer: PlateRenderer, plates: int, crops: int, seed: int) -> ImageArray:
@@ -57,7 +51,7 @@ def main() -> None:
     parser.add_argument("--speed", action="store_true", help="also measure how fast one process renders crops")
     arguments = parser.parse_args()
     try:
-        pack = CountryPack.read(pack_path(arguments.country))
+        pack = CountryPack.find(arguments.country)
         bank = None if arguments.glyph_bank is None else GlyphBank.read(arguments.glyph_bank, pack)
         renderer = PlateRenderer(pack, bank=bank)
         renderer.check_fonts()

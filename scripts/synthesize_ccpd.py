@@ -11,8 +11,6 @@ from rich.console import Console
 from alpr.country import CountryPack
 from alpr.data.synthetic.ccpd import SyntheticPlan, synthesize
 
-CHINA = Path(__file__).resolve().parent.parent / "configs" / "country" / "cn.yaml"
-
 
 def parse_arguments() -> argparse.Namespace:
     plan = SyntheticPlan()
@@ -25,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--test-share", type=float, default=plan.test_share, help="how many scenes are for the test")
     parser.add_argument("--quality", type=int, default=plan.quality, help="of the JPEG files, 1 to 100")
     parser.add_argument("--num_workers", type=int, default=2, help="processes; the files do not depend on it")
-    parser.add_argument("--country", type=Path, default=CHINA, help="the country pack")
+    parser.add_argument("--country", default="cn", help="a pack of configs/country, or a YAML file")
     return parser.parse_args()
 
 
@@ -42,7 +40,7 @@ def main() -> int:
             test_share=arguments.test_share,
             quality=arguments.quality,
         )
-        pack = CountryPack.read(arguments.country)
+        pack = CountryPack.find(arguments.country)
         report = synthesize(arguments.output, plan, pack, workers=arguments.num_workers)
     except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
         console.print(str(error), style="red", highlight=False, soft_wrap=True)

@@ -12,8 +12,6 @@ from pathlib import Path
 from alpr.country import CountryPack
 from alpr.data.synthetic.crop_set import CropPlan, synthesize_crops
 
-COUNTRIES = Path(__file__).resolve().parent.parent / "configs" / "country"
-
 
 def main() -> int:
     """Runs the command; the exit code: 0 all well, 1 an error, 130 interrupted."""
@@ -31,13 +29,13 @@ def main() -> int:
     )
     parser.add_argument("--num_workers", type=int, default=2, help="processes; the files do not depend on it")
     arguments = parser.parse_args()
-    country = arguments.country
-    path = Path(country) if country.endswith((".yaml", ".yml")) else COUNTRIES / f"{country.lower()}.yaml"
     size = (arguments.size[0], arguments.size[1])
     try:
         counts = arguments.crops, arguments.seed
         plan = CropPlan(*counts, size, arguments.margin, arguments.val_share, arguments.glyph_bank)
-        written = synthesize_crops(arguments.output, plan, CountryPack.read(path), workers=arguments.num_workers)
+        written = synthesize_crops(
+            arguments.output, plan, CountryPack.find(arguments.country), workers=arguments.num_workers
+        )
     except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
         print(f"synthesize_plates.py: {error}", file=sys.stderr)
         return 1

@@ -197,7 +197,7 @@ def test_boxes_become_corners_in_training(german: ImageArray, tmp_path: Path) ->
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ValueError, match=r"plant\.share is 2; expected a share"):
         PlantSettings("cn", share=2)
-    with pytest.raises(ValueError, match=r"'xx': there is no .*xx\.yaml"):
+    with pytest.raises(ValueError, match=r"no country pack 'xx'; expected .* br, .*"):
         Planting(PlantSettings("xx"))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -30,7 +29,6 @@ from alpr.geometry import (
 from alpr.plate_layout import Layout
 from alpr.records import FloatArray, ImageArray, Plate
 
-COUNTRIES = Path(__file__).resolve().parents[3] / "configs" / "country"
 _SCALES = (0.15, 0.25, 0.35, 0.5, 0.7, 0.9, 1.2)  # px per mm: few, so that glyphs stay in the cache
 
 
@@ -63,11 +61,7 @@ class PlantSettings:
         """
         if isinstance(self.country, Mapping):
             return CountryPack.from_dict(self.country)
-        path = Path(self.country)
-        path = path if path.suffix in (".yaml", ".yml") else COUNTRIES / f"{str(self.country).lower()}.yaml"
-        if not path.is_file():
-            raise ValueError(f"plant.country is {self.country!r}: there is no {path}; expected a pack's code or file.")
-        return CountryPack.read(path)
+        return CountryPack.find(self.country)
 
 
 FLAT_SHARE = 0.4
