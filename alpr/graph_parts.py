@@ -196,8 +196,8 @@ def crops_part(settings: RecogniserSettings) -> onnx.ModelProto:
     """
     height, width = settings.size
     crop_sides, whole, one_crop = [float(width), float(height)], [0, height, width, 3], [height, width, 3]
-    margin, inside = settings.margin, 1 - 2 * settings.margin
     most, flat, fine = float(MOST_STEPS), FLAT_PX2, WARP_PLACES
+    margin_share = onnx.numpy_helper.from_array(np.array(settings.margin))  # a bare number would be float32
 
     @script(default_opset=op)
     def crops(frames: UINT8, frame_index: INT64, corners: FLOAT):
@@ -217,11 +217,9 @@ def crops_part(settings: RecogniserSettings) -> onnx.ModelProto:
         plate = op.ReduceSum(op.Cast(later, to=INT64.dtype), [1], keepdims=0)  # (M,)
         within = number - op.Gather(ends - looks, plate)
         step = op.Gather(steps, plate)
-        across = places(op.Mod(within, step), step, width)
-        down = places(op.Div(within, step), step, height)
-        x = op.Unsqueeze((across - margin) / inside, [1, 3])  # (M, 1, w, 1) in plate widths
-        y = op.Unsqueeze((down - margin) / inside, [2, 3])  # (M, h, 1, 1)
-
+        margin = op.Constant(value=margin_share)
+        x = op.Unsqueeze(places(op.Mod(within, step), step, width, margin), [1, 3])  # (M, 1, w, 1) in plate widths
+        y = op.Unsqueeze(places(op.Div(within, step), step, height, margin), [2, 3])  # (M, h, 1, 1)
         points = quad_points(op.Cast(op.Gather(quads, plate), to=DOUBLE.dtype), x, y)  # (M, h, w, 2) px
         size = op.Shape(frames, start=1, end=3)
         last = op.Cast(op.Gather(size, [1, 0]) - 1, to=FLOAT.dtype)
@@ -259,11 +257,16 @@ def cross(a: FLOAT, b: FLOAT):
 
 
 @script(default_opset=op)
-def places(offset: INT64, step: INT64, length: INT64):
-    """Where in a crop's side, 0 to 1, its `length` pixels are looked at in views (M,): (M, length)."""
-    start = (op.Cast(offset, to=DOUBLE.dtype) + 0.5) / op.Cast(step, to=DOUBLE.dtype)
-    pixels = op.Cast(op.Range(0, length, 1), to=DOUBLE.dtype)
-    return (pixels + op.Unsqueeze(start, [1])) / op.Cast(length, to=DOUBLE.dtype)
+def places(offset: INT64, step: INT64, length: INT64, margin: DOUBLE):
+    """Where on a plate, 0 to 1, the `length` pixels of a crop's side are looked at in views (M,): (M, length)."""
+    each = op.Unsqueeze(op.Cast(step, to=DOUBLE.dtype), [1])
+    side = each * op.Cast(length, to=DOUBLE.dtype)
+    edge = side * margin
+    # The predictor's homography takes the plate to corners in float32.
+    low = op.Cast(op.Cast(edge, to=FLOAT.dtype), to=DOUBLE.dtype)
+    high = op.Cast(op.Cast(side - edge, to=FLOAT.dtype), to=DOUBLE.dtype)
+    pixels = op.Cast(op.Range(0, length, 1), to=DOUBLE.dtype) * each
+    return (pixels + op.Unsqueeze(op.Cast(offset, to=DOUBLE.dtype), [1]) + 0.5 - low) / (high - low)
 
 
 @script(default_opset=op)
