@@ -47,7 +47,7 @@ def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
         inner = op.Max(op.Cast(op.Round(real * (long_side / op.ReduceMax(real))), to=INT64.dtype), 1)
         block = op.Max(op.ReduceMin(size / inner), 1)
         blocks = size / block
-        if op.Squeeze(block) == 1:
+        if op.Squeeze(block) == 1:  # noqa: SIM108 - an If of ONNX
             pixels = op.Cast(frame, to=FLOAT.dtype)
         else:
             pixels = averaged(frame, block, blocks)
@@ -85,7 +85,7 @@ def averaged(frame: UINT8, block: INT64, blocks: INT64):
 
 @script(default_opset=op)
 def neighbours(length: INT64, inner: INT64):
-    """The two of `length` pixels between which each of `inner` ones lies, and their weights in 2048ths: 4 x (inner,)."""
+    """The two of `length` pixels between which each of `inner` lies, and their weights in 2048ths: four of (inner,)."""
     real = op.Cast(length, to=DOUBLE.dtype)
     step = 1.0 / (op.Cast(inner, to=DOUBLE.dtype) / real)  # as OpenCV rounds it
     number = op.Cast(op.Range(0, op.Squeeze(inner), 1), to=DOUBLE.dtype)
