@@ -3,6 +3,9 @@
 """What stands between the two networks inside reader.onnx, as ONNX: letterbox, decoding, rectification, softmax.
 
 Each part repeats numpy and OpenCV code of the predictor, which its docstring names; `reader_parity` compares the two.
+Images come out bit for bit as OpenCV's: one grey level here and there is another text where a reader is unsure. So
+places are computed in float64, as OpenCV does, and its fixed-point numbers are whole numbers of at most 24 bits in
+float32, or more in float64.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx.inliner import inline_local_functions
-from onnxscript import BOOL, FLOAT, INT64, UINT8, OnnxFunction, optimizer, script
+from onnxscript import BOOL, DOUBLE, FLOAT, INT64, UINT8, OnnxFunction, optimizer, script
 from onnxscript import opset20 as op
 
 from alpr.detection.decode import MAX_CANDIDATES, VOTE_SHARE
@@ -21,7 +24,9 @@ FRAMES = UINT8["B", "H", "W", 3]
 MOST_STEPS = 8
 """As in `imaging.rectify`: the most samples along each side of a crop's pixel."""
 WARP_PLACES = 32.0
-"""cv2.warpPerspective looks at the nearest of so many places between two pixels; texts are equal if this does too."""
+"""cv2.warpPerspective looks at the nearest of so many places between two pixels."""
+LINEAR_UNIT = 2048.0
+"""The weights of cv2.INTER_LINEAR are whole multiples of 1 / 2048."""
 FLAT_PX2 = 1e-3
 """A quad with three corners on a line has a triangle of no area, and no homography."""
 
@@ -33,50 +38,93 @@ def _lean(function: OnnxFunction, inputs: list[type], outputs: list[type]) -> on
 
 def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
     """`imaging.letterbox`: frame -> image (B, h, w, 3) uint8 and scale (2,), x and y, input px per frame px."""
-    long_side, multiple, grey = float(settings.input_px), float(settings.multiple), float(GREY)
+    long_side, multiple, grey = settings.input_px, settings.multiple, GREY
 
     @script(default_opset=op)
     def letterbox(frame: UINT8):
-        size = op.Cast(op.Shape(frame, start=1, end=3), to=FLOAT.dtype)
-        inner = op.Max(op.Round(size * long_side / op.ReduceMax(size)), 1.0)
-        height, width = op.Split(size, num_outputs=2)
-        inner_height, inner_width = op.Split(inner, num_outputs=2)
-        blocks = op.Where(inner_height < height, op.Max(op.Floor(height / inner_height), 2.0), 1.0)
-        row, row_weights = resampled(height, inner_height, blocks)
-        column, column_weights = resampled(width, inner_width, blocks)
-        rows = op.Cast(op.Gather(op.Reshape(frame, [0, 0, -1]), row, axis=1), to=FLOAT.dtype)  # (B, h, K, 3 W)
-        low = op.MatMul(op.Unsqueeze(row_weights, [1]), rows)  # (B, h, 1, 3 W)
-        pixels = op.Concat(op.Shape(low, start=0, end=2), [-1, 3], axis=0)
-        # The pixels of a sum lie a row apart and not side by side: so it is one of long rows, and nothing is turned.
-        columns = op.Gather(op.Reshape(low, pixels), op.Transpose(column), axis=2)  # (B, h, K, w, 3)
-        column_shares = op.Unsqueeze(op.Transpose(column_weights), [2])
-        picture = op.ReduceSum(columns * op.Expand(column_shares, [1, 1, 3]), [2], keepdims=0)  # (B, h, w, 3)
-        room = op.Cast(op.Ceil(inner / multiple) * multiple - inner, to=INT64.dtype)
-        pads = op.Concat([0, 0, 0, 0, 0], room, [0], axis=0)
-        padded = op.Pad(picture, pads, grey)
-        image = op.Cast(op.Clip(op.Round(padded), 0.0, 255.0), to=UINT8.dtype)
-        scale = op.Concat(inner_width / width, inner_height / height, axis=0)
+        size = op.Shape(frame, start=1, end=3)
+        real = op.Cast(size, to=DOUBLE.dtype)
+        inner = op.Max(op.Cast(op.Round(real * (long_side / op.ReduceMax(real))), to=INT64.dtype), 1)
+        block = op.Max(op.ReduceMin(size / inner), 1)
+        blocks = size / block
+        if op.Squeeze(block) == 1:  # noqa: SIM108 - an If of ONNX
+            pixels = op.Cast(frame, to=FLOAT.dtype)
+        else:
+            pixels = averaged(frame, block, blocks)
+        picture = interpolated(pixels, blocks, inner)
+        room = (inner + (multiple - 1)) / multiple * multiple - inner
+        image = op.Pad(picture, op.Concat([0, 0, 0, 0, 0], room, [0], axis=0), op.Cast(grey, to=UINT8.dtype))
+        scales = op.Cast(inner, to=DOUBLE.dtype) / op.Cast(blocks * block, to=DOUBLE.dtype)
+        scale = op.Cast(op.Gather(scales, [1, 0]), to=FLOAT.dtype)
         return image, scale
 
     return _lean(letterbox, [FRAMES], [UINT8["B", "h", "w", 3], FLOAT[2]])
 
 
 @script(default_opset=op)
-def resampled(length: FLOAT, inner: FLOAT, blocks: FLOAT):
-    """Which of `length` pixels make each of `inner` ones, and with which weights: both (inner, K).
+def half_up(block: INT64):
+    """What a mean of block x block pixels is raised by before Round, which rounds half to even.
 
-    Every pixel is the mean of `blocks` places, evenly spaced, between which pixels are interpolated.
+    So does cv2.INTER_AREA; but means of 2 x 2 pixels, which are quarters, it rounds half up.
     """
-    places = op.Range(0.0, op.Squeeze(inner * blocks), 1.0)
-    centres = op.Reshape(
-        (places + 0.5) * length / (inner * blocks) - 0.5, op.Cast(op.Concat(inner, blocks, axis=0), to=7)
-    )
-    first = op.Floor(op.Slice(centres, [0], [1], [1]))  # (inner, 1)
-    source = first + op.Range(0.0, op.Squeeze(op.Ceil(length / inner)) + 2.0, 1.0)  # (inner, K)
-    apart = op.Abs(op.Unsqueeze(source, [2]) - op.Unsqueeze(centres, [1]))  # (inner, K, blocks)
-    weights = op.ReduceMean(op.Relu(1.0 - apart), [2], keepdims=0)
-    index = op.Cast(op.Min(op.Max(source, 0.0), length - 1.0), to=INT64.dtype)
-    return index, weights
+    return op.Where(block == 2, 0.125, 0.0)
+
+
+@script(default_opset=op)
+def averaged(frame: UINT8, block: INT64, blocks: INT64):
+    """cv2.resize with INTER_AREA by a whole number: the means of blocks of pixels, (B, *blocks, 3), whole numbers."""
+    rows, columns = op.Split(blocks, num_outputs=2)
+    whole = op.Slice(frame, [0, 0], blocks * block, [1, 2])
+    lines = op.Reshape(whole, op.Concat([0], rows, block, [-1], axis=0))
+    low = op.ReduceSum(op.Cast(lines, to=FLOAT.dtype), [2], keepdims=0)  # (B, rows, 3 block columns)
+    # ReduceSum over the pixels of a block takes twenty times longer.
+    colours = op.Tile(op.EyeLike(op.ConstantOfShape([3, 3]), dtype=FLOAT.dtype), op.Concat(block, [1], axis=0))
+    sums = op.MatMul(op.Reshape(low, op.Concat([0], rows, columns, block * 3, axis=0)), colours)
+    return op.Round(sums * (1.0 / op.Cast(block * block, to=FLOAT.dtype)) + half_up(block))
+
+
+@script(default_opset=op)
+def neighbours(length: INT64, inner: INT64):
+    """The two of `length` pixels between which each of `inner` lies, and their weights in 2048ths: four of (inner,)."""
+    real = op.Cast(length, to=DOUBLE.dtype)
+    step = 1.0 / (op.Cast(inner, to=DOUBLE.dtype) / real)  # as OpenCV rounds it
+    number = op.Cast(op.Range(0, op.Squeeze(inner), 1), to=DOUBLE.dtype)
+    place = op.Cast((number + 0.5) * step - 0.5, to=FLOAT.dtype)
+    before = op.Floor(place)
+    share = place - before
+    first = op.Cast(before, to=INT64.dtype)
+    low = op.Min(op.Max(first, 0), length - 1)
+    high = op.Min(op.Max(first + 1, 0), length - 1)
+    return low, high, op.Round((1.0 - share) * LINEAR_UNIT), op.Round(share * LINEAR_UNIT)
+
+
+@script(default_opset=op)
+def three_times(weights: FLOAT):
+    """(n,) -> (3 n,), each for three colours: one row of numbers is multiplied ten times faster than pixels are."""
+    return op.Reshape(op.Expand(op.Unsqueeze(weights, [1]), [1, 3]), [-1])
+
+
+@script(default_opset=op)
+def interpolated(pixels: FLOAT, size: INT64, inner: INT64):
+    """cv2.resize with INTER_LINEAR: whole numbers (B, *size, 3) -> (B, *inner, 3) uint8, rounded where OpenCV does.
+
+    Source: OpenCV, modules/imgproc/src/resize.cpp: four bits are dropped after the columns, sixteen of each product
+    after the rows, which are more than float32 holds.
+    """
+    rows, columns = op.Split(size, num_outputs=2)
+    height, width = op.Split(inner, num_outputs=2)
+    left, right, left_weight, right_weight = neighbours(columns, width)
+    one = op.Reshape(op.Gather(pixels, left, axis=2), [0, 0, -1]) * three_times(left_weight / 16.0)
+    other = op.Reshape(op.Gather(pixels, right, axis=2), [0, 0, -1]) * three_times(right_weight / 16.0)
+    across = op.Cast(op.Floor(one + other), to=DOUBLE.dtype)  # (B, rows, 3 w)
+    above, below, above_weight, below_weight = neighbours(rows, height)
+    upper_share = op.Cast(op.Unsqueeze(above_weight / 65536.0, [1]), to=DOUBLE.dtype)
+    lower_share = op.Cast(op.Unsqueeze(below_weight / 65536.0, [1]), to=DOUBLE.dtype)
+    upper = op.Floor(op.Gather(across, above, axis=1) * upper_share)
+    lower = op.Floor(op.Gather(across, below, axis=1) * lower_share)
+    quarters = op.Cast(upper + lower, to=FLOAT.dtype)
+    picture = op.Cast(op.Floor(quarters * 0.25 + 0.5), to=UINT8.dtype)
+    return op.Reshape(picture, op.Concat([0], inner, [3], axis=0))
 
 
 def plates_part(settings: DetectorSettings) -> onnx.ModelProto:
@@ -148,8 +196,8 @@ def crops_part(settings: RecogniserSettings) -> onnx.ModelProto:
     """
     height, width = settings.size
     crop_sides, whole, one_crop = [float(width), float(height)], [0, height, width, 3], [height, width, 3]
-    margin, inside = settings.margin, 1 - 2 * settings.margin
     most, flat, fine = float(MOST_STEPS), FLAT_PX2, WARP_PLACES
+    margin_share = onnx.numpy_helper.from_array(np.array(settings.margin))  # a bare number would be float32
 
     @script(default_opset=op)
     def crops(frames: UINT8, frame_index: INT64, corners: FLOAT):
@@ -169,15 +217,13 @@ def crops_part(settings: RecogniserSettings) -> onnx.ModelProto:
         plate = op.ReduceSum(op.Cast(later, to=INT64.dtype), [1], keepdims=0)  # (M,)
         within = number - op.Gather(ends - looks, plate)
         step = op.Gather(steps, plate)
-        across = places(op.Mod(within, step), step, width)
-        down = places(op.Div(within, step), step, height)
-        x = op.Unsqueeze((across - margin) / inside, [1, 3])  # (M, 1, w, 1) in plate widths
-        y = op.Unsqueeze((down - margin) / inside, [2, 3])  # (M, h, 1, 1)
-
-        points = quad_points(op.Gather(quads, plate), x, y)  # (M, h, w, 2) px
+        margin = op.Constant(value=margin_share)
+        x = op.Unsqueeze(places(op.Mod(within, step), step, width, margin), [1, 3])  # (M, 1, w, 1) in plate widths
+        y = op.Unsqueeze(places(op.Div(within, step), step, height, margin), [2, 3])  # (M, h, 1, 1)
+        points = quad_points(op.Cast(op.Gather(quads, plate), to=DOUBLE.dtype), x, y)  # (M, h, w, 2) px
         size = op.Shape(frames, start=1, end=3)
         last = op.Cast(op.Gather(size, [1, 0]) - 1, to=FLOAT.dtype)
-        at = op.Min(op.Max(op.Round((points - 0.5) * fine) / fine, 0.0), last)
+        at = op.Min(op.Max(op.Cast(op.Round((points - 0.5) * fine) / fine, to=FLOAT.dtype), 0.0), last)
         low = op.Floor(at)
         right, below = op.Split(at - low, num_outputs=2, axis=3)
         x1, y1 = op.Split(op.Cast(low, to=INT64.dtype), num_outputs=2, axis=3)
@@ -188,12 +234,13 @@ def crops_part(settings: RecogniserSettings) -> onnx.ModelProto:
         upper, lower = (first + y1) * columns, (first + y2) * columns
         top = between(pixels, upper + x1, upper + x2, right)
         bottom = between(pixels, lower + x1, lower + x2, right)
-        seen = op.Flatten(op.Round(top + (bottom - top) * below))  # (M, h w 3)
+        seen = op.Flatten(op.Floor(top + (bottom - top) * below + 0.5))  # (M, h w 3)
 
         count = op.Shape(frame_index)
         own = op.Unsqueeze(op.Range(0, op.Squeeze(count), 1), [1]) == op.Unsqueeze(plate, [0])  # (N, M)
-        shares = op.Where(own, 1.0 / op.Unsqueeze(op.Cast(looks, to=FLOAT.dtype), [1]), 0.0)
-        found = op.Reshape(op.Round(op.MatMul(shares, seen)), whole)
+        sums = op.MatMul(op.Cast(own, to=FLOAT.dtype), seen)
+        share = op.Unsqueeze(1.0 / op.Cast(looks, to=FLOAT.dtype), [1])
+        found = op.Reshape(op.Round(sums * share + op.Unsqueeze(half_up(steps), [1])), whole)
         # The network gets a black crop where there is no plate: not every operator takes an empty batch.
         spare = op.ConstantOfShape(op.Concat(op.Max(1 - count, 0), one_crop, axis=0))
         crop = op.Cast(op.Concat(found, spare, axis=0), to=UINT8.dtype)
@@ -210,15 +257,20 @@ def cross(a: FLOAT, b: FLOAT):
 
 
 @script(default_opset=op)
-def places(offset: INT64, step: INT64, length: INT64):
-    """Where in a crop's side, 0 to 1, its `length` pixels are looked at in views (M,): (M, length)."""
-    start = (op.Cast(offset, to=FLOAT.dtype) + 0.5) / op.Cast(step, to=FLOAT.dtype)
-    pixels = op.Cast(op.Range(0, length, 1), to=FLOAT.dtype)
-    return (pixels + op.Unsqueeze(start, [1])) / op.Cast(length, to=FLOAT.dtype)
+def places(offset: INT64, step: INT64, length: INT64, margin: DOUBLE):
+    """Where on a plate, 0 to 1, the `length` pixels of a crop's side are looked at in views (M,): (M, length)."""
+    each = op.Unsqueeze(op.Cast(step, to=DOUBLE.dtype), [1])
+    side = each * op.Cast(length, to=DOUBLE.dtype)
+    edge = side * margin
+    # The predictor's homography takes the plate to corners in float32.
+    low = op.Cast(op.Cast(edge, to=FLOAT.dtype), to=DOUBLE.dtype)
+    high = op.Cast(op.Cast(side - edge, to=FLOAT.dtype), to=DOUBLE.dtype)
+    pixels = op.Cast(op.Range(0, length, 1), to=DOUBLE.dtype) * each
+    return (pixels + op.Unsqueeze(op.Cast(offset, to=DOUBLE.dtype), [1]) + 0.5 - low) / (high - low)
 
 
 @script(default_opset=op)
-def quad_points(quads: FLOAT, x: FLOAT, y: FLOAT):
+def quad_points(quads: DOUBLE, x: DOUBLE, y: DOUBLE):
     """The points of quads (M, 4, 2) that a homography takes from places (M, 1, w, 1), (M, h, 1, 1) of the unit square.
 
     Source: Heckbert, "Fundamentals of texture mapping and image warping", 1989, section 2.2.3.

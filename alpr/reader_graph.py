@@ -84,7 +84,9 @@ def _add(graph: onnx.GraphProto, name: str, part: onnx.ModelProto, **inputs: str
     found = {(imported.domain, imported.version) for imported in part.opset_import}
     if found != {("", OPSET)}:
         raise ValueError(f"The {name} is written in the operators {sorted(found)}; {READER_FILE} is in opset {OPSET}.")
-    inside = onnx.compose.add_prefix(part, f"{name}/").graph
+    # Named beforehand: it forgets constants that only a branch uses.
+    constants = {entry.name: f"{name}/{entry.name}" for entry in part.graph.initializer}
+    inside = onnx.compose.add_prefix_graph(part.graph, f"{name}/", name_map=constants)
     graph.node.extend(make_node("Identity", [source], [f"{name}/{key}"]) for key, source in inputs.items())
     graph.node.extend(inside.node)
     graph.initializer.extend(inside.initializer)

@@ -20,7 +20,7 @@ from alpr.records import Detection, ImageArray, ImageBatch, PlateReading, Readin
 from alpr.sessions import OnnxDetector, OnnxRecogniser, open_session
 
 CORNER_TOLERANCE_PX = 0.5
-"""In pixels of the frame: its samples are computed in float32, OpenCV's partly in fixed point."""
+"""In pixels of the frame. Where OpenCV rounds as it does on x86 they are a thousandth apart, elsewhere more."""
 SURE = 0.5
 """Texts with a higher score must be equal."""
 EQUAL_TEXTS = 0.995

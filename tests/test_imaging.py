@@ -10,6 +10,7 @@ import pytest
 
 from alpr.geometry import homography, pixel_centre_matrix
 from alpr.imaging import GREY, UnreadableImage, letterbox, read_image, rectify, resize_crop
+from alpr.records import FloatArray, ImageArray
 
 
 def picture(height: int = 40, width: int = 60) -> np.ndarray:
@@ -82,6 +83,32 @@ def test_letterbox_keeps_the_image_and_pads_grey() -> None:
     canvas, box = letterbox(np.full((100, 70, 3), 200, np.uint8), 64)
     assert (canvas[:, : box.inner[1]] == 200).all()
     assert (canvas[:, box.inner[1] :] == GREY).all()
+
+
+@pytest.mark.parametrize("size", [(335, 1006), (1007, 1160), (200, 290), (50, 97)])
+def test_a_letterbox_says_where_things_went(size: tuple[int, int]) -> None:
+    """Also where a few rows and columns fill no block and are left out: 335 = 6 * 55 + 5."""
+    image = np.zeros((*size, 3), np.uint8)
+    height, width = size
+    spot = np.array([0.9 * width, 0.8 * height])
+    cv2.circle(image, (int(spot[0]), int(spot[1])), height // 10, (255, 255, 255), -1)
+    image = cv2.GaussianBlur(image, (0, 0), 3).astype(np.uint8)
+
+    def centre(of: ImageArray) -> FloatArray:
+        rows, columns = np.mgrid[: of.shape[0], : of.shape[1]] + 0.5
+        return np.array([np.average(columns, weights=of[..., 0]), np.average(rows, weights=of[..., 0])])
+
+    canvas, box = letterbox(image, 160)
+    found = centre(np.ascontiguousarray(canvas[: box.inner[0], : box.inner[1]]))
+    assert found == pytest.approx(box.forward(centre(image)), abs=0.03)
+    assert box.inverse(found) == pytest.approx(centre(image), abs=0.03 / box.scale_x)
+
+
+def test_a_letterbox_averages_before_it_interpolates() -> None:
+    board = np.indices((900, 1160)).sum(axis=0) % 2 * 255
+    canvas, box = letterbox(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), 160)
+    inner = canvas[: box.inner[0], : box.inner[1]].astype(int)
+    assert abs(inner - 127.5).max() < 12  # of blocks of seven
 
 
 @pytest.mark.parametrize("scale", [1, 6])
