@@ -16,6 +16,7 @@ from alpr.data.sampling import SampleKey
 from alpr.data.synthetic.box_quads import fit_quad, hanging_quad
 from alpr.data.synthetic.compositing import Place, plant_bitmap
 from alpr.data.synthetic.covering import covered, quad_mask
+from alpr.data.synthetic.distractors import distract
 from alpr.data.synthetic.planted_set import PlantedPlan, plant_set
 from alpr.data.synthetic.planting import Planter, Planting, PlantSettings
 from alpr.data.synthetic.plate_look import plate_look
@@ -194,7 +195,26 @@ def test_boxes_become_corners_in_training(german: ImageArray, tmp_path: Path) ->
     assert not kept.has_corners.any()
 
 
+def test_what_is_no_plate_is_put_beside_plates_and_never_on_them(german: ImageArray) -> None:
+    photo, boxed = car(german), Plate(box=corner_box(OLD) + 200)
+    quiet = np.full_like(photo, 90)
+    quiet[::7] = 110
+    changed = np.zeros(20)
+    for seed in range(20):
+        found = distract(quiet, [Plate("B", OLD), boxed], np.random.default_rng(seed))
+        assert np.array_equal(found, distract(quiet, [Plate("B", OLD), boxed], np.random.default_rng(seed)))
+        for x1, y1, x2, y2 in (corner_box(OLD).astype(int), boxed.box.astype(int)):  # type: ignore[union-attr]
+            assert np.array_equal(found[y1:y2, x1:x2], quiet[y1:y2, x1:x2])
+        changed[seed] = (found != quiet).any(axis=2).mean()
+    assert (changed > 0.0005).sum() >= 14 and changed.mean() < 0.15
+    plates = (Plate("B", OLD),)
+    image, kept = Planting(PlantSettings("br", share=0.0, distract=1.0))(photo, plates, np.random.default_rng(3))
+    assert kept == plates and not np.array_equal(image, photo)
+
+
 def test_wrong_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"plant\.distract is -0\.1; expected a share"):
+        PlantSettings("cn", distract=-0.1)
     with pytest.raises(ValueError, match=r"plant\.share is 2; expected a share"):
         PlantSettings("cn", share=2)
     with pytest.raises(ValueError, match=r"no country pack 'xx'; expected .* br, .*"):

@@ -15,6 +15,7 @@ import numpy as np
 from alpr.country import CountryPack
 from alpr.data.synthetic.box_quads import fit_quad
 from alpr.data.synthetic.compositing import Place, cover_place, plant_bitmap
+from alpr.data.synthetic.distractors import distract
 from alpr.data.synthetic.plates import PlateRenderer
 from alpr.geometry import (
     FlatQuad,
@@ -40,16 +41,18 @@ class PlantSettings:
         country: a pack's values, its file, or the code of one in configs/country.
         share: how many scenes get new plates; the others stay as they are.
         blank: how many of those lose their plates instead and hold none.
+        distract: how many of all scenes get lettering, gratings and signs, which are no plates.
         smallest_px: of a plate lower than this nothing is made; it is ignored.
     """
 
     country: Any
     share: float = 1.0
     blank: float = 0.0
+    distract: float = 0.0
     smallest_px: float = 6.0
 
     def __post_init__(self) -> None:
-        for name in ("share", "blank"):
+        for name in ("share", "blank", "distract"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"plant.{name} is {getattr(self, name)}; expected a share, 0 to 1.")
 
@@ -191,17 +194,19 @@ class Planting:
         self, image: ImageArray, plates: Sequence[Plate], rng: np.random.Generator
     ) -> tuple[ImageArray, tuple[Plate, ...]]:
         """A photograph (H, W, 3) and its plates in px of it, changed or not; the generator alone decides."""
-        chosen, blanked = (rng.random(2) < [self.settings.share, self.settings.blank]).tolist()
-        if not chosen:
-            return image, tuple(plates)
-        planted = (self._planter.blank_scene if blanked else self._planter.plant_scene)(image, plates, rng)
-        return planted.image, planted.plates
+        s = self.settings
+        chosen, blanked, distracted = (rng.random(3) < [s.share, s.blank, s.distract]).tolist()
+        if chosen:
+            planted = (self._planter.blank_scene if blanked else self._planter.plant_scene)(image, plates, rng)
+            image, plates = planted.image, planted.plates
+        return distract(image, plates, rng) if distracted else image, tuple(plates)
 
     def describe(self) -> str:
         """What is done, in a sentence."""
         s = self.settings
         lost = f", and {s.blank:.0%} of these lose theirs instead" if s.blank else ""
-        return f"{s.share:.0%} of its scenes get plates of {self.pack.name}{lost}."
+        more = f" {s.distract:.0%} get lettering, gratings and signs." if s.distract else ""
+        return f"{s.share:.0%} of its scenes get plates of {self.pack.name}{lost}.{more}"
 
 
 def scaled(plate: Plate, factor: FloatArray) -> Plate:

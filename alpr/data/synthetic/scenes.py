@@ -99,7 +99,7 @@ class SceneRenderer:
         cells = rng.normal(0, 1, (int(rng.integers(4, 14)), int(rng.integers(3, 9)), 1)) * rng.uniform(5, 40)
         rows = np.linspace(0, 1, len(cells))[:, None, None]
         horizon = rng.uniform(0.15, 0.6)
-        upper, lower = (np.array(_paint(rng)) for _ in range(2))
+        upper, lower = (np.array(street_paint(rng)) for _ in range(2))
         lower = lower.mean() * 0.7 + 0.15 * lower
         small = np.where(rows < horizon, upper, lower) + cells * (1 + 0.15 * rng.normal(0, 1, 3))
         method = cv2.INTER_NEAREST if rng.random() < 0.15 else cv2.INTER_CUBIC
@@ -109,16 +109,16 @@ class SceneRenderer:
             reach = rng.normal(0, 0.3, 2) * (width, height)
             b = (a[0] + int(reach[0]), a[1] + int(reach[1]))
             if rng.random() < 0.5:
-                cv2.rectangle(image, a, b, _paint(rng), -1)
+                cv2.rectangle(image, a, b, street_paint(rng), -1)
             else:
-                cv2.line(image, a, b, _paint(rng), int(rng.integers(1, 14)), cv2.LINE_AA)
+                cv2.line(image, a, b, street_paint(rng), int(rng.integers(1, 14)), cv2.LINE_AA)
         return np.asarray(image, dtype=np.uint8)
 
     def _distract(self, image: ImageArray, corners: FloatArray, rng: np.random.Generator) -> None:
         """Signs, stickers and blocks of text around the car, none of them over the plate."""
         height, width = self.size
         for _ in range(int(rng.integers(0, 4))):
-            sign = _sign(rng)
+            sign = draw_sign(rng)
             w = float(rng.uniform(40, 260))
             h = min(w * sign.shape[0] / sign.shape[1], 300.0)
             angle = np.deg2rad(rng.normal(0, 8))
@@ -191,7 +191,7 @@ def paste(image: ImageArray, bitmap: ImageArray, corners: FloatArray) -> None:
     place[:] = cv2.blendLinear(np.ascontiguousarray(place), warped, 1 - weight, weight)
 
 
-def _paint(rng: np.random.Generator) -> Colour:
+def street_paint(rng: np.random.Generator) -> Colour:
     """A colour of streets and cars (BGR): mostly greys, sometimes strong."""
     spread = 14 if rng.random() < 0.7 else 60
     b, g, r = np.clip(rng.choice([30, 60, 100, 150, 205, 235]) + rng.normal(0, spread, 3), 0, 255)
@@ -203,13 +203,15 @@ def _letter(character: str, height: int) -> Mask:
     return stroke_mask(character, (height, max(3, height // 2)), 11)
 
 
-def _sign(rng: np.random.Generator) -> ImageArray:
+def draw_sign(rng: np.random.Generator) -> ImageArray:
     """A sign, a sticker, a board or a block of text: rows, lengths and shapes that plates do not have."""
     kind = int(rng.integers(4))
     height, width = (120, int(rng.integers(60, 180))) if kind < 3 else (50, int(rng.integers(100, 260)))
     image = np.empty((height, width, 3), np.uint8)
-    image[:] = _paint(rng) if rng.random() < 0.7 else ((180, 90, 30), (110, 175, 60), (40, 180, 235))[rng.integers(3)]
-    ink = _paint(rng)
+    image[:] = (
+        street_paint(rng) if rng.random() < 0.7 else ((180, 90, 30), (110, 175, 60), (40, 180, 235))[rng.integers(3)]
+    )
+    ink = street_paint(rng)
     if kind == 0:  # a round mark
         cv2.circle(image, (width // 2, height // 2), int(height * 0.35), ink, int(rng.integers(-1, 9)) or 3)
     elif kind in (1, 2):  # rows of text
@@ -243,7 +245,7 @@ def _draw_car(image: ImageArray, corners: FloatArray, rng: np.random.Generator) 
     edge_y = (corners[3] - corners[0] + corners[2] - corners[1]) / 2 / aspect
     affine = np.column_stack([edge_x, edge_y, corners.mean(axis=0)])
     affine = np.vstack([affine, [0, 0, 1]])
-    body = np.array(_paint(rng))
+    body = np.array(street_paint(rng))
 
     def shape(points: Sequence[tuple[float, float]], colour: FloatArray | Colour) -> None:
         where = transform_points(np.array(points, np.float64), affine)
@@ -292,7 +294,7 @@ def _draw_car(image: ImageArray, corners: FloatArray, rng: np.random.Generator) 
     shape([(float(x) * grow, float(y) * (grow + 0.15)) for x, y in unit], body * 0.55)  # the recess it lies in
     if rng.random() < 0.4:
         frame = 1 + 0.03 * abs(j[9])
-        shape([(float(x) * frame, float(y) * (frame + 0.05)) for x, y in unit], _paint(rng))
+        shape([(float(x) * frame, float(y) * (frame + 0.05)) for x, y in unit], street_paint(rng))
 
 
 def _ellipse(x: float, y: float, rx: float, ry: float) -> list[tuple[float, float]]:
