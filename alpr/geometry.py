@@ -134,7 +134,7 @@ def pixel_centre_matrix(matrix: FloatArray) -> FloatArray:
 class Letterbox:
     """How an image was fitted into a network input: scaled, put at the top left, padded right and below.
 
-    It is scaled in two steps: whole blocks of pixels are averaged, then it is interpolated. What fills no block, less
+    It is halved as often as it can be and then interpolated. What fills no block of the halved pixels, less
     than one px of the input at the right and below, is left out.
     """
 
@@ -142,7 +142,7 @@ class Letterbox:
     scale_y: float
     inner: tuple[int, int]  # (height, width) of the scaled image
     size: tuple[int, int]  # (height, width) of the network input, multiples of the stride
-    block: int = 1  # px of the image along each side of a block
+    halvings: int = 0  # before it is interpolated
 
     @classmethod
     def fit(cls, image_size: tuple[int, int], long_side: int, multiple: int = 32) -> Letterbox:
@@ -159,8 +159,9 @@ class Letterbox:
         scale = long_side / max(height, width)
         inner = (max(1, round(height * scale)), max(1, round(width * scale)))
         size = (-(-inner[0] // multiple) * multiple, -(-inner[1] // multiple) * multiple)
-        block = max(1, min(height // inner[0], width // inner[1]))
-        return cls(inner[1] / (width - width % block), inner[0] / (height - height % block), inner, size, block)
+        halvings = max(1, min(height // inner[0], width // inner[1])).bit_length() - 1
+        block = 2**halvings
+        return cls(inner[1] / (width - width % block), inner[0] / (height - height % block), inner, size, halvings)
 
     def forward(self, points: FloatArray) -> FloatArray:
         """Image points (..., 2) to network-input points."""

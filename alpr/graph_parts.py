@@ -38,23 +38,24 @@ def _lean(function: OnnxFunction, inputs: list[type], outputs: list[type]) -> on
 
 def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
     """`imaging.letterbox`: frame -> image (B, h, w, 3) uint8 and scale (2,), x and y, input px per frame px."""
-    long_side, multiple, grey = settings.input_px, settings.multiple, GREY
+    long_side, multiple, grey, two = settings.input_px, settings.multiple, GREY, 2
+    halves = [2**n for n in range(1, 15)]
 
     @script(default_opset=op)
     def letterbox(frame: UINT8):
         size = op.Shape(frame, start=1, end=3)
         real = op.Cast(size, to=DOUBLE.dtype)
         inner = op.Max(op.Cast(op.Round(real * (long_side / op.ReduceMax(real))), to=INT64.dtype), 1)
-        block = op.Max(op.ReduceMin(size / inner), 1)
-        blocks = size / block
-        if op.Squeeze(block) == 1:  # noqa: SIM108 - an If of ONNX
-            pixels = op.Cast(frame, to=FLOAT.dtype)
-        else:
-            pixels = averaged(frame, block, blocks)
-        picture = interpolated(pixels, blocks, inner)
+        halvings = op.ReduceSum(op.Cast(op.ReduceMin(size / inner) >= halves, to=INT64.dtype), keepdims=0)
+        block = op.Pow(op.Cast(two, to=INT64.dtype), halvings)
+        blocks = size / block * block
+        pixels = op.Cast(op.Slice(frame, [0, 0], blocks, [1, 2]), to=FLOAT.dtype)
+        for _ in range(halvings):
+            pixels = halved(pixels)
+        picture = interpolated(pixels, op.Shape(pixels, start=1, end=3), inner)
         room = (inner + (multiple - 1)) / multiple * multiple - inner
         image = op.Pad(picture, op.Concat([0, 0, 0, 0, 0], room, [0], axis=0), op.Cast(grey, to=UINT8.dtype))
-        scales = op.Cast(inner, to=DOUBLE.dtype) / op.Cast(blocks * block, to=DOUBLE.dtype)
+        scales = op.Cast(inner, to=DOUBLE.dtype) / op.Cast(blocks, to=DOUBLE.dtype)
         scale = op.Cast(op.Gather(scales, [1, 0]), to=FLOAT.dtype)
         return image, scale
 
@@ -63,24 +64,23 @@ def letterbox_part(settings: DetectorSettings) -> onnx.ModelProto:
 
 @script(default_opset=op)
 def half_up(block: INT64):
-    """What a mean of block x block pixels is raised by before Round, which rounds half to even.
+    """What a mean of block x block pixels is raised by before Round, which rounds half to even, as cv2.INTER_AREA does.
 
-    So does cv2.INTER_AREA; but means of 2 x 2 pixels, which are quarters, it rounds half up.
+    But means of 2 x 2 pixels, which are quarters, it rounds half up.
     """
     return op.Where(block == 2, 0.125, 0.0)
 
 
 @script(default_opset=op)
-def averaged(frame: UINT8, block: INT64, blocks: INT64):
-    """cv2.resize with INTER_AREA by a whole number: the means of blocks of pixels, (B, *blocks, 3), whole numbers."""
-    rows, columns = op.Split(blocks, num_outputs=2)
-    whole = op.Slice(frame, [0, 0], blocks * block, [1, 2])
-    lines = op.Reshape(whole, op.Concat([0], rows, block, [-1], axis=0))
-    low = op.ReduceSum(op.Cast(lines, to=FLOAT.dtype), [2], keepdims=0)  # (B, rows, 3 block columns)
-    # ReduceSum over the pixels of a block takes twenty times longer.
-    colours = op.Tile(op.EyeLike(op.ConstantOfShape([3, 3]), dtype=FLOAT.dtype), op.Concat(block, [1], axis=0))
-    sums = op.MatMul(op.Reshape(low, op.Concat([0], rows, columns, block * 3, axis=0)), colours)
-    return op.Round(sums * (1.0 / op.Cast(block * block, to=FLOAT.dtype)) + half_up(block))
+def halved(pixels: FLOAT):
+    """cv2.resize with INTER_AREA to a half: means of 2 x 2 pixels, (B, H, W, 3) -> (B, H/2, W/2, 3), whole numbers."""
+    rows, columns = op.Split(op.Shape(pixels, start=1, end=3) / 2, num_outputs=2)
+    lines = op.Reshape(pixels, op.Concat([0], rows, [2, -1], axis=0))
+    low = op.ReduceSum(lines, [2], keepdims=0)  # (B, H/2, 3 W)
+    # ReduceSum over neighbours takes twenty times longer.
+    colours = op.Tile(op.EyeLike(op.ConstantOfShape([3, 3]), dtype=FLOAT.dtype), [2, 1])
+    sums = op.MatMul(op.Reshape(low, op.Concat([0], rows, columns, [6], axis=0)), colours)
+    return op.Floor(sums * 0.25 + 0.5)
 
 
 @script(default_opset=op)
