@@ -26,6 +26,7 @@ from alpr.data.manifest import Manifest
 from alpr.detection.detect import Detector
 from alpr.evaluation import Parts, evaluate
 from alpr.export import put_in_place
+from alpr.graph_folding import fold_normalisation
 from alpr.imaging import letterbox, read_image
 from alpr.precisions import (
     convolutions,
@@ -270,6 +271,7 @@ class _Target:
                 onnx.save(fixed_shapes(model, (*self._shape(network), 3)), path)
             else:
                 shape = (1, *self._shape(network)[1:])
+                fold_normalisation(model)  # in bundles that were exported before it was
                 onnx.save(without_preparation(fixed_shapes(model, (*shape, 3))), path)
                 write_ncnn(path, shape, self.folder, network)
                 path.unlink()

@@ -143,16 +143,21 @@ def _quiet() -> Any:
 
 
 def without_preparation(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The network from its first convolution on: float32 (B, 3, H, W) RGB in -1..1 instead of uint8 BGR.
+    """The network from its first convolution on: float32 (B, 3, H, W) BGR less 127.5 instead of uint8 (B, H, W, 3).
 
-    For runtimes without uint8; `alpr.runtimes.planes` prepares what it takes. The shapes must be fixed.
+    For runtimes without uint8; `alpr.runtimes.planes` prepares what it takes. The shapes must be fixed, and the
+    normalisation folded (`fold_normalisation`).
 
     Raises:
-        PrecisionError: a network that begins with no convolution.
+        PrecisionError: a network that begins with no convolution of an image less its mean.
     """
     first = next((node for node in model.graph.node if node.op_type == "Conv"), None)
-    if first is None:
-        raise PrecisionError(f"The network {model.graph.name!r} has no convolution to begin with.")
+    before = [node for node in model.graph.node if first is not None and first.input[0] in node.output]
+    if first is None or [node.op_type for node in before] != ["Sub"]:
+        raise PrecisionError(
+            f"The network {model.graph.name!r} does not begin with a convolution of an image less its mean; its "
+            f"normalisation cannot be left out."
+        )
     inferred = onnx.shape_inference.infer_shapes(model)
     names = [output.name for output in model.graph.output]
     return onnx.utils.Extractor(inferred).extract_model([first.input[0]], names)

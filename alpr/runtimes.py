@@ -154,10 +154,9 @@ def open_tflite(path: Path, threads: int) -> FixedShape:
 
 
 def planes(images: ImageBatch) -> FloatArray:
-    """(B, H, W, 3) uint8 BGR to float32 RGB (B, 3, H, W) in -1..1: what every network does first, for runtimes that
+    """(B, H, W, 3) uint8 to float32 (B, 3, H, W) less 127.5: what every exported network does first, for runtimes that
     take no uint8."""
-    rgb = images[..., ::-1].astype(np.float32).transpose(0, 3, 1, 2)
-    return np.ascontiguousarray((rgb - 127.5) / 127.5)
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2).astype(np.float32) - 127.5)
 
 
 def write_ncnn(prepared: Path, shape: Shape, folder: Path, name: str) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 from alpr.detection.model import Scrfd
 from alpr.detection.module import torch_detector
 from alpr.export import export_detector
-from alpr.precisions import fixed_shapes, without_preparation
+from alpr.precisions import PrecisionError, fixed_shapes, without_preparation
 from alpr.predictor_settings import DetectorSettings
 from alpr.records import FloatArray
 from alpr.runtimes import FixedShape, open_ncnn, open_openvino, open_tflite, planes, write_ncnn, write_tflite
@@ -61,11 +62,21 @@ def test_ncnn_gives_what_torch_gives(request: pytest.FixtureRequest, network: Sc
     assert_near(open_ncnn(tmp_path / "detector", 1, SHAPE, (2, 3, 4))(IMAGES), network, 1e-2)  # float16 weights
 
 
-def test_planes_are_what_a_network_does_first(network: Scrfd) -> None:
-    from alpr.layers import normalised_input
+def test_a_network_without_its_preparation_takes_planes(request: pytest.FixtureRequest, network: Scrfd) -> None:
+    fixed = fixed_shapes(onnx.load(request.getfixturevalue("exported")), IMAGES.shape)
+    session = onnxruntime.InferenceSession(without_preparation(fixed).SerializeToString())
+    assert_near(session.run(None, {session.get_inputs()[0].name: planes(IMAGES)}), network, 1e-4)
 
-    expected = normalised_input(torch.from_numpy(IMAGES), torch.float32).numpy()
-    np.testing.assert_allclose(planes(IMAGES), expected, atol=1e-6)
+
+def test_a_network_whose_normalisation_stands_alone_keeps_it(tmp_path: Path) -> None:
+    class Divided(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.conv2d(image.permute(0, 3, 1, 2).float() / 255, torch.ones(2, 3, 3, 3))
+
+    path = tmp_path / "divided.onnx"
+    torch.onnx.export(Divided(), (torch.zeros((1, 8, 8, 3), dtype=torch.uint8),), str(path), dynamo=True, verbose=False)
+    with pytest.raises(PrecisionError, match="does not begin with a convolution of an image less its mean"):
+        without_preparation(onnx.load(path))
 
 
 def test_a_fixed_shape_pads_the_last_batch_with_grey_and_gives_only_what_was_asked() -> None:
