@@ -172,6 +172,7 @@ def test_what_is_in_use_is_reported(reader: Reader, bundle: Path) -> None:
     assert reader.card is not None and reader.card.name == "tiny"
     options = reader.detector.network.session.get_session_options()  # type: ignore[attr-defined]
     assert options.intra_op_num_threads == 1
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"  # decoding needs the core
     with pytest.raises(SessionError, match=r"no provider CUDAExecutionProvider here; it has .*CPU"):
         Reader(bundle, providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
     with pytest.raises(SessionError, match="none was named"):
