@@ -61,12 +61,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of rows and columns; without columns its one row is a curve of recall by width."""
+    """A table of rows and columns; without columns its one row is a curve of recall by width.
+
+    Attributes:
+        fence: what the block of its commands is called: `console` where they need files that only their user writes.
+    """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    fence: str = ""
 
 
 def read_tables(path: Path) -> list[Table]:
@@ -214,7 +219,7 @@ def markdown(table: Table, kept: Path) -> str:
     else:
         body = f"{curve_table(curves_of(data[0]))}\n![{table.title}](results/{table.rows[0].keep}.svg)\n"
     commands = "\n".join(dict.fromkeys(row.command for row in table.rows))
-    return f"{body}{_made_with(data)}\n```\n{commands}\n```\n"
+    return f"{body}{_made_with(data)}\n```{table.fence}\n{commands}\n```\n"
 
 
 def _cell(value: Any, form: str) -> str:
