@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from alpr.card import DataSource, TrainingRun
-from alpr.export import add_reader, export_bundle
+from alpr.export import add_reader, add_report, export_bundle
 from alpr.imaging import IMAGE_SUFFIXES, read_image
 from alpr.provenance import commit_label
 from alpr.readable import readable_widths
@@ -30,8 +30,9 @@ REPORT_PAGE = "report.html"
 def bundle_runs(config: DictConfig) -> None:
     """Exports `config.detector` and `config.recogniser` to `config.output`; see `configs/export.yaml`.
 
-    With neither, and `config.reader`, the bundle that stands at `config.output` gets its reader.onnx. Beside a new one
-    lie the weights as safetensors, for `warm_start` of another training, and the report's page.
+    With neither, the bundle that stands at `config.output` gets the figures and the page of `config.report`, and with
+    `config.reader` its reader.onnx. Beside a new one lie the weights as safetensors, for `warm_start` of another
+    training, and the report's page.
 
     Raises:
         RunError: a run that cannot be loaded, or a report without figures.
@@ -39,19 +40,31 @@ def bundle_runs(config: DictConfig) -> None:
         ParityError: an exported network that gives other results; no file is left then.
         OSError: a file that cannot be read or written.
     """
+    output = Path(config.output)
     scenes = parity_scenes(config.images)
     compared = f"{len(scenes)} scenes of {config.images}" if scenes else "generated scenes"
-    if config.reader and config.detector is None and config.recogniser is None:
-        print(f"Adding {READER_FILE} to {config.output}; parity is checked on {compared}.", flush=True)
-        print(f"Parity holds: {add_reader(Path(config.output), scenes)}")
+    metrics = {} if config.report is None else reported_figures(Path(config.report))
+    page = None if config.report is None else Path(config.report).with_name(REPORT_PAGE)
+    page = page if page is not None and page.is_file() else None
+    if (config.reader or metrics) and config.detector is None and config.recogniser is None:
+        if metrics:
+            add_report(output, metrics, page)
+            print(f"{output} holds the figures of {config.report}.")
+        if config.reader:
+            print(f"Adding {READER_FILE} to {output}; parity is checked on {compared}.", flush=True)
+            print(f"Parity holds: {add_reader(output, scenes)}")
         return
     for key in ("detector", "recogniser"):
         if config[key] is None:
             raise RunError(f"{key} is not given; expected a {key}'s run folder, checkpoint or safetensors file.")
     detector, recogniser = load_detector(config.detector), load_recogniser(config.recogniser)
-    chosen = {key: config[key] for key in ("input_px", "score_threshold", "fine_px") if config[key] is not None}
+    keys = ("input_px", "score_threshold", "fine_px", "fine_weight")
+    chosen = {key: config[key] for key in keys if config[key] is not None}
     detector.predictor = replace(detector.predictor, **chosen)
-    detector.hparams["predictor"] = asdict(detector.predictor)
+    if config.read_again_below is not None:
+        recogniser.predictor = replace(recogniser.predictor, read_again_below=config.read_again_below)
+    for module in (detector, recogniser):
+        module.hparams["predictor"] = asdict(module.predictor)
     records = {path: RunRecord.read(Path(path)) for path in (config.detector, config.recogniser)}
     training = tuple(training_run(path, record) for path, record in records.items())
     made_from = [record.manifests for record in records.values() if record is not None]
@@ -60,11 +73,9 @@ def bundle_runs(config: DictConfig) -> None:
     def write_both(folder: Path) -> None:
         for module in (detector, recogniser):
             write_weights(module, folder / f"{module.what}{SUFFIX}")
-        page = None if config.report is None else Path(config.report).with_name(REPORT_PAGE)
-        if page is not None and page.is_file():
+        if page is not None:
             shutil.copyfile(page, folder / REPORT_PAGE)
 
-    output = Path(config.output)
     print(f"Exporting to {output}; parity is checked on {compared}, which takes about half a minute.", flush=True)
     report = export_bundle(
         detector.network,
@@ -76,7 +87,7 @@ def bundle_runs(config: DictConfig) -> None:
         images=scenes,
         commit=commit_label(),
         data=[DataSource(name, digest, config.licence) for name, digest in sources.items()],
-        metrics={} if config.report is None else reported_figures(Path(config.report)),
+        metrics=metrics,
         training=training,
         beside=write_both,
         reader=config.reader,

@@ -365,7 +365,7 @@ def _country(card: _Entry) -> CountryPack:
 def _detector_settings(detector: _Entry) -> DetectorSettings:
     # A card from before the vote, or the second look, was measured without it.
     known = DetectorSettings(corner_vote=None)
-    older = {key: getattr(known, key) for key in ("corner_vote", "fine_px", "sure_score", "small_px")}
+    older = {key: getattr(known, key) for key in ("corner_vote", "fine_px", "sure_score", "small_px", "fine_weight")}
     written = {**older, **detector.take("settings", dict)}
     settings = _Entry(written, detector.source, f"{detector.path}settings.")
     settings.only([f.name for f in fields(DetectorSettings)])
@@ -386,6 +386,7 @@ def _detector_settings(detector: _Entry) -> DetectorSettings:
             fine_px=fine,
             sure_score=sure,
             small_px=small,
+            fine_weight=settings.take("fine_weight", float),
         )
     except ValueError as error:
         raise CardError(f"{settings.source}: {settings.path}{error}") from error
@@ -394,6 +395,7 @@ def _detector_settings(detector: _Entry) -> DetectorSettings:
 def _recogniser_settings(recogniser: _Entry) -> RecogniserSettings:
     # A card from before the calibration has no thresholds, one from before the heads has none.
     older: dict[str, Any] = {"threshold_99": None, "threshold_999": None, "countries": [], "kinds": []}
+    older["read_again_below"] = 0.0  # every crop was read once
     written = {**older, **recogniser.take("settings", dict)}
     settings = _Entry(written, recogniser.source, f"{recogniser.path}settings.")
     settings.only([f.name for f in fields(RecogniserSettings)])
@@ -408,6 +410,7 @@ def _recogniser_settings(recogniser: _Entry) -> RecogniserSettings:
             temperature=settings.take("temperature", float),
             threshold_99=settings.optional("threshold_99", float),
             threshold_999=settings.optional("threshold_999", float),
+            read_again_below=settings.take("read_again_below", float),
             countries=settings.texts("countries"),
             kinds=settings.texts("kinds"),
         )

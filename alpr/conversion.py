@@ -44,8 +44,11 @@ from alpr.recognition.read import Recogniser
 from alpr.records import ImageBatch
 from alpr.runtimes import extra, open_fixed_onnx, open_ncnn, open_openvino, open_tflite, write_ncnn, write_tflite
 from alpr.sessions import OnnxDetector, OnnxRecogniser
+from alpr.weights import SUFFIX
 
 TARGETS = ("fp32", "fp16", "int8", "static", "openvino", "openvino-fp32", "tflite", "ncnn")
+PRECISIONS = ("fp16", "int8")
+"""Targets that a `Reader` reads."""
 IN_PLACE = ("fp32", "openvino", "openvino-fp32")
 """Targets that read the bundle's own files."""
 EXTRAS = {
@@ -75,6 +78,7 @@ class Asked:
         calibration: training scenes for int8; None where int8 is not asked for.
         scored: labelled scenes or crops by name.
         fixed: batch, height and width of the detector's input where a target takes one shape only.
+        place: the folder of the one bundle that is made, whose name it gets; None for `output/BUNDLE_TARGET`.
         keep_first: see `KEPT_FIRST`; the last convolutions always stay.
         accept_loss: writes also what loses more than `ACCEPTED_LOSS`.
     """
@@ -85,6 +89,7 @@ class Asked:
     scored: Mapping[str, Manifest]
     calibration: Manifest | None = None
     fixed: tuple[int, int, int] | None = None
+    place: Path | None = None
     keep_first: int = KEPT_FIRST
     accept_loss: bool = False
     rounds: int = 50
@@ -189,6 +194,13 @@ def check(asked: Asked, card: ModelCard) -> None:
     unknown = [name for name in asked.targets if name not in TARGETS]
     if unknown:
         raise ConversionError(f"There is no target {unknown[0]!r}; expected some of {', '.join(TARGETS)}.")
+    if card.precision != "fp32":
+        raise ConversionError(
+            f"{asked.bundle} is in {card.precision} already; expected a bundle in fp32, which scripts/export_onnx.py "
+            "makes of its safetensors."
+        )
+    if asked.place is not None and len(set(asked.targets) - set(IN_PLACE)) != 1:
+        raise ConversionError(f"{asked.place} holds one bundle; expected one target, found {', '.join(asked.targets)}.")
     if not _scenes(asked):
         raise ConversionError("No labelled plate was given to score the targets on.")
     if "int8" in asked.targets:
@@ -207,9 +219,14 @@ def check(asked: Asked, card: ModelCard) -> None:
     for target in asked.targets:
         for module in EXTRAS.get(target, ()):
             extra(module, target.partition("-")[0])
-        place = asked.output / f"{card.name}_{target}"
+        place = place_of(asked, card, target)
         if target not in IN_PLACE and place.exists() and not (place / CARD_FILE).is_file():
             raise FileExistsError(f"{place} exists and is no bundle (it has no {CARD_FILE}); name another folder.")
+
+
+def place_of(asked: Asked, card: ModelCard, target: str) -> Path:
+    """The folder of what a target makes."""
+    return asked.place or asked.output / f"{card.name}_{target}"
 
 
 def calibration_batches(manifest: Manifest, card: ModelCard, count: int = CALIBRATION_SCENES) -> list[ImageBatch]:
@@ -285,7 +302,6 @@ class _Target:
 
     def _make_tflite(self) -> None:
         from alpr.runs import load_detector, load_recogniser
-        from alpr.weights import SUFFIX
 
         for network, load in (("detector", load_detector), ("recogniser", load_recogniser)):
             weights = self.asked.bundle / f"{network}{SUFFIX}"
@@ -374,7 +390,7 @@ class _Target:
         """Moves the target's folder, with its card, to its place."""
         if self.folder == self.asked.bundle or row.refused:
             return
-        output = self.asked.output / f"{self.card.name}_{self.name}"
+        output = place_of(self.asked, self.card, self.name)
         weights = {path.name.partition(".")[0]: path for path in self.files if path.suffix != ".param"}
         measured = {"of": self.card.name, "accuracy": dict(row.accuracy), "changed": row.changed, "lost": row.lost}
         card = ModelCard(
@@ -392,7 +408,18 @@ class _Target:
             metrics={**self.card.metrics, "conversion": measured},
             training=self.card.training,
             precision={"int8": "int8", "fp16": "fp16", "ncnn": "fp16"}.get(self.name, "fp32"),
+            other_files=self._trainable(),
         )
         card.write(self.folder)
         card.verify(self.folder)
         put_in_place(self.folder, output)
+
+    def _trainable(self) -> tuple[WeightFile, ...]:
+        """Copies the weights from which a training begins into what a `Reader` reads."""
+        entries = [entry for entry in self.card.other_files if entry.file.endswith(SUFFIX)]
+        if self.name not in PRECISIONS:
+            return ()
+        found = tuple(entry for entry in entries if (self.asked.bundle / entry.file).is_file())
+        for entry in found:
+            shutil.copyfile(self.asked.bundle / entry.file, self.folder / entry.file)
+        return found

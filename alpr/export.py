@@ -39,6 +39,7 @@ __all__ = [
     "ParityError",
     "ParityReport",
     "add_reader",
+    "add_report",
     "export_bundle",
     "export_detector",
     "export_recogniser",
@@ -221,6 +222,28 @@ def add_reader(bundle: Path, images: Sequence[ImageArray] = ()) -> ReaderParity:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return parity
+
+
+def add_report(bundle: Path, metrics: Mapping[str, Any], page: Path | None = None) -> None:
+    """Gives a bundle that exists the figures of its own evaluation, and a copy of the page that shows them.
+
+    Raises:
+        CardError: no bundle there, or files that are not the card's.
+    """
+    card = ModelCard.read(bundle)
+    card.verify(bundle)
+    part = _part_of(bundle)
+    try:
+        shutil.copytree(bundle, part)
+        others = {entry.file: entry for entry in card.other_files}
+        if page is not None:
+            shutil.copyfile(page, part / page.name)
+            others[page.name] = WeightFile.of(part / page.name)
+        replace(card, metrics={**card.metrics, **metrics}, other_files=tuple(others.values())).write(part)
+        card.verify(part, others=False)
+        put_in_place(part, bundle)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _with_reader(card: ModelCard, folder: Path, images: Sequence[ImageArray]) -> tuple[ModelCard, ReaderParity]:

@@ -30,11 +30,9 @@ def box_corners(boxes: FloatArray) -> FloatArray:
 
 def box_iou(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of every pair: (N, 4), (M, 4) -> (N, M); 0 where both boxes are empty."""
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    intersection = np.clip(bottom_right - top_left, 0, None).prod(axis=-1)
-    area_a = np.clip(a[:, 2:] - a[:, :2], 0, None).prod(axis=-1)
-    area_b = np.clip(b[:, 2:] - b[:, :2], 0, None).prod(axis=-1)
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    intersection = np.maximum(sides[..., 0], 0) * np.maximum(sides[..., 1], 0)
+    area_a, area_b = (np.maximum(c[:, 2] - c[:, 0], 0) * np.maximum(c[:, 3] - c[:, 1], 0) for c in (a, b))
     union = area_a[:, None] + area_b[None, :] - intersection
     return np.asarray(intersection / np.maximum(union, 1e-9))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -50,11 +50,19 @@ def read_image(
     return _decoded(*_bytes_of(source, name), reduce)
 
 
-class Photograph(NamedTuple):
-    """An image that may have been decoded at a fraction of its size."""
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """An image that may have been decoded at a fraction of its size.
 
-    pixels: ImageArray  # (H, W, 3) uint8 BGR
-    size: tuple[int, int]  # (height, width) of the whole image in px
+    Attributes:
+        pixels: (H, W, 3) uint8 BGR.
+        size: (height, width) of the whole image in px.
+        file: the bytes that it was decoded from and their name, where more pixels can be had from them.
+    """
+
+    pixels: ImageArray
+    size: tuple[int, int]
+    file: tuple[bytes, str] | None = field(default=None, repr=False)
 
     @property
     def scale(self) -> FloatArray:
@@ -62,8 +70,18 @@ class Photograph(NamedTuple):
         height, width = self.pixels.shape[:2]
         return np.array([self.size[1] / width, self.size[0] / height], np.float32)
 
+    def finer(self, least_px: float) -> Photograph:
+        """The image decoded once more, as `read_photograph` would; itself where it has these pixels, or all there are.
 
-def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_px: int) -> Photograph:
+        Raises:
+            UnreadableImage: no memory for so many pixels.
+        """
+        if self.file is None or max(self.pixels.shape[:2]) >= least_px:
+            return self
+        return _photograph(*self.file, least_px)
+
+
+def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_px: float) -> Photograph:
     """As `read_image`, but a JPEG is decoded at a half, quarter or eighth that leaves its long side `least_px` or more.
 
     Raises:
@@ -72,7 +90,10 @@ def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_p
     if isinstance(source, np.ndarray):
         pixels = read_image(source)
         return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
-    data, name = _bytes_of(source, None)
+    return _photograph(*_bytes_of(source, None), least_px)
+
+
+def _photograph(data: bytes, name: str, least_px: float) -> Photograph:
     declared = declared_size(data) if data[:2] == b"\xff\xd8" else None
     reduce = max((r for r in _READ if declared is not None and max(declared) >= r * least_px), default=1)
     pixels = _decoded(data, name, reduce)
@@ -80,7 +101,7 @@ def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_p
         return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
     height, width = declared
     upright = pixels.shape[:2] == (-(-height // reduce), -(-width // reduce))  # else its orientation was applied
-    return Photograph(pixels, (height, width) if upright else (width, height))
+    return Photograph(pixels, (height, width) if upright else (width, height), (data, name))
 
 
 def _bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple[bytes, str]:

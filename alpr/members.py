@@ -66,7 +66,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """
     member = member_of(path)
     if member is None:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:  # noqa: PTH123 - a third faster than a Path
+            return file.read()
     with Path(member.tar).open("rb") as file:
         file.seek(max(0, member.offset - BLOCK))
         found = file.read(BLOCK + member.size)

@@ -18,12 +18,13 @@ from typing import NamedTuple, TypeAlias, overload
 import numpy as np
 
 from alpr.card import ModelCard
-from alpr.detection.detect import Detector
+from alpr.detection.detect import Detector, Found
+from alpr.geometry import plate_width
 from alpr.imaging import Photograph, UnreadableImage, read_image, read_photograph
 from alpr.recognition.decode import Decoding
 from alpr.recognition.grammar import Grammar
 from alpr.recognition.read import Recogniser
-from alpr.records import Detection, ImageArray, PlateReading, Reading
+from alpr.records import ImageArray, PlateReading
 from alpr.sessions import OnnxDetector, OnnxRecogniser
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray"
@@ -31,9 +32,13 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray"
 
 IMAGES_AT_ONCE = 8
 """Images that stand in memory together."""
-LOOKS_LONG = 3
-"""A JPEG is decoded at a fraction of its size where that leaves this many times the detector's long side: the smallest
-plates that are found, 24 px wide in its input, are 72 px wide then."""
+FIRST_LOOK = 1.5
+"""A JPEG is first decoded at a fraction of its size that leaves this many times the detector's long side."""
+READ_FROM = 0.5
+"""Plates at least this share of the recogniser's crop wide are read from these pixels."""
+WHOLE_LOOK = 3
+"""Else it is decoded again so that this many times the detector's longest side is left: the smallest plates that are
+found, 24 px wide in its input, are 72 px wide then."""
 
 
 class StageTimes(NamedTuple):
@@ -175,8 +180,7 @@ class Reader:
         if whole:
             pixels = read_image(image)
             return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
-        settings = self.detector.settings
-        return read_photograph(image, LOOKS_LONG * max(settings.input_px, settings.fine_px or 0))
+        return read_photograph(image, FIRST_LOOK * self.detector.settings.input_px)
 
     def read_timed(self, image: Source | Photograph) -> TimedReading:
         """The plates of one image with the time of every stage.
@@ -187,26 +191,49 @@ class Reader:
         times = [perf_counter()]
         photograph = image if isinstance(image, Photograph) else self.open(image)
         times.append(perf_counter())
-        detections, looked_again = self.detector.look([photograph.pixels])[0]
+        (found,), sharp = self._look([photograph])
         times.append(perf_counter())
-        readings = self.recogniser.read_plates(photograph.pixels, [d.corners for d in detections])
+        (plates,) = self._read([photograph], [found], sharp)
         times.append(perf_counter())
         ms = StageTimes(*(1000 * (end - start) for start, end in pairwise(times)))
-        return TimedReading(photograph, _joined(photograph, detections, readings), ms, looked_again)
+        return TimedReading(photograph, plates, ms, found.looked_again)
 
     def _read_images(self, photographs: Sequence[Photograph]) -> list[list[PlateReading]]:
-        images = [photograph.pixels for photograph in photographs]
-        detections = self.detector.detect(images)
-        readings = self.recogniser.read_scenes(images, [[d.corners for d in found] for found in detections])
-        return [_joined(*each) for each in zip(photographs, detections, readings, strict=True)]
+        return self._read(photographs, *self._look(photographs))
 
+    def _look(self, photographs: Sequence[Photograph]) -> tuple[list[Found], dict[int, Photograph]]:
+        """What is found, in px of `pixels`, and by their places the photographs that were decoded again for it."""
+        sharp: dict[int, Photograph] = {}
 
-def _joined(photograph: Photograph, detections: Sequence[Detection], readings: Sequence[Reading]) -> list[PlateReading]:
-    """Plates in px of the whole image."""
-    if photograph.pixels.shape[:2] != photograph.size:
-        scale = photograph.scale
-        detections = [Detection(d.corners * scale, d.box * np.tile(scale, 2), d.score) for d in detections]
-    return [PlateReading(detection, reading) for detection, reading in zip(detections, readings, strict=True)]
+        def finer(i: int) -> ImageArray:
+            sharp[i] = self._whole(photographs[i])
+            return sharp[i].pixels
+
+        return self.detector.look([photograph.pixels for photograph in photographs], finer), sharp
+
+    def _read(
+        self, photographs: Sequence[Photograph], found: Sequence[Found], sharp: dict[int, Photograph]
+    ) -> list[list[PlateReading]]:
+        """The plates in px of the whole images, each read from as many pixels as it needs."""
+        narrowest = READ_FROM * self.recogniser.settings.size[1]
+        detections = [
+            [plate.scaled(photograph.scale) for plate in one.plates]
+            for photograph, one in zip(photographs, found, strict=True)
+        ]
+        for i, one in enumerate(found):
+            if i not in sharp and any(plate_width(plate.corners) < narrowest for plate in one.plates):
+                sharp[i] = self._whole(photographs[i])
+        looked_at = [sharp.get(i, photograph) for i, photograph in enumerate(photographs)]
+        corners = [
+            [plate.corners / photograph.scale for plate in plates]
+            for photograph, plates in zip(looked_at, detections, strict=True)
+        ]
+        readings = self.recogniser.read_scenes([photograph.pixels for photograph in looked_at], corners)
+        return [list(map(PlateReading, *each)) for each in zip(detections, readings, strict=True)]
+
+    def _whole(self, photograph: Photograph) -> Photograph:
+        settings = self.detector.settings
+        return photograph.finer(WHOLE_LOOK * max(settings.input_px, settings.fine_px or 0))
 
 
 def default_bundle() -> Path:

@@ -27,7 +27,10 @@ class DetectorSettings:
             no second look.
         sure_score: an image whose best plate scores less is in doubt, 0..1.
         small_px: an image with a plate narrower than this in the first look's input is in doubt. The second look adds
-            plates up to twice as wide in its own input; wider ones the first sees better.
+            plates up to twice as wide in its own input; of wider ones, which the first sees better, those that the
+            first suspected, with half of the threshold or more.
+        fine_weight: the second look's scores are multiplied by it, above 0 to 1: it sees more that only looks like a
+            plate.
 
     Raises:
         ValueError: a value out of its range.
@@ -42,6 +45,7 @@ class DetectorSettings:
     fine_px: int | None = None
     sure_score: float = 0.6
     small_px: float = 64.0
+    fine_weight: float = 1.0
 
     def __post_init__(self) -> None:
         _expect(self.multiple >= 1, "multiple", self.multiple, "at least 1")
@@ -51,6 +55,7 @@ class DetectorSettings:
             _expect(px is None or px <= MOST_PX, key, px, f"at most {MOST_PX}")
         _expect(0 <= self.sure_score <= 1, "sure_score", self.sure_score, "0 to 1")
         _expect(0 <= self.small_px < math.inf, "small_px", self.small_px, "a number of px, 0 or more")
+        _expect(0 < self.fine_weight <= 1, "fine_weight", self.fine_weight, "above 0 to 1")
         _expect(0 <= self.score_threshold <= 1, "score_threshold", self.score_threshold, "0 to 1")
         _expect(0 <= self.nms_iou <= 1, "nms_iou", self.nms_iou, "0 to 1")
         _expect(self.max_plates >= 1, "max_plates", self.max_plates, "at least 1")
@@ -70,6 +75,7 @@ class RecogniserSettings:
         threshold_99: the lowest score of a reading above which 99 % were right on held-back plates; None where no
             score was found, or none was looked for.
         threshold_999: the same for 99.9 %.
+        read_again_below: crops that read with a lower score are read twice more, moved to both sides.
         countries, kinds: what the network's heads for the plate's country and kind tell apart, in the order of their
             outputs; empty where it has no such head.
 
@@ -83,6 +89,7 @@ class RecogniserSettings:
     temperature: float = 1.0
     threshold_99: float | None = None
     threshold_999: float | None = None
+    read_again_below: float = 0.0
     countries: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
 
@@ -101,6 +108,7 @@ class RecogniserSettings:
         for key in ("threshold_99", "threshold_999"):
             value = getattr(self, key)
             _expect(value is None or 0 <= value <= 1, key, value, "0 to 1, or null for none")
+        _expect(0 <= self.read_again_below <= 1, "read_again_below", self.read_again_below, "0 to 1")
         for key in ("countries", "kinds"):
             names = getattr(self, key)
             _expect(len(set(names)) == len(names), key, list(names), "different names")

@@ -55,6 +55,10 @@ class Detection:
     box: FloatArray  # (4,) float32
     score: float  # 0..1
 
+    def scaled(self, scale: FloatArray) -> Detection:
+        """The same plate in an image that is `scale` (2,) times as wide and high."""
+        return Detection(self.corners * scale, self.box * np.tile(scale, 2), self.score)
+
 
 class Alternative(NamedTuple):
     """A string that a crop may show, and its probability, 0..1. That of "" is the probability of no character."""

@@ -16,6 +16,8 @@ from alpr.predictor_settings import RecogniserSettings
 from alpr.records import FloatArray
 
 CPU = "CPUExecutionProvider"
+ONE_BY_ONE = "one_by_one"
+"""A key of the metadata of networks whose answer to a crop depends on the other crops of its batch."""
 
 
 class SessionError(ValueError):
@@ -163,6 +165,8 @@ class OnnxDetector:
 class OnnxRecogniser:
     """A recogniser's ONNX file as a callable: (B, h, w, 3) uint8 -> logits (B, L, K+1), and those of its other heads.
 
+    A file that says `ONE_BY_ONE` gets one crop at a time: what a crop reads is its own affair.
+
     Raises:
         SessionError: see `open_session`; also a graph that does not keep the contract.
     """
@@ -178,6 +182,7 @@ class OnnxRecogniser:
         self.path = path
         self.session = open_session(path, threads, providers)
         self.providers: tuple[str, ...] = tuple(self.session.get_providers())
+        self.one_by_one = ONE_BY_ONE in self.session.get_modelmeta().custom_metadata_map
         height, width = settings.size
         self.shapes: dict[str, tuple[int, ...]] = {
             "logits": (settings.slots, classes),
@@ -191,6 +196,8 @@ class OnnxRecogniser:
         )
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
+        if self.one_by_one and len(batch) > 1:
+            return tuple(map(np.concatenate, zip(*(self(crop[None]) for crop in batch), strict=True)))
         found = _run(self.path, self.session, tuple(self.shapes), "crop", batch)
         for array, (name, shape) in zip(found, self.shapes.items(), strict=True):
             _check_result(self.path, name, array, (len(batch), *shape))

@@ -28,7 +28,10 @@ def main(
     to: Annotated[list[str], typer.Option(help=f"{', '.join(TARGETS)}; may be given again.")],
     score: Annotated[list[Path], typer.Option(help="Labelled plates to read; may be given again.")],
     output: Annotated[Path, typer.Option(help="A folder for the converted bundles and the figures.")],
-    model: Annotated[Path | None, typer.Option(help="A bundle's folder; else the default one.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A bundle in fp32; else the default one.")] = None,
+    place: Annotated[
+        Path | None, typer.Option(help="The folder of the one bundle that is made; else OUTPUT/BUNDLE_TARGET.")
+    ] = None,
     split: Annotated[str, typer.Option(help="The split that is read; 'all' for every row.")] = "val",
     calibration: Annotated[list[Path] | None, typer.Option(help="Training scenes, for int8.")] = None,
     calibration_split: Annotated[str, typer.Option(help="The split of these; 'all' for every row.")] = "train",
@@ -55,6 +58,7 @@ def main(
             if not calibration
             else join_manifests([read_manifest(path, splits=_splits(calibration_split)) for path in calibration]),
             fixed=None if static_size is None else (static_batch, *static_size),
+            place=place,
             keep_first=keep_first,
             accept_loss=accept_loss,
             rounds=rounds,

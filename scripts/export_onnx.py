@@ -2,6 +2,7 @@
 
 python scripts/export_onnx.py detector=runs/DETECTOR recogniser=runs/RECOGNISER output=model_bin/NAME
 python scripts/export_onnx.py output=model_bin/NAME reader=true      # a bundle that exists gets its reader.onnx
+python scripts/export_onnx.py output=model_bin/NAME report=REPORT    # or the figures of its own evaluation
 """
 
 from __future__ import annotations

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tiny_bundle import write_bundle
 
 from alpr import bundling
 from alpr.bundling import bundle_runs, reported_figures
+from alpr.card import ModelCard
 from alpr.configuration import composed
 from alpr.detection.module import DetectorModule
 from alpr.predictor_settings import DetectorSettings
@@ -27,6 +29,25 @@ TINY_DETECTOR = {
     "head_width": 8,
 }  # fmt: skip
 TINY_RECOGNISER = {"stem_widths": (4, 8, 16), "width": 16, "heads": 2, "encoder_layers": 1}
+
+
+def test_a_bundle_gets_the_figures_of_its_own_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = write_bundle(tmp_path / "tiny")
+    (tmp_path / "report.json").write_text('{"manifests": {"a.csv": "00"}, "figures": [], "plates": []}')
+    config = composed("export", [f"output={bundle}", f"report={tmp_path / 'report.json'}"])
+    bundle_runs(config)
+    card = ModelCard.read(bundle)
+    assert card.metrics["manifests"] == {"a.csv": "00"} and card.other_files == ()
+    for page in ("one", "two"):
+        (tmp_path / "report.html").write_text(page)
+        bundle_runs(config)
+        card = ModelCard.read(bundle)
+        card.verify(bundle)
+        assert [entry.file for entry in card.other_files] == ["report.html"]
+        assert (bundle / "report.html").read_text() == page
+    assert "holds the figures of" in capsys.readouterr().out
+    with pytest.raises(RunError, match="detector is not given"):
+        bundle_runs(composed("export", [f"output={bundle}"]))
 
 
 def test_an_input_size_and_a_threshold_chosen_after_training_travel(

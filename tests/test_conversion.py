@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from tiny_weights import write_scenes, write_weighed_bundle
 from typer.testing import CliRunner
 
 from alpr import Reader
-from alpr.card import ModelCard
+from alpr.card import ModelCard, WeightFile
 from alpr.conversion import Asked, ConversionError, TargetReport, check, convert
 from alpr.conversion_figures import Networks, score_of, time_networks
 from alpr.imaging import read_image
@@ -70,6 +71,35 @@ def test_int8_computes_in_int8_and_keeps_the_last_convolution(asked: Asked, rows
     assert "MatMulInteger x 1" in rows["int8"].operators["recogniser.onnx"]
 
 
+def test_a_crop_in_int8_reads_the_same_in_any_company(asked: Asked, rows: dict[str, TargetReport]) -> None:
+    network = Reader(asked.output / "tiny_int8", threads=1).recogniser.network
+    crops = np.stack([np.full((48, 192, 3), value, np.uint8) for value in (26, 240, 51)])
+    (together,) = network(crops)
+    alone = np.concatenate([network(crop[None])[0] for crop in crops])
+    np.testing.assert_array_equal(together, alone)
+    session = network.session  # type: ignore[attr-defined]
+    assert np.abs(session.run(["logits"], {"crop": crops})[0] - alone).max() > 0.01  # one scale for the whole batch
+
+
+def test_a_converted_bundle_stands_where_it_is_asked_with_the_weights_to_train_from(
+    asked: Asked, tmp_path: Path
+) -> None:
+    source = shutil.copytree(asked.bundle, tmp_path / "source")
+    for name in ("detector.safetensors", "report.html"):
+        (source / name).write_text(name)
+    card = ModelCard.read(source)
+    others = tuple(WeightFile.of(source / name) for name in ("detector.safetensors", "report.html"))
+    replace(card, other_files=others).write(source)
+    place = tmp_path / "model_bin" / "tiny"
+    place.parent.mkdir()
+    convert(replace(asked, bundle=source, output=tmp_path / "out", targets=("int8",), place=place))
+    made = ModelCard.read(place)
+    made.verify(place)
+    assert made.name == "tiny" and made.precision == "int8"
+    assert [entry.file for entry in made.other_files] == ["detector.safetensors"]  # the page shows fp32's figures
+    assert not (tmp_path / "out" / "tiny_int8").exists()
+
+
 def test_half_precision_is_stored_and_the_contract_stays(asked: Asked, rows: dict[str, TargetReport]) -> None:
     detector = onnx.load(asked.output / "tiny_fp16" / "detector.onnx")
     types = {tensor.name: tensor.data_type for tensor in detector.graph.initializer}
@@ -113,6 +143,7 @@ def test_calibrating_in_the_dark_loses_plates_and_is_refused_with_both_figures(a
 def test_what_does_not_go_together_is_refused_before_anything_is_made(asked: Asked, tmp_path: Path) -> None:
     card = ModelCard.read(asked.bundle)
     wrong = {
+        "converted holds one bundle; expected one target, found fp16, int8, static": replace(asked, place=asked.output),
         "no target 'int4'": replace(asked, targets=("int4",)),
         "--calibration": replace(asked, calibration=None),
         "calibrated on and scored on": replace(asked, calibration=asked.scored["scenes"]),
@@ -122,6 +153,8 @@ def test_what_does_not_go_together_is_refused_before_anything_is_made(asked: Ask
     for sentence, one in wrong.items():
         with pytest.raises(ConversionError, match=sentence):
             check(one, card)
+    with pytest.raises(ConversionError, match="tiny is in int8 already; expected a bundle in fp32"):
+        check(asked, replace(card, precision="int8"))
     (tmp_path / "tiny_fp16").mkdir()
     with pytest.raises(FileExistsError, match=r"no card\.json"):
         check(replace(asked, output=tmp_path), card)

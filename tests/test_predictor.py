@@ -313,11 +313,29 @@ def test_a_stream_reads_what_stands_before_an_unreadable_frame(bundle: Path) -> 
         next(stream)
 
 
-def test_large_jpegs_are_decoded_small_and_answered_in_their_own_pixels(reader: Reader, tmp_path: Path) -> None:
+def read_from(reader: Reader, source: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes of the images that crops were cut from, of one by one, all in one list, and of a list."""
+    seen: list[tuple[int, ...]] = []
+    rectify = Recogniser.rectify
+
+    def noted(self: Recogniser, image: ImageArray, corners: np.ndarray) -> ImageArray | None:
+        seen.append(image.shape[:2])
+        return rectify(self, image, corners)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recogniser, "rectify", noted)
+        assert len(reader(source)) == len(reader([source])[0]) == len(reader.read_timed(source).plates) == 1
+    return seen
+
+
+def test_large_jpegs_are_decoded_small_and_answered_in_their_own_pixels(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image = scene("BA", (700, 500), (1500, 2400), 480)
     cv2.imwrite(str(tmp_path / "large.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 98])
     photograph = reader.open(tmp_path / "large.jpg")
-    assert photograph.pixels.shape == (750, 1200, 3) and photograph.size == (1500, 2400)
+    assert photograph.pixels.shape == (375, 600, 3) and photograph.size == (1500, 2400)
+    assert read_from(reader, tmp_path / "large.jpg", monkeypatch) == [(375, 600)] * 3  # 120 px of a crop's 192 there
     assert reader.open(tmp_path / "large.jpg", whole=True).pixels.shape == image.shape
     (found,) = reader(tmp_path / "large.jpg")
     truth = np.array([[700, 500], [1180, 500], [1180, 620], [700, 620]])
@@ -325,6 +343,44 @@ def test_large_jpegs_are_decoded_small_and_answered_in_their_own_pixels(reader: 
     (timed,) = reader.read_timed(str(tmp_path / "large.jpg")).plates
     np.testing.assert_array_equal(timed.detection.corners, found.detection.corners)
     np.testing.assert_allclose(found.detection.box[:2], [700, 500], atol=2400 / 320)
+
+
+def test_small_plates_are_read_from_more_pixels(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = scene("BA", (700, 500), (1500, 2400), 240)  # 60 px where it is found, less than half of a crop's 192
+    cv2.imwrite(str(tmp_path / "large.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 98])
+    assert reader.open(tmp_path / "large.jpg").pixels.shape == (375, 600, 3)
+    assert read_from(reader, tmp_path / "large.jpg", monkeypatch) == [(750, 1200)] * 3
+    (found,) = reader(tmp_path / "large.jpg")
+    np.testing.assert_allclose(found.detection.corners[[0, 2]], [[700, 500], [940, 560]], atol=2400 / 320)
+    assert found.reading.text == "BA"
+
+
+def test_a_second_look_is_at_more_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = DetectorSettings(input_px=320, fine_px=640, sure_score=0.95)  # the network's score is 0.9: always in doubt
+    reader = Reader(write_bundle(tmp_path / "twice", looks), threads=1)
+    cv2.imwrite(str(tmp_path / "car.jpg"), scene("BA", (702, 501), (1500, 2400), 480), [cv2.IMWRITE_JPEG_QUALITY, 98])
+    shapes: list[tuple[int, ...]] = []
+    network = reader.detector.network
+    reader.detector.network = lambda batch: (shapes.append(batch.shape), network(batch))[1]
+    timed = reader.read_timed(tmp_path / "car.jpg")
+    assert shapes == [(1, 224, 320, 3), (1, 416, 640, 3)] and timed.looked_again
+    assert timed.photograph.pixels.shape == (375, 600, 3)
+    assert read_from(reader, tmp_path / "car.jpg", monkeypatch) == [(1500, 2400)] * 3
+    (plate,) = timed.plates
+    np.testing.assert_allclose(plate.detection.corners[[0, 2]], [[702, 501], [1182, 621]], atol=2400 / 320)
+    assert plate.reading.text == "BA"
+
+
+def test_a_photograph_is_decoded_again_for_more_pixels() -> None:
+    data = cv2.imencode(".jpg", np.zeros((600, 1000, 3), np.uint8))[1].tobytes()
+    small = read_photograph(data, 250)
+    assert small.pixels.shape[:2] == (150, 250) and small.finer(250) is small
+    assert small.finer(400).pixels.shape[:2] == (300, 500) and small.finer(400).size == (600, 1000)
+    whole = small.finer(501)
+    assert whole.pixels.shape[:2] == (600, 1000) and whole.finer(5000) is whole
+    assert read_photograph(np.zeros((6, 9, 3), np.uint8), 2).finer(100).pixels.shape == (6, 9, 3)
 
 
 @pytest.mark.parametrize(

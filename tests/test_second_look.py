@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,52 @@ def test_small_plates_join_and_wide_ones_are_the_first_looks() -> None:
     np.testing.assert_allclose(found.plates[1].box, [900, 100, 960, 115], atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("suspected", "found"),
+    [
+        ((0.21, 300, 700, 260), [0.8]),  # half of the threshold or more, and both looks see it
+        ((0.19, 300, 700, 260), []),
+        ((0.3, 700, 700, 260), []),  # elsewhere
+    ],
+)
+def test_a_wide_plate_joins_where_the_first_look_suspected_one(
+    suspected: tuple[float, ...], found: list[float]
+) -> None:
+    detector = Detector(PlatesBySize([suspected], [(0.8, 305, 700, 262)]), SETTINGS)
+    (look,) = detector.look([IMAGE])
+    assert [round(plate.score, 2) for plate in look.plates] == found and look.looked_again
+    (lower,) = detector.down_to(0.05, 100).look([IMAGE])
+    assert [round(plate.score, 2) for plate in detector.sure(lower.plates)] == found
+
+
+def test_the_second_looks_scores_count_as_much_as_is_asked() -> None:
+    fine = [(0.9, 602, 601, 198), (0.49, 900, 100, 60), (0.51, 100, 900, 60)]
+    settings = replace(SETTINGS, fine_weight=0.8)  # 0.5 of the second look is 0.4, the threshold
+    coarse = [(0.5, 100, 100, 400), (0.75, 600, 600, 200)]
+    (found,) = Detector(PlatesBySize(coarse, fine), settings).look([IMAGE])
+    assert [round(plate.score, 3) for plate in found.plates] == [0.75, 0.5, 0.408]
+    np.testing.assert_allclose(found.plates[0].corners[0], [600, 600], atol=1e-3)  # 0.75 is more than 0.9 of 0.8
+    settings = replace(SETTINGS, fine_weight=0.3)  # no score is as high as the threshold then
+    (found,) = Detector(PlatesBySize([(0.5, 100, 100, 400)], [(0.99, 900, 100, 60)]), settings).look([IMAGE])
+    assert len(found.plates) == 1
+
+
+def test_a_second_look_may_be_at_more_pixels() -> None:
+    """Its plates come back in px of the image that was given, whose width and height shrank by different factors."""
+    given = np.zeros((481, 640, 3), np.uint8)
+    coarse, fine = [(0.5, 100, 100, 400)], [(0.8, 900, 100, 60), (0.95, 300, 700, 260)]
+    asked: list[int] = []
+    detector = Detector(PlatesBySize(coarse, fine), SETTINGS)
+    clear = Detector(PlatesBySize([(0.9, 100, 100, 400)], []), SETTINGS)
+    found = detector.look([given, given], lambda i: (asked.append(i), IMAGE)[1])
+    assert asked == [0, 1] and clear.look([given], lambda i: IMAGE)[0].looked_again is False
+    for plates, _ in found:
+        assert [round(plate.score, 2) for plate in plates] == [0.8, 0.5]
+        scale = [640 / 1280, 481 / 960]
+        np.testing.assert_allclose(plates[0].corners[2], np.multiply([960, 115], scale), atol=1e-3)
+        np.testing.assert_allclose(plates[0].box[:2], np.multiply([900, 100], scale), atol=1e-3)
+
+
 def test_only_doubtful_images_are_looked_at_again_and_order_is_kept() -> None:
     class Alternating(PlatesBySize):
         def __call__(self, batch: ImageArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -93,6 +141,7 @@ def test_a_size_of_ones_own_is_one_look() -> None:
     [
         ({"fine_px": 650}, r"fine_px is 650; expected a multiple of 32"),
         ({"sure_score": 1.5}, r"sure_score is 1.5; expected 0 to 1"),
+        ({"fine_weight": 0.0}, r"fine_weight is 0.0; expected above 0 to 1"),
         ({"small_px": -1.0}, r"small_px is -1.0; expected a number of px, 0 or more"),
     ],
 )

@@ -24,12 +24,18 @@ def nms(boxes: FloatArray, scores: FloatArray, iou: float) -> npt.NDArray[np.int
         iou: a box that overlaps a better kept one by more than this is dropped.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
-    kept: list[int] = []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(int(best))
-        order = order[box_iou(boxes[best][None], boxes[order])[0] <= iou]
-    return np.array(kept, dtype=np.intp)
+    return order[_unsuppressed(box_iou(boxes[order], boxes[order]) > iou)]
+
+
+def _unsuppressed(overlapping: npt.NDArray[np.bool_]) -> list[int]:
+    """Which of the boxes, best first, overlap no better one that is kept: (N, N) -> at most N places."""
+    free = np.ones(len(overlapping), dtype=bool)
+    kept = []
+    for i, row in enumerate(overlapping):
+        if free[i]:
+            kept.append(i)
+            free &= ~row
+    return kept
 
 
 def decode_detections(
@@ -64,14 +70,15 @@ def decode_detections(
     # The hull of the corners, not the box: the corners are what a reader uses, and two tilted plates in a row
     # overlap less by them.
     hulls = corner_box(corners)
+    overlaps = box_iou(hulls, hulls)
     sure = int(np.count_nonzero(scores >= settings.score_threshold))  # the first of them, as they are sorted
     detections = []
-    for i in nms(hulls[:sure], scores[:sure], settings.nms_iou)[: settings.max_plates]:
+    for i in _unsuppressed(overlaps[:sure, :sure] > settings.nms_iou)[: settings.max_plates]:
         quad, box = corners[i], boxes[i]
         if settings.corner_vote is not None:
-            voters = (box_iou(hulls[i][None], hulls)[0] > settings.corner_vote) & (scores >= VOTE_SHARE * scores[i])
+            voters = (overlaps[i] > settings.corner_vote) & (scores >= VOTE_SHARE * scores[i])
             voters[i] = True  # also where its hull is empty and overlaps nothing
             weights = scores[voters] / scores[voters].sum()
-            quad, box = np.tensordot(weights, corners[voters], 1), np.tensordot(weights, boxes[voters], 1)
+            quad, box = (weights @ corners[voters].reshape(-1, 8)).reshape(4, 2), weights @ boxes[voters]
         detections.append(Detection(quad.astype(np.float32), box.astype(np.float32), float(scores[i])))
     return detections

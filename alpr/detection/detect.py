@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from alpr.detection.decode import decode_detections, nms
-from alpr.geometry import Letterbox, corner_box
+from alpr.geometry import Letterbox, box_iou, corner_box
 from alpr.imaging import letterbox
 from alpr.predictor_settings import DetectorSettings
 from alpr.records import Detection, FloatArray, ImageArray, ImageBatch
@@ -18,6 +18,8 @@ DetectorNetwork: TypeAlias = Callable[[ImageBatch], "tuple[FloatArray, FloatArra
 
 IMAGES_AT_ONCE = 8
 """The largest batch of the detector."""
+SUSPECTED = 0.5
+"""A first look suspects what scores this share of the threshold."""
 
 
 class Found(NamedTuple):
@@ -64,17 +66,29 @@ class Detector:
         """The plates of every image in pixels of that image, best score first."""
         return [found.plates for found in self.look(images)]
 
-    def look(self, images: Sequence[ImageArray]) -> list[Found]:
-        """The plates of every image as `detect` gives them, and whether it was looked at twice."""
-        fine_px, first = self.settings.fine_px, self._look(images, self.settings.input_px)
+    def look(self, images: Sequence[ImageArray], finer: Callable[[int], ImageArray] | None = None) -> list[Found]:
+        """The plates of every image as `detect` gives them, and whether it was looked at twice.
+
+        Args:
+            finer: gives an image, by its place in `images`, with more pixels for the second look.
+        """
+        threshold, fine_px = self.settings.score_threshold, self.settings.fine_px
         if fine_px is None:
-            return [Found(plates, False) for plates in first]
-        doubtful = [i for i, plates in enumerate(first) if self._in_doubt(plates, images[i])]
+            return [Found(plates, False) for plates in self._look(images, self.settings.input_px, threshold)]
+        suspected = SUSPECTED * self._doubt_from
+        seen = self._look(images, self.settings.input_px, min(threshold, suspected))
+        first = [_above(plates, threshold)[: self.settings.max_plates] for plates in seen]
         result = [Found(plates, False) for plates in first]
-        for i, plates in zip(doubtful, self._look([images[i] for i in doubtful], fine_px), strict=True):
+        doubtful = [i for i, plates in enumerate(first) if self._in_doubt(plates, images[i])]
+        closer = [images[i] if finer is None else finer(i) for i in doubtful]
+        weight = self.settings.fine_weight
+        for i, image, plates in zip(doubtful, closer, self._look(closer, fine_px, threshold / weight), strict=True):
             widest = 2 * self.settings.small_px * _px_per_px(images[i], fine_px)
-            small = [plate for plate in plates if _width(plate) <= widest]
-            result[i] = Found(self._joined(first[i] + small), True)
+            scale = np.divide(images[i].shape[1::-1], image.shape[1::-1], dtype=np.float32)
+            plates = [replace(plate.scaled(scale), score=plate.score * weight) for plate in plates]
+            suspects = [plate for plate in seen[i] if suspected <= plate.score < self._doubt_from]
+            more = [plate for plate in plates if _width(plate) <= widest or _overlaps(plate, suspects)]
+            result[i] = Found(self._joined(first[i] + more), True)
         return result
 
     def _in_doubt(self, plates: Sequence[Detection], image: ImageArray) -> bool:
@@ -90,8 +104,9 @@ class Detector:
         hulls = corner_box(np.stack([plate.corners for plate in plates]))
         return [plates[i] for i in nms(hulls, scores, self.settings.nms_iou)[: self.settings.max_plates]]
 
-    def _look(self, images: Sequence[ImageArray], input_px: int) -> list[list[Detection]]:
+    def _look(self, images: Sequence[ImageArray], input_px: int, threshold: float) -> list[list[Detection]]:
         """Images whose letterboxed sizes are equal go through the network together."""
+        settings = replace(self.settings, score_threshold=min(1.0, threshold))
         result: list[list[Detection]] = [[] for _ in images]
         for start in range(0, len(images), IMAGES_AT_ONCE):
             by_size: dict[tuple[int, int], list[tuple[int, ImageArray, Letterbox]]] = {}
@@ -102,7 +117,7 @@ class Detector:
                 batch = group[0][1][None] if len(group) == 1 else np.stack([canvas for _, canvas, _ in group])
                 scores, boxes, corners = self.network(batch)
                 for i, (index, _, box) in enumerate(group):
-                    found = decode_detections(scores[i], boxes[i], corners[i], self.settings)
+                    found = decode_detections(scores[i], boxes[i], corners[i], settings)
                     result[index] = [_mapped_back(detection, box) for detection in found]
         return result
 
@@ -114,6 +129,14 @@ def _mapped_back(detection: Detection, box: Letterbox) -> Detection:
 
 def _above(plates: Sequence[Detection], threshold: float) -> list[Detection]:
     return [d for d in plates if np.float32(d.score) >= np.float32(threshold)]  # as a network's scores are compared
+
+
+def _overlaps(plate: Detection, others: Sequence[Detection]) -> bool:
+    """Whether the hulls of a plate and of one of the others overlap by more than half."""
+    if not others:
+        return False
+    hulls = corner_box(np.stack([other.corners for other in others]))
+    return bool((box_iou(corner_box(plate.corners)[None], hulls) > 0.5).any())
 
 
 def _width(plate: Detection) -> float:

@@ -96,7 +96,8 @@ class PhotographedCrops:
     photograph is not decoded for every draw.
 
     Args:
-        exchange: puts other plates' characters into a plate, in the share `permute` of the draws.
+        exchange: puts other plates' characters into a plate, in the share `permute` of the draws, and a rendered first
+            character in the share `rendered_first`.
         cache_mb: of surroundings kept in each process; the least recently used go first.
     """
 
@@ -110,10 +111,12 @@ class PhotographedCrops:
         exchange: CharacterExchange | None = None,
         permute: float = 0.0,
         cache_mb: float = 400.0,
+        rendered_first: float = 0.0,
     ) -> None:
         self.crops, self.crop_size, self.margin = crops, crop_size, margin
         self.geometry, self.pixels = geometry, pixels
         self.exchange, self.permute, self.capacity = exchange, permute, int(cache_mb * 1e6)
+        self.rendered_first = rendered_first
         self._cache: OrderedDict[int, Surroundings] = OrderedDict()
         self._bytes = 0
 
@@ -127,6 +130,8 @@ class PhotographedCrops:
         text = label.text
         if self.exchange is not None and rng.random() < self.permute:
             image, text = self.exchange(item, image, corners, self._surroundings, rng)
+        if self.exchange is not None and self.rendered_first and rng.random() < self.rendered_first:
+            image, text = self.exchange.rendered_first(item, image, corners, text, rng)
         try:
             if corners is None:
                 crop = self._reframed(image, rng)

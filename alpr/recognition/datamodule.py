@@ -267,7 +267,9 @@ class RecognitionData(L.LightningDataModule):
 
     def _photographed(self, source: LoadedPlates, cache_mb: float) -> PhotographedCrops:
         settings = source.settings
-        exchange = CharacterExchange(source.train, self.pack, settings.rectified) if settings.permute else None
+        exchange = None
+        if settings.permute or settings.rendered_first:
+            exchange = CharacterExchange(source.train, self.pack, settings.rectified, self.renderers[0])
         return PhotographedCrops(
             source.train,
             self.size,
@@ -277,6 +279,7 @@ class RecognitionData(L.LightningDataModule):
             exchange,
             settings.permute,
             cache_mb,
+            settings.rendered_first,
         )
 
     def train_dataloader(self) -> DataLoader[RecognitionSample]:

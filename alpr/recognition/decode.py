@@ -37,6 +37,8 @@ class Decoding:
             raise ValueError(f"The lowest score is {self.min_score}; expected 0 to 1.")
 
 
+TINY = 1e-12
+"""The lowest probability whose logarithm is taken."""
 PLAIN = Decoding()
 """The best text as it is read, and nothing else."""
 
@@ -47,6 +49,12 @@ def softmax(logits: FloatArray) -> FloatArray:
     logits = np.asarray(logits, dtype=np.float64)
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
+def mean_logits(looks: Sequence[FloatArray], temperature: float = 1.0) -> FloatArray:
+    """Logits whose softmax at this temperature is the mean of those of several looks at the same crops."""
+    probabilities = np.mean([softmax(np.asarray(look, dtype=np.float64) / temperature) for look in looks], axis=0)
+    return np.asarray(temperature * np.log(np.maximum(probabilities, TINY)))
 
 
 def read_classes(logits: FloatArray) -> npt.NDArray[np.intp]:

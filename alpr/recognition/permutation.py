@@ -2,6 +2,9 @@
 
 A cell of another photograph is warped once, from plate to plate, its tone and sharpness are brought to those of the
 cell it covers, and it is blended in with a soft edge. Where that cannot be done without being seen, nothing is done.
+
+A first character may be rendered: photographs hold few provinces, and a reader that meets the others on rendered plates
+alone learns that a crop which looks like a photograph shows one of the few.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy.typing as npt
 
 from alpr.country import CountryPack
 from alpr.data.synthetic.placing import place
+from alpr.data.synthetic.plates import PlateRenderer
 from alpr.geometry import FlatQuad, homography, pixel_centre_matrix, plate_height, transform_points
 from alpr.imaging import UnreadableImage
 from alpr.plate_layout import Layout
@@ -28,6 +32,8 @@ _CANDIDATES = 6
 _MOST_TONE = 60.0
 """Grey levels that two plates' paint may differ by; more is another colour or a shadow's edge."""
 _CONTRAST = (0.5, 2.0)
+_RENDERED_SCALE = 1.3
+"""A rendered plate's height, as a share of that of the plate that gets its character."""
 _SEAM = 0.25
 """The most that a cell's edge may differ from what it is blended into, as a share of the contrast."""
 _BLURRIER = 0.65
@@ -59,10 +65,17 @@ class CharacterExchange:
 
     Args:
         rectified: whether ready-made crops show the plate upright and filled to the edge; others are left alone.
+        renderer: renders first characters.
     """
 
-    def __init__(self, crops: Sequence[LabelledCrop], pack: CountryPack, rectified: bool = False) -> None:
-        self.crops, self.rectified = crops, rectified
+    def __init__(
+        self,
+        crops: Sequence[LabelledCrop],
+        pack: CountryPack,
+        rectified: bool = False,
+        renderer: PlateRenderer | None = None,
+    ) -> None:
+        self.crops, self.rectified, self.renderer = crops, rectified, renderer
         named = {layout.name: layout for layout in pack.layouts}
         self._layouts: list[Layout | None] = []
         self._heights = [0.0 if c.corners is None else float(plate_height(c.corners)) for c in crops]
@@ -107,6 +120,30 @@ class CharacterExchange:
                 continue
         return image, "".join(characters)
 
+    def rendered_first(
+        self, item: int, image: ImageArray, corners: FloatArray | None, text: str, rng: np.random.Generator
+    ) -> tuple[ImageArray, str]:
+        """A copy of a plate's surroundings with a rendered first character, and its text then.
+
+        Of the characters that may stand there every one is drawn equally often.
+
+        Args:
+            text: what the surroundings show now.
+        """
+        layout = self._layouts[item]
+        if layout is None or self.renderer is None:
+            return image, text
+        symbols = self.renderer.pack.classes[layout.forms[0][0]]
+        changed = symbols[int(rng.integers(len(symbols)))] + text[1:]
+        height = image.shape[0] if corners is None else float(plate_height(corners))
+        plate = self.renderer.render(changed, layout, rng, scale=_RENDERED_SCALE * height / layout.size_mm[0])
+        image = image.copy()
+        try:
+            done = _cover(image, corners, 0, Surroundings(plate, None), 0, layout, rendered=True)
+        except FlatQuad:
+            done = False
+        return image, changed if done else text
+
     def _donor(self, item: int, layout: Layout, place: int, rng: np.random.Generator) -> tuple[str, _Donor | None]:
         """A character for a place, and where to take it: of a few plates the one nearest in size."""
         holders = self._donors[layout.name, layout.forms[0][place]]
@@ -144,33 +181,87 @@ def _from_mm(layout: Layout, plate: Surroundings, corners: FloatArray | None) ->
 
 
 def _cover(
-    image: ImageArray, corners: FloatArray | None, place: int, donor: Surroundings, position: int, layout: Layout
+    image: ImageArray,
+    corners: FloatArray | None,
+    place: int,
+    donor: Surroundings,
+    position: int,
+    layout: Layout,
+    rendered: bool = False,
 ) -> bool:
     """Covers one character with another plate's, in place; False, and nothing done, where it would be seen."""
-    cells = _cells(layout)
-    to_plate = _from_mm(layout, Surroundings(image, corners), corners)
-    cell = transform_points(cells[place], to_plate)
-    (x1, y1), (x2, y2) = np.floor(cell.min(0)).astype(int) - 1, np.ceil(cell.max(0)).astype(int) + 1
-    if x1 < 0 or y1 < 0 or x2 > image.shape[1] or y2 > image.shape[0] or min(x2 - x1, y2 - y1) < 6:
+    window = _window(image, corners, place, layout)
+    if window is None:
         return False
+    (x1, y1), under, mask = window
+    size = (under.shape[1], under.shape[0])
     step = np.eye(3)
-    step[:2, 2] = cells[place, 0] - cells[position, 0]
+    step[:2, 2] = _cells(layout)[place, 0] - _cells(layout)[position, 0]
     here = np.array([[1, 0, -x1], [0, 1, -y1], [0, 0, 1.0]])
+    to_plate = _from_mm(layout, Surroundings(image, corners), corners)
     moved = here @ to_plate @ step @ np.linalg.inv(_from_mm(layout, donor, donor.corners))
-    size = (int(x2 - x1), int(y2 - y1))
-    patch = cv2.warpPerspective(
-        donor.image, pixel_centre_matrix(moved), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    patch = np.asarray(
+        cv2.warpPerspective(
+            donor.image, pixel_centre_matrix(moved), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        ),
+        np.uint8,
     )
-    under = image[y1:y2, x1:x2]
-    mask = np.zeros(size[::-1], np.uint8)
-    cv2.fillConvexPoly(mask, np.round((cell - [x1, y1] - 0.5) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-    matched = _like(np.asarray(patch, np.uint8), under, np.asarray(mask, np.uint8))
+    if rendered:
+        beside = _window(image, corners, place + 1, layout)
+        tones = None if beside is None else _shared_tones(under, mask, *beside[1:])
+        if tones is None:
+            return False
+        patch = _recoloured(patch, mask, *tones)
+    matched = _like(patch, under, mask)
     if matched is None:
         return False
     inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
     soft = cv2.GaussianBlur(inner, (0, 0), max(0.7, 0.03 * size[1])).astype(np.float32) * np.float32(1 / 255)
     under[:] = cv2.blendLinear(matched, np.ascontiguousarray(under), soft, 1 - soft)
     return True
+
+
+def _window(
+    image: ImageArray, corners: FloatArray | None, place: int, layout: Layout
+) -> tuple[tuple[int, int], ImageArray, npt.NDArray[np.uint8]] | None:
+    """The part of an image around a character's cell: its left top, its pixels (a view) and a mask of the cell."""
+    cell = transform_points(_cells(layout)[place], _from_mm(layout, Surroundings(image, corners), corners))
+    (x1, y1), (x2, y2) = np.floor(cell.min(0)).astype(int) - 1, np.ceil(cell.max(0)).astype(int) + 1
+    if x1 < 0 or y1 < 0 or x2 > image.shape[1] or y2 > image.shape[0] or min(x2 - x1, y2 - y1) < 6:
+        return None
+    mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
+    cv2.fillConvexPoly(mask, np.round((cell - [x1, y1] - 0.5) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    return (int(x1), int(y1)), image[y1:y2, x1:x2], mask
+
+
+def _tones(pixels: ImageArray, mask: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+    """A cell's paint, which is what lies along its edges, and its ink, what differs most from that: (3,) BGR each."""
+    inside = mask > 127
+    edge = inside & ~(cv2.erode(mask, np.ones((3, 3), np.uint8), iterations=max(1, mask.shape[0] // 16)) > 127)
+    paint = np.median(pixels[edge if edge.any() else inside], axis=0)
+    within = pixels[inside].astype(np.float64)
+    away = np.abs(within - paint).sum(axis=1)
+    return paint, np.median(within[away >= np.percentile(away, 85)], axis=0)
+
+
+def _shared_tones(
+    under: ImageArray, mask: npt.NDArray[np.uint8], beside: ImageArray, mask_beside: npt.NDArray[np.uint8]
+) -> tuple[FloatArray, FloatArray] | None:
+    """The paint of a cell and the ink of the next one; None where they differ, and so no character may stand here."""
+    paint, ink = _tones(under, mask)
+    paint_beside, ink_beside = _tones(beside, mask_beside)
+    contrast = np.abs(ink_beside - paint_beside).max()
+    if np.abs(paint - paint_beside).max() > 0.35 * contrast or np.abs(ink - ink_beside).max() > 0.5 * contrast:
+        return None
+    return paint, ink_beside
+
+
+def _recoloured(patch: ImageArray, mask: npt.NDArray[np.uint8], paint: FloatArray, ink: FloatArray) -> ImageArray:
+    """A rendered cell in another paint and ink."""
+    old_paint, old_ink = _tones(patch, mask)
+    way = old_ink - old_paint
+    share = np.clip((patch - old_paint) @ way / max(1.0, float(way @ way)), 0, 1)[..., None]
+    return np.asarray(np.round(paint + share * (ink - paint)), np.uint8)
 
 
 def _like(patch: ImageArray, under: ImageArray, mask: npt.NDArray[np.uint8]) -> ImageArray | None:

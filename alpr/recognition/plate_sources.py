@@ -34,7 +34,9 @@ class PlateSource:
         kind: of all its plates, where its table has no column `colour`; see `kind_label`.
         balance: see `balanced_weights`; None for data.balance.
         permute: probability that characters of other plates take the place of a plate's own.
-        rectified: whether ready-made crops show the plate upright and to its edges, so that they can be permuted too.
+        rendered_first: probability that a rendered character takes the place of a plate's first: provinces.
+        rectified: whether ready-made crops show the plate upright and to its edges, so that their characters can be
+            replaced too; where a crop's do not stand where they should, they stay.
         geometry: settings of `CropGeometry` that differ from the augmentation's.
         pixels: settings of `PixelSettings` that differ from the augmentation's.
 
@@ -53,6 +55,7 @@ class PlateSource:
     kind: str = ""
     balance: float | None = None
     permute: float = 0.0
+    rendered_first: float = 0.0
     rectified: bool = False
     geometry: Mapping[str, Any] = field(default_factory=dict)
     pixels: Mapping[str, Any] = field(default_factory=dict)
@@ -65,10 +68,12 @@ class PlateSource:
                 f"Source {self.label!r}: samples {self.samples}, permute {self.permute}, balance {self.balance}; "
                 "expected 0 or more, and two numbers from 0 to 1."
             )
-        if self.permute and self.crops != CORNERS:
+        if not 0 <= self.rendered_first <= 1:
+            raise ValueError(f"Source {self.label!r}: rendered_first is {self.rendered_first}; expected 0 to 1.")
+        if (self.permute or self.rendered_first) and self.crops != CORNERS:
             raise ValueError(
                 f"Source {self.label!r}: characters are exchanged by true corners; crops is {self.crops!r}. "
-                "Give crops: corners, or permute: 0."
+                "Give crops: corners, or permute: 0 and rendered_first: 0."
             )
 
     @property

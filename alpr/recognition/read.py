@@ -12,7 +12,7 @@ import numpy as np
 from alpr.charset import Charset
 from alpr.imaging import rectify, resize_crop
 from alpr.predictor_settings import RecogniserSettings
-from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits
+from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits, mean_logits
 from alpr.records import FloatArray, ImageArray, ImageBatch, Reading
 
 RecogniserNetwork: TypeAlias = Callable[[ImageBatch], tuple[FloatArray, ...]]
@@ -22,6 +22,8 @@ CROPS_AT_ONCE = 32
 """The largest batch of the recogniser."""
 NOTHING_READ = Reading("", 0.0, ())
 """The reading of corners from which no crop can be made."""
+SHIFT = 1 / 96
+"""Of a crop's width: how far a doubtful crop is moved to be read again, 2 px of 192, a quarter of a token."""
 
 
 class Recogniser:
@@ -45,16 +47,34 @@ class Recogniser:
         self.decoding = decoding
 
     def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
-        """The readings of ready-made crops of any size, which are stretched to the network's."""
-        return [reading for outputs in self._outputs(crops) for reading in self._decoded(outputs)]
+        """The readings of ready-made crops of any size, which are stretched to the network's.
+
+        Those with a score below the settings' `read_again_below` are read twice more, moved to both sides: the three
+        answers' probabilities are averaged, and where they differ the score falls.
+        """
+        return [reading for batch in self._batches(crops) for reading in self._read_batch(batch)]
+
+    def _read_batch(self, batch: ImageBatch) -> list[Reading]:
+        outputs = self.network(batch)
+        readings = self._decoded(outputs)
+        doubtful = [i for i, reading in enumerate(readings) if reading.score < self.settings.read_again_below]
+        if doubtful:
+            shift = max(1, round(SHIFT * batch.shape[2]))
+            moved = [self.network(shifted(batch[doubtful], px)) for px in (-shift, shift)]
+            looks = zip([output[doubtful] for output in outputs], *moved, strict=True)
+            temperatures = (self.settings.temperature, *(1.0 for _ in self.settings.outputs))
+            joined = tuple(mean_logits(each, t) for each, t in zip(looks, temperatures, strict=True))
+            for i, reading in zip(doubtful, self._decoded(joined), strict=True):
+                readings[i] = reading
+        return readings
 
     def logits(self, crops: Sequence[ImageArray]) -> Iterator[FloatArray]:
-        """The slots' logits of ready-made crops, batch by batch: (up to 32, L, K+1) each."""
-        return (outputs[0] for outputs in self._outputs(crops))
+        """The slots' logits of ready-made crops, each read once, batch by batch: (up to 32, L, K+1) each."""
+        return (self.network(batch)[0] for batch in self._batches(crops))
 
-    def _outputs(self, crops: Sequence[ImageArray]) -> Iterator[tuple[FloatArray, ...]]:
+    def _batches(self, crops: Sequence[ImageArray]) -> Iterator[ImageBatch]:
         for start in range(0, len(crops), CROPS_AT_ONCE):
-            yield self.network(np.stack([self._resized(crop) for crop in crops[start : start + CROPS_AT_ONCE]]))
+            yield np.stack([self._resized(crop) for crop in crops[start : start + CROPS_AT_ONCE]])
 
     def _decoded(self, outputs: tuple[FloatArray, ...]) -> list[Reading]:
         return decode_outputs(outputs, self.settings, self.charset, self.decoding)
@@ -79,6 +99,12 @@ class Recogniser:
 
     def _resized(self, crop: ImageArray) -> ImageArray:
         return crop if crop.shape[:2] == self.settings.size else resize_crop(crop, self.settings.size)
+
+
+def shifted(batch: ImageBatch, px: int) -> ImageBatch:
+    """Crops (B, h, w, 3) moved to the right, to the left where px is below 0; their outermost column fills the gap."""
+    columns = np.clip(np.arange(batch.shape[2]) - px, 0, batch.shape[2] - 1)
+    return batch[:, :, columns]
 
 
 def decode_outputs(
