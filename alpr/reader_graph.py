@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import TensorProto, version_converter
 from onnx.helper import make_node, make_tensor_value_info
@@ -17,6 +18,7 @@ from onnx.helper import make_node, make_tensor_value_info
 from alpr.card import ModelCard
 from alpr.data.atomic import write_atomically
 from alpr.graph_parts import crops_part, labels_part, letterbox_part, plates_part, texts_part
+from alpr.sessions import ONE_BY_ONE
 
 READER_FILE = "reader.onnx"
 OPSET = 20
@@ -51,6 +53,8 @@ def write_reader(card: ModelCard, folder: Path, path: Path) -> None:
 
 def _composed(card: ModelCard, folder: Path) -> onnx.ModelProto:
     networks = [_converted(onnx.load(folder / entry.file)) for entry in (card.detector_file, card.recogniser_file)]
+    if any(entry.key == ONE_BY_ONE for entry in networks[1].metadata_props):
+        networks[1] = one_by_one(networks[1])
     graph = onnx.GraphProto(name=card.name)
     _add(graph, "letterbox", letterbox_part(card.detector), frame="frame")
     _add(graph, "detector", networks[0], image="letterbox/image")
@@ -73,6 +77,32 @@ def _converted(network: onnx.ModelProto) -> onnx.ModelProto:
     """A network in the operators of `OPSET`, if it is written in older ones."""
     [imported] = network.opset_import
     return version_converter.convert_version(network, OPSET) if imported.version < OPSET else network
+
+
+def one_by_one(network: onnx.ModelProto) -> onnx.ModelProto:
+    """A network of a batch of crops as one that takes them in turn, so that none depends on the others' company."""
+    [given] = network.graph.input
+    body = onnx.compose.add_prefix_graph(network.graph, "each/")
+    body.node.insert(0, make_node("Gather", [given.name, "turns"], [f"each/{given.name}"]))
+    body.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.int64), "batch axis"))
+    body.node.insert(0, make_node("Unsqueeze", ["turn", "batch axis"], ["turns"]))
+    for output in body.output:
+        body.node.append(make_node("Squeeze", [output.name, "batch axis"], [f"{output.name} of its own"]))
+        output.name += " of its own"
+        del output.type.tensor_type.shape.dim[0]
+    del body.input[:]
+    body.input.append(make_tensor_value_info("turn", TensorProto.INT64, []))
+    body.input.append(make_tensor_value_info("on", TensorProto.BOOL, []))
+    body.node.append(make_node("Identity", ["on"], ["go on"]))
+    body.output.insert(0, make_tensor_value_info("go on", TensorProto.BOOL, []))
+    names = [output.name for output in network.graph.output]
+    count = [
+        make_node("Shape", [given.name], ["count"], start=0, end=1),
+        make_node("Squeeze", ["count"], ["turns in all"]),
+    ]
+    turns = make_node("Loop", ["turns in all", ""], names, body=body)
+    graph = onnx.helper.make_graph([*count, turns], network.graph.name, [given], network.graph.output)
+    return onnx.helper.make_model(graph, ir_version=network.ir_version, opset_imports=network.opset_import)
 
 
 def _add(graph: onnx.GraphProto, name: str, part: onnx.ModelProto, **inputs: str) -> None:

@@ -21,7 +21,9 @@ from alpr.card import ModelCard, WeightFile
 from alpr.conversion import Asked, ConversionError, TargetReport, check, convert
 from alpr.conversion_figures import Networks, score_of, time_networks
 from alpr.imaging import read_image
+from alpr.reader_graph import one_by_one
 from alpr.runtimes import RuntimeFailed, RuntimeMissing, open_fixed_onnx
+from alpr.sessions import open_session
 
 TEXTS = ("皖A12", "皖B35", "皖A54", "皖B11")
 
@@ -216,3 +218,17 @@ def test_the_command_prints_one_table_and_ends_with_the_refusals(
     assert not (tmp_path / "out" / "tiny_int8").exists()
     written = json.loads((tmp_path / "out" / "conversion.json").read_text(encoding="utf-8"))
     assert [row["target"] for row in written["targets"]] == ["fp32", "int8"]
+
+
+def test_crops_in_turn_are_read_as_crops_alone(asked: Asked, rows: dict[str, TargetReport], tmp_path: Path) -> None:
+    """So that reader.onnx of an int8 bundle reads a plate in any company as the predictor does."""
+    network = onnx.load(asked.output / "tiny_int8" / "recogniser.onnx")
+    onnx.save(one_by_one(network), tmp_path / "in_turn.onnx")
+    onnx.checker.check_model(tmp_path / "in_turn.onnx", full_check=True)
+    alone, in_turn = (
+        open_session(path, 1) for path in (asked.output / "tiny_int8" / "recogniser.onnx", tmp_path / "in_turn.onnx")
+    )
+    crops = np.stack([np.full((48, 192, 3), value, np.uint8) for value in (26, 240, 51)])
+    expected = np.concatenate([alone.run(["logits"], {"crop": crop[None]})[0] for crop in crops])
+    np.testing.assert_array_equal(in_turn.run(["logits"], {"crop": crops})[0], expected)
+    assert in_turn.run(["logits"], {"crop": crops[:0]})[0].shape == (0, *expected.shape[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.losses import ctc_loss
 from alpr.recognition.negatives import BACKGROUND, BESIDE, SHIFTED, NegativeCrops, negative_quad, shown_share
 from alpr.recognition.permutation import CharacterExchange, Surroundings
+from alpr.recognition.plate_sources import PlateSource
 from alpr.recognition.targets import UNKNOWN
 from alpr.records import Detection, FloatArray, ImageArray, Plate, Scene
 
@@ -249,6 +251,54 @@ def test_exchanged_characters_are_those_of_the_label(china: CountryPack) -> None
     assert changed >= 6
     unrectified = CharacterExchange([LabelledCrop(Path("x"), None, text) for text in texts], china)
     assert unrectified.usable == 0
+
+
+def test_a_rendered_first_character_takes_the_plates_own_paint_and_ink(china: CountryPack) -> None:
+    renderer, layout = PlateRenderer(china), china.layouts[0]
+
+    def photographed(text: str) -> ImageArray:
+        """A dull plate of another colour than any that is rendered, out of focus."""
+        face = renderer.render(text, layout, np.random.default_rng(5), scale=0.7)
+        return cv2.GaussianBlur((face[..., ::-1] * 0.6 + 30).astype(np.uint8), (0, 0), 1.2)
+
+    plate = photographed("皖AB1234")
+    crops = [LabelledCrop(Path("x"), None, "皖AB1234")]
+    exchange = CharacterExchange(crops, china, rectified=True, renderer=renderer)
+    cell, rest = np.s_[:, : round(plate.shape[1] * 0.14)], np.s_[:, round(plate.shape[1] * 0.17) :]
+    seen, nearer = set(), []
+    for seed in range(16):
+        image, text = exchange.rendered_first(0, plate, None, "皖AB1234", np.random.default_rng(seed))
+        assert text[1:] == "AB1234" and text[0] in china.classes["P"]
+        np.testing.assert_array_equal(image[rest], plate[rest])
+        if text[0] == "皖":
+            continue
+        seen.add(text[0])
+        wanted = photographed(text)[cell].astype(float)
+        nearer.append(np.abs(image[cell] - wanted).mean() < 0.7 * np.abs(plate[cell] - wanted).mean())
+    assert len(seen) >= 8 and np.mean(nearer) > 0.7
+
+
+def test_a_rendered_first_character_stays_away_from_where_no_character_stands(china: CountryPack) -> None:
+    renderer, layout = PlateRenderer(china), china.layouts[0]
+    face = renderer.render("皖AB1234", layout, np.random.default_rng(5), scale=0.7)
+    width = face.shape[1]
+    aside = np.hstack([np.full((face.shape[0], width // 7, 3), (40, 70, 60), np.uint8), face])  # a crop with a margin
+    exchange = CharacterExchange([LabelledCrop(Path("x"), None, "皖AB1234")], china, True, renderer)
+    for seed in range(8):
+        image, text = exchange.rendered_first(0, aside, None, "皖AB1234", np.random.default_rng(seed))
+        assert text == "皖AB1234"
+        np.testing.assert_array_equal(image, aside)
+    without = CharacterExchange([LabelledCrop(Path("x"), None, "皖AB1234")], china, True)
+    assert without.rendered_first(0, face, None, "皖AB1234", np.random.default_rng(0))[1] == "皖AB1234"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [({"rendered_first": 1.5}, r"rendered_first is 1\.5; expected 0 to 1"), ({"crops": "box"}, "rendered_first: 0")],
+)
+def test_rendered_first_characters_need_true_corners_and_a_probability(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        PlateSource(**{"manifest": "a.csv", "rendered_first": 0.5, **change})
 
 
 def corners_of(face: ImageArray) -> FloatArray:
