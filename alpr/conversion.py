@@ -18,9 +18,9 @@ import numpy as np
 import onnx
 
 from alpr import __version__
-from alpr.benchmark import Environment, environment
+from alpr.benchmark import environment
 from alpr.card import CARD_FILE, ModelCard, WeightFile
-from alpr.conversion_figures import Latency, Networks, Score, score_of, time_networks
+from alpr.conversion_figures import ConversionReport, Latency, Networks, TargetReport, score_of, time_networks
 from alpr.data.atomic import write_atomically
 from alpr.data.manifest import Manifest
 from alpr.detection.detect import Detector
@@ -93,38 +93,6 @@ class Asked:
     keep_first: int = KEPT_FIRST
     accept_loss: bool = False
     rounds: int = 50
-
-
-@dataclass(frozen=True)
-class TargetReport:
-    """What became of a target. `lost` is in points, on the manifest that lost most; `refused` says why, or is ""."""
-
-    target: str
-    files: Mapping[str, int]  # bytes by name
-    megabytes: float
-    scores: Mapping[str, Score]
-    accuracy: Mapping[str, float]
-    changed: int
-    lost: float
-    latency: Mapping[str, Latency]  # by network and threads: "detector_1", "recogniser_2"
-    operators: Mapping[str, str] = field(default_factory=dict)
-    refused: str = ""
-    made_with: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ConversionReport:
-    """Every target of one run, side by side."""
-
-    created: str
-    bundle: str
-    sha256: Mapping[str, str]
-    manifests: Mapping[str, str]
-    calibration: str | None
-    detector_input: tuple[int, ...]
-    rounds: int
-    targets: tuple[TargetReport, ...]
-    environment: Environment
 
 
 def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) -> ConversionReport:

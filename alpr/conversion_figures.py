@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter, sleep
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from alpr.benchmark import Environment
 from alpr.records import FloatArray, ImageBatch
 
 RUNS_AT_ONCE = 5
@@ -46,6 +47,38 @@ class Latency:
     best_ms: float
     median_ms: float
     times_faster: float
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """What became of a target. `lost` is in points, on the manifest that lost most; `refused` says why, or is ""."""
+
+    target: str
+    files: Mapping[str, int]  # bytes by name
+    megabytes: float
+    scores: Mapping[str, Score]
+    accuracy: Mapping[str, float]
+    changed: int
+    lost: float
+    latency: Mapping[str, Latency]  # by network and threads: "detector_1", "recogniser_2"
+    operators: Mapping[str, str] = field(default_factory=dict)
+    refused: str = ""
+    made_with: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """Every target of one run, side by side."""
+
+    created: str
+    bundle: str
+    sha256: Mapping[str, str]
+    manifests: Mapping[str, str]
+    calibration: str | None
+    detector_input: tuple[int, ...]
+    rounds: int
+    targets: tuple[TargetReport, ...]
+    environment: Environment
 
 
 def score_of(read: Sequence[tuple[str, str]], before: Sequence[tuple[str, str]]) -> Score:

@@ -29,11 +29,13 @@ def main(config: DictConfig) -> None:
 
     from alpr.calibrating import PAGE_FILE, Settings, calibrate_run, sentence
     from alpr.configuration import plain_sentence
+    from alpr.corrections import read_corrections
     from alpr.runs import best_checkpoint, calibration_of
 
     data = {str(k): OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for k, v in config.data.items() if v}
     try:
-        settings = Settings(config.draws, config.plates, data)
+        wrong = () if config.corrections is None else read_corrections(Path(config.corrections))
+        settings = Settings(config.draws, config.plates, data, wrong)
         found = calibrate_run(Path(config.recogniser), settings, Console(stderr=True))
         written = calibration_of(best_checkpoint(config.recogniser))
     except (ValueError, OSError) as error:

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from alpr.conversion import IN_PLACE, KEPT_FIRST, TARGETS, Asked, ConversionReport, TargetReport, convert
-from alpr.conversion_figures import Latency
+from alpr.conversion import IN_PLACE, KEPT_FIRST, TARGETS, Asked, convert
+from alpr.conversion_figures import ConversionReport, Latency, TargetReport
 from alpr.data.manifest import join_manifests, read_manifest
 from alpr.predictor import default_bundle
 

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from alpr import Reader
 from alpr.card import ModelCard, WeightFile
-from alpr.conversion import Asked, ConversionError, TargetReport, check, convert
-from alpr.conversion_figures import Networks, score_of, time_networks
+from alpr.conversion import Asked, ConversionError, check, convert
+from alpr.conversion_figures import Networks, TargetReport, score_of, time_networks
 from alpr.imaging import read_image
 from alpr.reader_graph import one_by_one
 from alpr.runtimes import RuntimeFailed, RuntimeMissing, open_fixed_onnx
