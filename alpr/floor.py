@@ -66,7 +66,7 @@ def multiply_adds(path: Path, shape: Sequence[int]) -> int:
     """
     model = onnx.load(path)
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
-    products = [node for node in model.graph.node if node.op_type in ("Conv", "MatMul", "Gemm")]
+    products = [node for node in model.graph.node if node.op_type in ("Conv", "MatMul", "MatMulInteger", "Gemm")]
     names = {name for node in products for name in (node.output[0], *node.input[:2])} - set(weights)
     names -= {value.name for value in (*model.graph.input, *model.graph.output)}
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in sorted(names))

@@ -20,6 +20,7 @@ from alpr import Reader
 from alpr.card import ModelCard, WeightFile
 from alpr.conversion import Asked, ConversionError, check, convert
 from alpr.conversion_figures import Networks, TargetReport, score_of, time_networks
+from alpr.floor import multiply_adds
 from alpr.imaging import read_image
 from alpr.reader_graph import one_by_one
 from alpr.runtimes import RuntimeFailed, RuntimeMissing, open_fixed_onnx
@@ -232,3 +233,9 @@ def test_crops_in_turn_are_read_as_crops_alone(asked: Asked, rows: dict[str, Tar
     expected = np.concatenate([alone.run(["logits"], {"crop": crop[None]})[0] for crop in crops])
     np.testing.assert_array_equal(in_turn.run(["logits"], {"crop": crops})[0], expected)
     assert in_turn.run(["logits"], {"crop": crops[:0]})[0].shape == (0, *expected.shape[1:])
+
+
+def test_work_in_int8_is_counted_too(asked: Asked, rows: dict[str, TargetReport]) -> None:
+    files = (folder / "recogniser.onnx" for folder in (asked.bundle, asked.output / "tiny_int8"))
+    plain, int8 = (multiply_adds(file, (1, 48, 192, 3)) for file in files)
+    assert plain == int8 > 0
