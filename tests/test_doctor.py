@@ -7,6 +7,7 @@ import json
 import runpy
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -26,10 +27,11 @@ from alpr.data.doctor.mending import write_mended
 from alpr.data.doctor.table import read_rows
 from alpr.data.doctor.text_rules import judge
 from alpr.data.manifest import read_manifest
+from alpr.detection.detect import Found
 from alpr.doctor_model import consult
 from alpr.geometry import corner_box
 from alpr.predictor import Reader
-from alpr.predictor_settings import DetectorSettings
+from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.records import Detection, Reading
 
 WITHOUT_PLANTING = {"companion-lost", "image-huge", "symbols-mixed", "country-unknown", "kind-missing"}
@@ -184,14 +186,15 @@ class StubDetector:
     def __init__(self, quads: list[np.ndarray]) -> None:
         self.quads = quads
 
-    def detect(self, images: list[np.ndarray]) -> list[list[Detection]]:
-        return [[Detection(q, corner_box(q), 0.8) for q in self.quads] for _ in images]
+    def look(self, images: list[np.ndarray], finer: Callable[[int], np.ndarray]) -> list[Found]:
+        return [Found([Detection(q, corner_box(q), 0.8) for q in self.quads], False) for _ in images]
 
 
 class StubRecogniser:
     """Reads the same text everywhere."""
 
     charset = Charset("ABC123")
+    settings = RecogniserSettings()
 
     def read_plates(self, image: np.ndarray, corners: list[np.ndarray]) -> list[Reading]:
         return [Reading("ABC123", 0.97, ())] * len(corners)
