@@ -42,7 +42,10 @@ found, 24 px wide in its input, are 72 px wide then."""
 
 
 class StageTimes(NamedTuple):
-    """Milliseconds spent on one image: file to pixels, pixels to corners, corners to text."""
+    """Milliseconds spent on one image: file to pixels, pixels to corners, corners to text.
+
+    Decoding again counts where more pixels are needed.
+    """
 
     decode: float
     detect: float

@@ -131,7 +131,7 @@ class CharacterExchange:
             text: what the surroundings show now.
         """
         layout = self._layouts[item]
-        if layout is None or self.renderer is None:
+        if layout is None or self.renderer is None or len(text) < 2:  # the next character shows the ink
             return image, text
         symbols = self.renderer.pack.classes[layout.forms[0][0]]
         changed = symbols[int(rng.integers(len(symbols)))] + text[1:]
