@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -210,17 +211,10 @@ def add_reader(bundle: Path, images: Sequence[ImageArray] = ()) -> ReaderParity:
         ParityError: it reads otherwise than the predictor with the bundle's two networks; the bundle stays as it was.
         CardError: no bundle there, or files that are not the card's.
     """
-    card = ModelCard.read(bundle)
-    card.verify(bundle)
-    part = _part_of(bundle)
-    try:
-        shutil.copytree(bundle, part)
+    with _remade(bundle) as (part, card):
         card, parity = _with_reader(card, part, images)
         card.write(part)
         card.verify(part)
-        put_in_place(part, bundle)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return parity
 
 
@@ -230,17 +224,25 @@ def add_report(bundle: Path, metrics: Mapping[str, Any], page: Path | None = Non
     Raises:
         CardError: no bundle there, or files that are not the card's.
     """
+    with _remade(bundle) as (part, card):
+        others = {entry.file: entry for entry in card.other_files}
+        if page is not None:
+            shutil.copyfile(page, part / page.name)
+            others[page.name] = WeightFile.of(part / page.name)
+        card = replace(card, metrics={**card.metrics, **metrics}, other_files=tuple(others.values()))
+        card.write(part)
+        card.verify(part)
+
+
+@contextmanager
+def _remade(bundle: Path) -> Iterator[tuple[Path, ModelCard]]:
+    """A copy of a bundle to change, and its card; the copy takes the bundle's place unless something is raised."""
     card = ModelCard.read(bundle)
     card.verify(bundle)
     part = _part_of(bundle)
     try:
         shutil.copytree(bundle, part)
-        others = {entry.file: entry for entry in card.other_files}
-        if page is not None:
-            shutil.copyfile(page, part / page.name)
-            others[page.name] = WeightFile.of(part / page.name)
-        replace(card, metrics={**card.metrics, **metrics}, other_files=tuple(others.values())).write(part)
-        card.verify(part, others=False)
+        yield part, card
         put_in_place(part, bundle)
     finally:
         shutil.rmtree(part, ignore_errors=True)
