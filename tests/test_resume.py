@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
 import signal
 import time
@@ -79,13 +78,12 @@ def kill_at_random(scripts: Scripts, arguments: list[str], run: Path, moments: r
     last = run / "checkpoints" / "last.ckpt"
     pid = scripts.start("train.py", arguments)
     stamp, left = (last.stat().st_mtime_ns if last.exists() else 0), moments.randint(1, 3)
-    patience = time.monotonic() + 60
-    while left and time.monotonic() < patience:
+    while left and scripts.send(pid, 0):
         time.sleep(0.002)
         now = last.stat().st_mtime_ns if last.exists() else 0
         left, stamp = left - (now != stamp), now
     time.sleep(moments.random() * 0.1)
-    os.kill(pid, signal.SIGKILL)
+    scripts.send(pid, signal.SIGKILL)  # a late resumption may have ended by itself
     return scripts.wait()
 
 

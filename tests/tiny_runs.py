@@ -101,6 +101,15 @@ class Scripts:
         self._server.stdin.flush()
         return int(self._line())
 
+    @staticmethod
+    def send(pid: int, number: int) -> bool:
+        """Whether a script still runs that could take this signal; 0 only asks."""
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
     def wait(self) -> Done:
         code = int(self._line().split()[1])
         return Done(code, self._log.read_text(encoding="utf-8"))
