@@ -22,7 +22,7 @@ from alpr.country import CountryPack
 from alpr.data.atomic import write_atomically
 from alpr.detection.detect import Detector
 from alpr.detection.module import torch_detector
-from alpr.graph_folding import fold_normalisation
+from alpr.graph_folding import fold_constants, fold_normalisation
 from alpr.parity import ParityError, ParityReport, ReaderParity, check_detector, check_recogniser, generated_scenes
 from alpr.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.reader_graph import READER_FILE, write_reader
@@ -124,8 +124,8 @@ def _export(
                 verbose=False,
             )
         graph = onnx.load(part)
-        if fold_normalisation(graph):
-            write_atomically(part, [graph.SerializeToString()])
+        fold_normalisation(graph)
+        write_atomically(part, [fold_constants(graph).SerializeToString()])
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

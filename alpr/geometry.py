@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,8 @@ from alpr.records import FloatArray
 
 MIRRORED_CORNERS = (1, 0, 3, 2)
 """After a mirror image the top left corner stands where the top right one did."""
+_TO_CENTRE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+_TO_EDGE = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
 
 
 class FlatQuad(ValueError):
@@ -110,7 +113,8 @@ def homography(source: FloatArray, target: FloatArray) -> FloatArray:
         raise ValueError(
             f"No homography takes {np.asarray(source).tolist()} to {np.asarray(target).tolist()}."
         ) from error
-    if not np.all(np.isfinite(matrix)) or abs(np.linalg.det(matrix)) < 1e-12:
+    determinant = cv2.determinant(matrix)
+    if not math.isfinite(determinant) or abs(determinant) < 1e-12:
         raise FlatQuad(f"No homography takes {np.asarray(source).tolist()} to {np.asarray(target).tolist()}.")
     return np.asarray(matrix)
 
@@ -124,8 +128,7 @@ def transform_points(points: FloatArray, matrix: FloatArray) -> FloatArray:
 
 def pixel_centre_matrix(matrix: FloatArray) -> FloatArray:
     """The matrix OpenCV's warps need: they put a pixel's *centre* at whole numbers, this project its edge."""
-    shift = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    return np.asarray(np.linalg.inv(shift) @ matrix @ shift)
+    return np.asarray(_TO_EDGE @ matrix @ _TO_CENTRE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 
 def conv_norm_act(
@@ -69,9 +70,15 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, memory: Tensor, bias: Tensor | None = None) -> Tensor:
         # The batch alone is -1, so that an exported graph computes no shapes while it runs.
-        q = self.query(queries).reshape(-1, queries.shape[1], self.heads, self.head_width).transpose(1, 2)
-        keys_values = self.key_value(memory).reshape(-1, memory.shape[1], 2 * self.heads, self.head_width)
-        k, v = keys_values.transpose(1, 2).split(self.heads, dim=1)  # (B, heads, T, head width) each
+        if queries is memory:  # one product in place of two
+            weight = torch.cat([self.query.weight, self.key_value.weight])
+            bias_of_all = torch.cat([self.query.bias, self.key_value.bias])
+            joint = linear(memory, weight, bias_of_all).reshape(-1, memory.shape[1], 3 * self.heads, self.head_width)
+            q, k, v = joint.transpose(1, 2).chunk(3, dim=1)  # (B, heads, T, head width) each
+        else:
+            q = self.query(queries).reshape(-1, queries.shape[1], self.heads, self.head_width).transpose(1, 2)
+            joint = self.key_value(memory).reshape(-1, memory.shape[1], 2 * self.heads, self.head_width)
+            k, v = joint.transpose(1, 2).chunk(2, dim=1)
         weights = q @ k.transpose(2, 3) * self.head_width**-0.5
         attended = (weights if bias is None else weights + bias).softmax(dim=-1).to(v.dtype) @ v
         joined: Tensor = self.dropout(self.output(attended.transpose(1, 2).reshape(-1, queries.shape[1], self.inner)))

@@ -66,7 +66,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """
     member = member_of(path)
     if member is None:
-        with open(path, "rb") as file:  # noqa: PTH123 - a third faster than a Path
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a third faster than a Path
             return file.read()
     with Path(member.tar).open("rb") as file:
         file.seek(max(0, member.offset - BLOCK))

@@ -19,6 +19,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.tools.onnx_model_utils import make_input_shape_fixed
 
+from alpr.graph_folding import fold_constants
 from alpr.records import ImageBatch
 from alpr.sessions import CPU, ONE_BY_ONE
 
@@ -122,7 +123,7 @@ def fixed_shapes(model: onnx.ModelProto, shape: Sequence[int]) -> onnx.ModelProt
         make_input_shape_fixed(source.graph, given.name, list(shape))
         for output in source.graph.output:
             output.type.tensor_type.ClearField("shape")
-        result = _by_file(source, _folded)
+        result = fold_constants(source)
         found = onnxruntime.InferenceSession(result.SerializeToString(), _quiet(), providers=[CPU]).run(
             None, {given.name: np.zeros(shape, np.uint8)}
         )
@@ -130,19 +131,7 @@ def fixed_shapes(model: onnx.ModelProto, shape: Sequence[int]) -> onnx.ModelProt
         raise PrecisionError(f"The network {source.graph.name!r} does not take {list(shape)}: {error}") from error
     for output, value in zip(result.graph.output, found, strict=True):
         output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, value.shape))
-    used = {node.domain for node in result.graph.node}
-    opsets = [entry for entry in result.opset_import if entry.domain in used]
-    del result.opset_import[:]
-    result.opset_import.extend(opsets)
     return result
-
-
-def _folded(source: Path, target: Path) -> None:
-    """Writes the graph with everything computed that is constant, in the operators of ONNX alone."""
-    options = _quiet()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(target)
-    onnxruntime.InferenceSession(str(source), options, providers=[CPU])
 
 
 def _quiet() -> Any:

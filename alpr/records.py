@@ -57,7 +57,7 @@ class Detection:
 
     def scaled(self, scale: FloatArray) -> Detection:
         """The same plate in an image that is `scale` (2,) times as wide and high."""
-        return Detection(self.corners * scale, self.box * np.tile(scale, 2), self.score)
+        return Detection(self.corners * scale, (self.box.reshape(2, 2) * scale).reshape(4), self.score)
 
 
 class Alternative(NamedTuple):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alpr.graph_folding import fold_normalisation
+from alpr.graph_folding import fold_constants, fold_normalisation
 from alpr.layers import normalised_input
 
 
@@ -65,3 +65,28 @@ def test_a_network_that_takes_the_image_elsewhere_too_stays_as_it_is(tmp_path: P
     before = model.SerializeToString()
     assert not fold_normalisation(model)
     assert model.SerializeToString() == before
+
+
+class Constant(nn.Module):
+    """An image's mean colour times what needs no image: a normalised product of weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.norm = nn.Parameter(torch.randn(3, 64)), nn.LayerNorm(64)
+
+    def forward(self, image: Tensor) -> Tensor:
+        found: Tensor = image.float().mean((1, 2)) @ self.norm(self.weight).softmax(-1)
+        return found
+
+
+def test_what_no_image_changes_is_computed_once(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = exported(tmp_path / "constant.onnx", Constant())
+    assert {"LayerNormalization", "Softmax"} <= {node.op_type for node in model.graph.node}
+    folded = fold_constants(model)
+    onnx.checker.check_model(folded, full_check=True)
+    assert not {"LayerNormalization", "Softmax"} & {node.op_type for node in folded.graph.node}
+    assert {entry.domain for entry in folded.opset_import} == {""}
+    for size in ((1, 32, 64, 3), (3, 64, 96, 3)):
+        image = np.random.default_rng(1).integers(0, 256, size, dtype=np.uint8)
+        np.testing.assert_allclose(results(folded, image), results(model, image), atol=2e-5)

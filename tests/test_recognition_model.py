@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,8 @@ def test_settings_that_fit_no_network_are_refused() -> None:
         MaskOcrSettings(5, 11, (44, 96))
     with pytest.raises(ValueError, match="0 slots"):
         MaskOcrSettings(0, 11)
+    with pytest.raises(ValueError, match="0 decoder_layers"):
+        MaskOcrSettings(5, 11, decoder_layers=0)
     with pytest.raises(ValueError, match="multiple of the 3 heads"):
         MaskOcr(MaskOcrSettings(5, 11, width=16, heads=3))
 
@@ -61,6 +65,17 @@ def test_slots_begin_evenly_spaced(slots: int, tokens: int) -> None:
     looks_at = weights @ ((torch.arange(tokens) + 0.5) / tokens)
     assert bool((looks_at.diff() > 0.5 / slots).all())  # from left to right, each slot at a place of its own
     torch.testing.assert_close(bias.flip(0, 1), bias)
+
+
+def test_slots_speak_to_each_other_once_for_all_crops() -> None:
+    """In training each crop has slots of its own, for dropout; the logits are the same without it."""
+    net = network(replace(SETTINGS, dropout=0.0))
+    tokens = net.encode(crops())
+    torch.testing.assert_close(net.decode(tokens), net.train().decode(tokens))
+    first, rows = net.decoder[0].self_attention, []  # type: ignore[union-attr]
+    first.register_forward_hook(lambda _, given, __: rows.append(len(given[0])))
+    net.decode(tokens), net.eval().decode(tokens)
+    assert rows == [3, 1]
 
 
 def test_the_bias_stands_in_every_cross_attention_and_can_be_switched_off() -> None:

@@ -63,10 +63,12 @@ def decode_detections(
         )
     lowest = settings.score_threshold * (1.0 if settings.corner_vote is None else VOTE_SHARE)
     candidates = np.flatnonzero(scores >= lowest)  # NaN is never above
-    candidates = candidates[np.argsort(-scores[candidates], kind="stable")[:MAX_CANDIDATES]]
-    finite = np.isfinite(corners[candidates]).all(axis=(1, 2)) & np.isfinite(boxes[candidates]).all(axis=1)
-    candidates = candidates[finite]
-    scores, boxes, corners = scores[candidates], boxes[candidates], corners[candidates]
+    candidates = candidates[(-scores[candidates]).argsort(kind="stable")[:MAX_CANDIDATES]]
+    places = np.concatenate([boxes[candidates], corners[candidates].reshape(-1, 8)], axis=1)  # (N, 12)
+    finite = np.isfinite(places)
+    if not finite.all():
+        candidates, places = candidates[finite.all(axis=1)], places[finite.all(axis=1)]
+    scores, corners = scores[candidates], places[:, 4:].reshape(-1, 4, 2)
     # The hull of the corners, not the box: the corners are what a reader uses, and two tilted plates in a row
     # overlap less by them.
     hulls = corner_box(corners)
@@ -74,11 +76,12 @@ def decode_detections(
     sure = int(np.count_nonzero(scores >= settings.score_threshold))  # the first of them, as they are sorted
     detections = []
     for i in _unsuppressed(overlaps[:sure, :sure] > settings.nms_iou)[: settings.max_plates]:
-        quad, box = corners[i], boxes[i]
+        place = places[i]
         if settings.corner_vote is not None:
             voters = (overlaps[i] > settings.corner_vote) & (scores >= VOTE_SHARE * scores[i])
             voters[i] = True  # also where its hull is empty and overlaps nothing
-            weights = scores[voters] / scores[voters].sum()
-            quad, box = (weights @ corners[voters].reshape(-1, 8)).reshape(4, 2), weights @ boxes[voters]
-        detections.append(Detection(quad.astype(np.float32), box.astype(np.float32), float(scores[i])))
+            weights = scores[voters]
+            place = (weights / weights.sum()) @ places[voters]
+        place = place.astype(np.float32)
+        detections.append(Detection(place[4:].reshape(4, 2), place[:4], float(scores[i])))
     return detections

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -106,7 +107,7 @@ class Detector:
 
     def _look(self, images: Sequence[ImageArray], input_px: int, threshold: float) -> list[list[Detection]]:
         """Images whose letterboxed sizes are equal go through the network together."""
-        settings = replace(self.settings, score_threshold=min(1.0, threshold))
+        settings = _with_threshold(self.settings, threshold)
         result: list[list[Detection]] = [[] for _ in images]
         for start in range(0, len(images), IMAGES_AT_ONCE):
             by_size: dict[tuple[int, int], list[tuple[int, ImageArray, Letterbox]]] = {}
@@ -120,6 +121,11 @@ class Detector:
                     found = decode_detections(scores[i], boxes[i], corners[i], settings)
                     result[index] = [_mapped_back(detection, box) for detection in found]
         return result
+
+
+@lru_cache(maxsize=64)
+def _with_threshold(settings: DetectorSettings, threshold: float) -> DetectorSettings:
+    return replace(settings, score_threshold=min(1.0, threshold))
 
 
 def _mapped_back(detection: Detection, box: Letterbox) -> Detection:

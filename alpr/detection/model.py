@@ -105,12 +105,22 @@ class Anchors(NamedTuple):
     points: Tensor  # (A, 12) px: the centre x, y six times, for two sides and four corners
     sides: Tensor  # (A,) px
     strides: Tensor  # (A,) px
+    units: Tensor  # (A, 12) px per unit of an offset: the stride, negative for the distances to the left and top edges
     counts: tuple[int, ...]  # per level
 
     @property
     def centres(self) -> Tensor:
         """(A, 2) px."""
         return self.points[:, :2]
+
+
+class Offsets(NamedTuple):
+    """What the head says per anchor, the box's four distances and the corners' eight numbers in one row."""
+
+    logits: Tensor  # (B, A)
+    offsets: Tensor  # (B, A, 12) in strides
+    anchors: Anchors
+    bins: Tensor | None  # as in RawDetections
 
 
 class RawDetections(NamedTuple):
@@ -162,21 +172,27 @@ class Scrfd(nn.Module):
 
     def raw(self, images: Tensor) -> RawDetections:
         """Per-anchor outputs in strides, for the losses, in float32 also under autocast."""
+        logits, offsets, anchors, bins = self._offsets(images)
+        corners = offsets[..., 4:].reshape(*logits.shape, 4, 2)
+        return RawDetections(logits, offsets[..., :4], corners, anchors, bins)
+
+    def forward(self, images: Tensor) -> Detections:
+        logits, offsets, anchors, _ = self._offsets(images)
+        return Detections(logits.sigmoid(), *_decoded(offsets, anchors))
+
+    def _offsets(self, images: Tensor) -> Offsets:
         dtype = next(self.head.parameters()).dtype
         features = self.neck(self.backbone(normalised_input(images, dtype)))
         predictions: Tensor = self.head(features).float()
         sizes = [(f.shape[2], f.shape[3]) for f in features]
         anchors = make_anchors(sizes, images.device, self.strides, self.settings.anchor_sides)
         bins = self.settings.bins
+        if not self.settings.reg_max:
+            logits, offsets = torch.split(predictions, [1, 4 + CORNERS], -1)
+            return Offsets(logits.squeeze(-1), offsets, anchors, None)
         logits, sides, corners = torch.split(predictions, [1, 4 * bins, CORNERS], -1)
-        spread = sides.reshape(*sides.shape[:2], 4, bins) if self.settings.reg_max else None
-        distances = sides if spread is None else expectation(spread)
-        points = corners.reshape(*corners.shape[:2], 4, 2)
-        return RawDetections(logits.squeeze(-1), distances, points, anchors, spread)
-
-    def forward(self, images: Tensor) -> Detections:
-        raw = self.raw(images)
-        return Detections(raw.logits.sigmoid(), *decode_points(raw))
+        spread = sides.reshape(*sides.shape[:2], 4, bins)
+        return Offsets(logits.squeeze(-1), torch.cat([expectation(spread), corners], -1), anchors, spread)
 
 
 def _backbone(settings: ScrfdSettings) -> Backbone:
@@ -221,7 +237,7 @@ def make_anchors(
     Not at the middle of the cell's square: a strided 3x3 convolution with padding 1 is centred on the pixel of index
     j * stride, so that is where a cell looks.
     """
-    points, lengths, steps, counts = [], [], [], []
+    points, lengths, steps, units, counts = [], [], [], [], []
     for (h, w), stride, anchor_sides in zip(sizes, strides, sides, strict=True):
         k = len(anchor_sides)
         ys = torch.arange(h, dtype=torch.float32, device=device) * stride
@@ -232,14 +248,17 @@ def make_anchors(
         cell_sides = torch.tensor(anchor_sides, dtype=torch.float32, device=device)
         lengths.append(cell_sides.expand(h, w, k).reshape(-1))
         steps.append(torch.full((h * w * k,), float(stride), device=device))
+        units.append(xs.new_tensor(2 * [-float(stride)] + 10 * [float(stride)]).expand(h * w * k, 12))
         counts.append(h * w * k)
-    return Anchors(torch.cat(points), torch.cat(lengths), torch.cat(steps), tuple(counts))
+    return Anchors(torch.cat(points), torch.cat(lengths), torch.cat(steps), torch.cat(units), tuple(counts))
 
 
 def decode_points(raw: RawDetections) -> tuple[Tensor, Tensor]:
     """Boxes (B, A, 4) and corners (B, A, 4, 2) in px."""
+    return _decoded(torch.cat([raw.distances, raw.corners.flatten(-2)], dim=-1), raw.anchors)
+
+
+def _decoded(offsets: Tensor, anchors: Anchors) -> tuple[Tensor, Tensor]:
     # Together and flat: with an innermost axis of 2 these sums are the slowest nodes in ONNX Runtime.
-    offsets = torch.cat([raw.distances, raw.corners.flatten(-2)], dim=-1)  # (B, A, 12)
-    signs = offsets.new_tensor([-1.0, -1.0] + 10 * [1.0])  # distances to the left and top edges count backwards
-    points = offsets * (raw.anchors.strides[:, None] * signs) + raw.anchors.points
-    return points[..., :4], points[..., 4:].reshape(raw.corners.shape)
+    points = offsets * anchors.units + anchors.points
+    return points[..., :4], points[..., 4:].reshape(*points.shape[:2], 4, 2)

@@ -81,6 +81,10 @@ class MaskOcrSettings:
                 raise ValueError(f"{name} is {list(names)}; expected at least two different names, or none.")
         if self.slots < 1 or self.classes < 2:
             raise ValueError(f"{self.slots} slots and {self.classes} classes; expected at least 1 and 2.")
+        if self.encoder_layers < 1 or self.decoder_layers < 1:
+            raise ValueError(
+                f"{self.encoder_layers} encoder_layers, {self.decoder_layers} decoder_layers; expected 1 or more each."
+            )
         if self.text_rows < 1:
             raise ValueError(f"A text of {self.text_rows} rows; expected at least 1.")
         if self.stem not in STEMS:
@@ -283,7 +287,9 @@ class MaskOcr(nn.Module):
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Slot logits (B, L, K+1) of tokens."""
-        slots = self.queries.expand(tokens.shape[0], -1, -1)
+        # What the slots say to each other before they see a token is the same for every crop, and a constant when
+        # exported; in training dropout makes it differ.
+        slots = self.queries.expand(tokens.shape[0], -1, -1) if self.training else self.queries
         for layer in self.decoder:
             slots = layer(slots, tokens)
         logits: Tensor = self.classifier(self.norm(slots))
