@@ -58,7 +58,7 @@ def bundle_runs(config: DictConfig) -> None:
         if config[key] is None:
             raise RunError(f"{key} is not given; expected a {key}'s run folder, checkpoint or safetensors file.")
     detector, recogniser = load_detector(config.detector), load_recogniser(config.recogniser)
-    keys = ("input_px", "score_threshold", "fine_px", "fine_weight")
+    keys = ("input_px", "score_threshold", "small_px", "fine_px", "fine_weight")
     chosen = {key: config[key] for key in keys if config[key] is not None}
     detector.predictor = replace(detector.predictor, **chosen)
     if config.read_again_below is not None:

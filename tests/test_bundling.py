@@ -76,13 +76,16 @@ def test_an_input_size_and_a_threshold_chosen_after_training_travel(
     chosen = [
         "input_px=160",
         "fine_px=320",
+        "small_px=48",
         "score_threshold=0.45",
         "reader=true",
         f"report={tmp_path / 'report.json'}",
     ]
     bundle_runs(composed("export", [*given, *chosen]))
     assert readers == [True] and (tmp_path / "tiny" / "report.html").read_text() == "page"
-    assert [(s.input_px, s.fine_px, s.score_threshold, s.max_plates) for s in settings] == [(160, 320, 0.45, 7)]
+    assert [(s.input_px, s.fine_px, s.small_px, s.score_threshold, s.max_plates) for s in settings] == [
+        (160, 320, 48, 0.45, 7)
+    ]
     kept = read_weights(tmp_path / "tiny" / "detector.safetensors")["hyper_parameters"]["predictor"]
     assert (kept["input_px"], kept["fine_px"], kept["score_threshold"]) == (160, 320, 0.45)
 
