@@ -106,3 +106,11 @@ def test_a_reports_figures_and_its_smallest_readable_plate_go_into_the_card(tmp_
         path.write_text(json.dumps(broken))
         with pytest.raises(RunError, match=r"report\.json is no report of evaluate\.py"):
             reported_figures(path)
+
+
+@pytest.mark.parametrize("name", ["cn", "world"])
+def test_a_released_bundle_has_the_settings_of_its_configuration(name: str, repository: Path) -> None:
+    config, card = composed("export", [f"bundle={name}"]), ModelCard.read(repository / "model_bin" / name)
+    for key in ("input_px", "score_threshold", "small_px", "fine_px", "fine_weight"):
+        assert getattr(card.detector, key) == config[key], key
+    assert card.recogniser.read_again_below == config.read_again_below

@@ -69,7 +69,7 @@ def test_assignment_equals_the_oracle(anchors: Anchors, count: int) -> None:
 
 def test_the_same_with_one_anchor_per_cell() -> None:
     both = make_anchors([(12, 16), (6, 8), (3, 4)], torch.device("cpu"))
-    one = Anchors(both.points[::2], both.sides[::2], both.strides[::2], tuple(c // 2 for c in both.counts))
+    one = Anchors(*(t[::2] for t in both[:4]), tuple(c // 2 for c in both.counts))
     rng = np.random.default_rng(7)
     boxes = np.stack([random_plates(rng, 3) for _ in range(8)])
     found = assign(one, torch.from_numpy(boxes), torch.full(boxes.shape[:2], PLATE))
