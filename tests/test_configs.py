@@ -22,10 +22,9 @@ from tiny_runs import (
 from alpr.configuration import complaint_about, composed
 
 CONFIGS = REPOSITORY / "configs"
+OTHER_FOLDERS = {"bundle", "experiment", "evaluate", "protocol"}
 GROUPS = sorted(
-    f"{path.parent.name}={path.stem}"
-    for path in CONFIGS.glob("*/*.yaml")
-    if path.parent.name not in ("experiment", "evaluate", "protocol")
+    f"{path.parent.name}={path.stem}" for path in CONFIGS.glob("*/*.yaml") if path.parent.name not in OTHER_FOLDERS
 )
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 TASKS = {
@@ -54,11 +53,8 @@ def task_of(experiment: str) -> tuple[str, ...]:
 
 def test_there_are_experiments_and_groups() -> None:
     assert {"ccpd_green_detector", "ccpd_green_recogniser"} <= set(EXPERIMENTS)
-    assert {path.name for path in CONFIGS.iterdir() if path.is_dir()} == {g.split("=")[0] for g in GROUPS} | {
-        "experiment",
-        "evaluate",
-        "protocol",
-    }
+    groups = {g.split("=")[0] for g in GROUPS}
+    assert {path.name for path in CONFIGS.iterdir() if path.is_dir()} == groups | OTHER_FOLDERS
 
 
 @pytest.mark.parametrize("choice", GROUPS)
