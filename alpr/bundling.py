@@ -19,7 +19,7 @@ from alpr.readable import readable_widths
 from alpr.reader_graph import READER_FILE
 from alpr.records import ImageArray
 from alpr.report import record_of
-from alpr.runs import RunError, RunRecord, load_detector, load_recogniser
+from alpr.runs import RunError, RunRecord, best_checkpoint, load_detector, load_recogniser, run_folder
 from alpr.weights import SUFFIX, write_weights
 
 PARITY_SCENES = 16
@@ -65,7 +65,7 @@ def bundle_runs(config: DictConfig) -> None:
         recogniser.predictor = replace(recogniser.predictor, read_again_below=config.read_again_below)
     for module in (detector, recogniser):
         module.hparams["predictor"] = asdict(module.predictor)
-    records = {path: RunRecord.read(Path(path)) for path in (config.detector, config.recogniser)}
+    records = {path: RunRecord.read(run_folder(best_checkpoint(path))) for path in (config.detector, config.recogniser)}
     training = tuple(training_run(path, record) for path, record in records.items())
     made_from = [record.manifests for record in records.values() if record is not None]
     sources = {name: digest for manifests in made_from for name, digest in manifests.items()}

@@ -79,6 +79,15 @@ def load_recogniser(path: str | os.PathLike[str], *, calibrated: bool = True) ->
     return module
 
 
+def load_module(path: str | os.PathLike[str]) -> TaskModule:
+    """A module of any kind from a run folder or checkpoint, with its averaged weights, in evaluation mode.
+
+    Raises:
+        RunError: nothing there, or weights that do not fit.
+    """
+    return _load(path, _kind_of(read_checkpoint(best_checkpoint(path))))
+
+
 def load_teacher(module: TaskModule) -> str | None:
     """Gives a module that learns from a teacher its teacher; the SHA-256 of the weights, or None for other modules.
 
@@ -94,8 +103,13 @@ def load_teacher(module: TaskModule) -> str | None:
 
 def calibration_of(checkpoint: Path) -> Path:
     """Where the calibration of a checkpoint stands: in its run's folder, else beside it."""
+    return run_folder(checkpoint) / CALIBRATION_FILE
+
+
+def run_folder(checkpoint: Path) -> Path:
+    """The folder of the run that a file of weights belongs to, if it belongs to one."""
     folder = checkpoint.absolute().parent
-    return (folder.parent if folder.name == "checkpoints" else folder) / CALIBRATION_FILE
+    return folder.parent if folder.name == "checkpoints" else folder
 
 
 def _apply_calibration(module: RecogniserModule, checkpoint: Path) -> None:
