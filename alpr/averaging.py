@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from alpr.recognition.module import RecogniserModule
 from alpr.runs import RunError, load_module
 from alpr.training import TaskModule
 
@@ -23,7 +24,8 @@ def averaged(paths: Sequence[Path], shares: Sequence[float] | None = None) -> Ta
         shares: the weight of each in the mean, 0 or more; None for equal ones.
 
     Raises:
-        RunError: fewer than two, nothing there, networks of another kind or shape, or shares of which no mean is made.
+        RunError: fewer than two, nothing there, networks of another kind, shape or alphabet, or shares of which no mean
+            is made.
     """
     shares = [1.0] * len(paths) if shares is None else list(shares)
     if len(paths) < 2 or len(shares) != len(paths):
@@ -31,6 +33,9 @@ def averaged(paths: Sequence[Path], shares: Sequence[float] | None = None) -> Ta
     if not all(math.isfinite(share) and share >= 0 for share in shares) or sum(shares) <= 0:
         raise RunError(f"The shares are {shares}; expected numbers from 0 on, not all 0.")
     modules = [load_module(path) for path in paths]
+    alphabets = {module.charset.symbols for module in modules if isinstance(module, RecogniserModule)}
+    if len(alphabets) > 1:
+        raise RunError(f"The networks' alphabets differ: {', '.join(sorted(alphabets))}; no mean can be made.")
     *others, result = [module.state_dict() for module in modules]
     for path, state in zip(paths, others, strict=False):
         if _shapes(state) != _shapes(result):

@@ -12,6 +12,8 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from alpr.sessions import CPU
+
 Constants: TypeAlias = Mapping[str, onnx.TensorProto]
 """The initialisers of a graph by name."""
 
@@ -24,7 +26,7 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "folded.onnx"
         options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=[CPU])
         result = onnx.load(path)
     used = {node.domain for node in result.graph.node}
     opsets = [entry for entry in result.opset_import if entry.domain in used]

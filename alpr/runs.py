@@ -85,7 +85,8 @@ def load_module(path: str | os.PathLike[str]) -> TaskModule:
     Raises:
         RunError: nothing there, or weights that do not fit.
     """
-    return _load(path, _kind_of(read_checkpoint(best_checkpoint(path))))
+    checkpoint = read_checkpoint(best_checkpoint(path))
+    return _rebuilt(path, checkpoint, _kind_of(checkpoint))
 
 
 def load_teacher(module: TaskModule) -> str | None:
@@ -158,6 +159,10 @@ def _load(path: str | os.PathLike[str], kind: type[M]) -> M:
     held = _kind_of(checkpoint)
     if held is not kind:
         raise RunError(f"{path} holds the weights of a {held.what}; expected those of a {kind.what}.")
+    return _rebuilt(path, checkpoint, kind)
+
+
+def _rebuilt(path: str | os.PathLike[str], checkpoint: Mapping[str, Any], kind: type[M]) -> M:
     try:
         module = kind(**checkpoint["hyper_parameters"])
         module.load_state_dict(checkpoint["state_dict"], strict=True)

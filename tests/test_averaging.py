@@ -40,6 +40,8 @@ def test_the_mean_of_networks_has_the_settings_of_the_last(tmp_path: Path, china
 
 def test_what_has_no_mean_is_refused(tmp_path: Path, china: CountryPack) -> None:
     first, wide = written(tmp_path / "a.safetensors", china, 1), written(tmp_path / "b.safetensors", china, 1, width=24)
+    other, reordered = tmp_path / "c.safetensors", {**china.to_dict(), "alphabet": china.alphabet[::-1]}
+    write_weights(RecogniserModule(reordered, network=TINY, predictor={"size": (16, 64)}), other)
     write_weights(DetectorModule(predictor={"input_px": 320}), tmp_path / "detector.safetensors")
     for paths, shares, sentence in (
         ([first], None, "1 networks and 1 shares"),
@@ -47,6 +49,7 @@ def test_what_has_no_mean_is_refused(tmp_path: Path, china: CountryPack) -> None
         ([first, first], [1.0, -1.0], "numbers from 0 on"),
         ([first, first], [0.0, 0.0], "not all 0"),
         ([first, wide], None, r"a\.safetensors and .*b\.safetensors hold networks of different shapes"),
+        ([first, other], None, "alphabets differ"),
         ([tmp_path / "detector.safetensors", first], None, "different shapes"),
         ([first, tmp_path / "nothing"], None, "is no checkpoint and no run folder"),
     ):

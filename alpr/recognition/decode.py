@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -102,8 +101,8 @@ def decode_logits(
         raise ValueError(f"The temperature is {temperature}; expected a number above 0.")
     probabilities = softmax(np.asarray(logits, dtype=np.float64) / temperature)  # (B, L, K+1)
     return [
-        _reading(crop, tuple(takewhile(bool, row)), charset, decoding)  # PAD is 0
-        for crop, row in zip(probabilities, logits.argmax(axis=-1).tolist(), strict=True)
+        _reading(crop, tuple(i for i in row if i != PAD), charset, decoding)
+        for crop, row in zip(probabilities, read_classes(logits).tolist(), strict=True)
     ]
 
 
