@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from alpr.layout_reading import PackFault, check_keys, read_layout
 from alpr.plate_layout import Layout
 from alpr.yaml_lines import Place, line_of, read_with_lines
 
+ALL_LAYOUTS = "all"
 PACKS = Path(__file__).resolve().parent.parent / "configs" / "country"
 """The folder of the packs, in a source checkout."""
 
@@ -52,6 +53,40 @@ class CountryPack:
     def rows(self) -> int:
         """The most rows a plate has."""
         return max(layout.rows for layout in self.layouts)
+
+    def reading(self, layouts: str | Sequence[str] | None) -> CountryPack:
+        """The same country with only those layouts that a reader is to read; slots and rows follow them.
+
+        Args:
+            layouts: their names; "all" for every layout; None for those of the fewest rows.
+
+        Raises:
+            ValueError: no name, or a name that no layout has.
+        """
+        if layouts == ALL_LAYOUTS:
+            return self
+        if layouts is None:
+            return self.within(min(layout.rows for layout in self.layouts))
+        names = [layouts] if isinstance(layouts, str) else list(layouts)
+        known = [layout.name for layout in self.layouts]
+        if unknown := [name for name in names if name not in known] or ([] if names else ["none"]):
+            raise ValueError(
+                f"{self.name} has no layout {', '.join(map(repr, unknown))}; expected some of "
+                f"{', '.join(map(repr, known))}, {ALL_LAYOUTS!r}, or null for those of the fewest rows."
+            )
+        return replace(self, layouts=tuple(layout for layout in self.layouts if layout.name in names))
+
+    def within(self, rows: int) -> CountryPack:
+        """The same country with only the layouts of at most so many rows.
+
+        Raises:
+            ValueError: there is none.
+        """
+        kept = tuple(layout for layout in self.layouts if layout.rows <= rows)
+        if not kept:
+            fewest = min(layout.rows for layout in self.layouts)
+            raise ValueError(f"Every layout of {self.name} has {fewest} rows or more; expected one of at most {rows}.")
+        return replace(self, layouts=kept)
 
     def layout_of(self, text: str) -> Layout | None:
         """The first layout whose pattern the text fits, or None."""

@@ -24,7 +24,7 @@ from alpr.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_second
 from alpr.corner_finding import find_corners
 from alpr.filmstrip import Filmstrip
 from alpr.metrics_csv import forget_from
-from alpr.plateau import PlateauWatch
+from alpr.plateau import ExpectedCurve, PlateauWatch
 from alpr.provenance import commit_label
 from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.module import RecogniserModule
@@ -43,8 +43,8 @@ from alpr.runs import (
 from alpr.training import TaskModule
 
 FREE_KEYS = frozenset((
-    "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.checkpoint_steps",
-    "calibration_draws", "trainer.accelerator", "trainer.max_epochs",
+    "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.expected",
+    "watch.checkpoint_steps", "calibration_draws", "trainer.accelerator", "trainer.max_epochs",
     "trainer.log_every_n_steps", "trainer.enable_model_summary",
 ))  # fmt: skip
 """What a resumed run may change. None of it changes what a step learns, save `max_epochs`, of which it is told."""
@@ -62,6 +62,7 @@ def fit(config: DictConfig) -> float:
     """
     quiet()
     cv2.setNumThreads(1)  # a loader forked beside the threads of OpenCV's pool may wait for them for ever
+    torch.set_num_threads(threads_beside(int(config.data.get("workers", 0)), torch.get_num_threads()))
     if getattr(rank_zero_only, "rank", 0) == 0:
         hold(Path(config.output_dir))
     try:
@@ -82,6 +83,7 @@ def fit(config: DictConfig) -> float:
     find_corners(data, Path(config.output_dir))
     manifests = data.manifests
     module: TaskModule = instantiate(config.model, _convert_="all")
+    module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster with bf16
     teacher = load_teacher(module)
     if record is None:
         split, fold = (plain["data"].get(key) for key in ("split", "holdout_fold"))
@@ -109,9 +111,11 @@ class _Fitting:
         self._before, self._start = record.seconds, time.monotonic()
 
     def run(self, config: DictConfig, module: TaskModule, data: Any) -> float:
-        callbacks = training_callbacks(self.folder, module.monitor, module.shown, self.note, **self.plain["watch"])
+        watch = {**self.plain["watch"]}
+        expected = ExpectedCurve.of(watch.pop("expected", None))
+        callbacks = training_callbacks(self.folder, module.monitor, module.shown, self.note, **watch)
         callbacks += [Filmstrip(self.folder), ReconstructionSheet(self.folder)]  # after the averaged weights
-        self.plateau = plateau_watch(module, data)
+        self.plateau = plateau_watch(module, data, expected)
         callbacks += [] if self.plateau is None else [self.plateau]
         self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
         loggers = self.loggers(config)
@@ -132,7 +136,7 @@ class _Fitting:
             self.folder.mkdir(parents=True, exist_ok=True)
             for logger in loggers:
                 connect(logger)
-            print(f"{config.name}: {data.describe()}")
+            print(f"{config.name}: {module.describe()}\n{data.describe()}")
             seconds = estimated_seconds(self.trainer, module, data, step)  # before the record: it may raise
             self.record.precision = str(precision)
             self.announce(step)
@@ -213,13 +217,22 @@ class _Fitting:
             print(f"The scores stay uncalibrated: {error}", flush=True)
 
 
-def plateau_watch(module: TaskModule, data: Any) -> PlateauWatch | None:
+def threads_beside(workers: int, threads: int) -> int:
+    """The threads of a network beside its loader processes, of so many that there are; at least 1.
+
+    A thread that shares its core with a loader holds all others up at the end of every operation: on two cores with
+    one loader a single thread takes a third more steps than two.
+    """
+    return max(1, threads - workers)
+
+
+def plateau_watch(module: TaskModule, data: Any, expected: ExpectedCurve) -> PlateauWatch | None:
     """What compares the loss of a reader with that of guessing; None for what does not learn to read."""
     if not isinstance(data, RecognitionData) or not isinstance(module, RecogniserModule):
         return None
     assert module.label_entropy is not None
     patches = module.network.settings.stem == "patch"
-    return PlateauWatch(module.label_entropy, data.kind_entropy(), sum(data.counts), patches)
+    return PlateauWatch(module.label_entropy, data.kind_entropy(), sum(data.counts), patches, expected)
 
 
 def wants_more(record: RunRecord, plain: dict[str, Any]) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-PATIENCE_CROPS = 20_000
+REMIND_CROPS = 20_000
 WINDOW_CROPS = 2_000
 LEFT = 0.9
 """Chance is left where the mean loss of a window is below this share of `kind_entropy`."""
@@ -22,6 +24,31 @@ PATCHES = (
 )
 
 
+@dataclass(frozen=True)
+class ExpectedCurve:
+    """When a run of an experiment has usually begun to read; a run that is later is told so.
+
+    Attributes:
+        left_chance_after: crops by which the loss has left chance; None where that is not known.
+        crops_to_half: crops by which half of the held-back plates are read; None where that is not known.
+
+    Raises:
+        ValueError: another entry, or a number of crops below 1.
+    """
+
+    left_chance_after: int | None = None
+    crops_to_half: int | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any] | None) -> ExpectedCurve:
+        """What `watch.expected` of a configuration says; None says nothing."""
+        given = dict(values or {})
+        known = list(cls.__dataclass_fields__)
+        if set(given) - set(known) or not all(v is None or (isinstance(v, int) and v > 0) for v in given.values()):
+            raise ValueError(f"watch.expected is {given}; expected {' and '.join(known)}, each in crops, 1 or more.")
+        return cls(**given)
+
+
 class PlateauWatch(Callback):
     """Compares the slots' loss with what guessing costs, in words and in figures.
 
@@ -33,15 +60,24 @@ class PlateauWatch(Callback):
         kind_entropy: the same where a plate's kind is known.
         crops_per_batch: of one process.
         patches: whether the network's stem is one of patches.
+        expected: a run that is behind this curve is told so, again every 20,000 crops.
 
     Attributes:
         left_chance_after: the crops seen when a window's loss had first left chance, or None.
         crops_to_half: the crops seen when half of the held-back plates were first read right, or None.
     """
 
-    def __init__(self, label_entropy: float, kind_entropy: float, crops_per_batch: int, patches: bool) -> None:
+    def __init__(
+        self,
+        label_entropy: float,
+        kind_entropy: float,
+        crops_per_batch: int,
+        patches: bool,
+        expected: ExpectedCurve | None = None,
+    ) -> None:
         self.label_entropy, self.kind_entropy = label_entropy, kind_entropy
         self.crops_per_batch, self.patches = crops_per_batch, patches
+        self.expected = expected or ExpectedCurve()
         self.left_chance_after: int | None = None
         self.crops_to_half: int | None = None
         self._sum, self._batches, self._mean = 0.0, 0, 0.0  # of the window, and of the last whole one
@@ -85,10 +121,18 @@ class PlateauWatch(Callback):
                 self.left_chance_after = seen
                 self._say(trainer, f"After {seen:,} crops the loss has left chance: {self._state()}.")
         step = self.crops_per_batch * trainer.accumulate_grad_batches * trainer.world_size
-        if self.left_chance_after is None and seen // PATIENCE_CROPS > (seen - step) // PATIENCE_CROPS:
+        if self.left_chance_after is None and _late(seen, step, self.expected.left_chance_after):
             more = f" {PATCHES}" if self.patches else ""
             self._say(
-                trainer, f"Still at chance after {seen:,} crops: {self._state()}. A plateau or a bug. {CHECK}{more}"
+                trainer,
+                f"Still at chance after {seen:,} crops, where this experiment had left it after "
+                f"{self.expected.left_chance_after:,}: {self._state()}. A plateau or a bug. {CHECK}{more}",
+            )
+        elif self.crops_to_half is None and _late(seen, step, self.expected.crops_to_half):
+            self._say(
+                trainer,
+                f"After {seen:,} crops less than half of the held-back plates are read; this experiment had read half "
+                f"of them after {self.expected.crops_to_half:,}. Few or poor labels, or a low optim.lr, make it slower.",
             )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -106,3 +150,10 @@ class PlateauWatch(Callback):
     def _say(self, trainer: L.Trainer, sentence: str) -> None:
         if trainer.is_global_zero:
             print(sentence, flush=True)
+
+
+def _late(seen: int, step: int, expected: int | None) -> bool:
+    """Whether a step passes what was expected, or a reminder's number of crops behind it."""
+    if expected is None or seen < expected:
+        return False
+    return seen - step < expected or (seen - expected) // REMIND_CROPS > (seen - step - expected) // REMIND_CROPS

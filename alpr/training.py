@@ -42,6 +42,11 @@ class TaskModule(L.LightningModule):
     shown: tuple[str, ...] = ()
     """The figures of a validation that people want to see at once; `metrics.csv` has them all."""
 
+    def describe(self) -> str:
+        """What the network was made for, in a sentence for the first line of a run."""
+        millions = sum(weights.numel() for weights in self.network.parameters()) / 1e6
+        return f"a {self.what} of {millions:.1f} M parameters."
+
     def losses(self, batch: Any) -> Losses:
         """The losses of one training batch."""
         raise NotImplementedError

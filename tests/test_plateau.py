@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from alpr.plateau import PlateauWatch
+from alpr.plateau import ExpectedCurve, PlateauWatch
 
 LOGGED = SimpleNamespace(log=lambda *_: None)
 
 
-def watch(patches: bool = False) -> PlateauWatch:
-    return PlateauWatch(3.0, 2.0, 50, patches)
+CURVE = ExpectedCurve(left_chance_after=20_000)
+
+
+def watch(patches: bool = False, expected: ExpectedCurve | None = CURVE) -> PlateauWatch:
+    return PlateauWatch(3.0, 2.0, 50, patches, expected)
 
 
 def run(of: PlateauWatch, losses: list[float], first_step: int = 0, accumulated: int = 1) -> None:
@@ -35,19 +38,45 @@ def validated(of: PlateauWatch, step: int, accuracy: float, sanity: bool = False
     of.on_validation_end(trainer, LOGGED)  # type: ignore[arg-type]
 
 
-def test_a_plateau_is_told_every_20000_crops_until_it_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_late_run_is_told_every_20000_crops_until_it_has_left_chance(capsys: pytest.CaptureFixture[str]) -> None:
     of = watch()
     run(of, [1.95] * 1000 + [1.0] * 1000)  # 50,000 crops that know the kind of a plate, then reading
     told = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in told] == [
-        "Still at chance after 20,000 crops",
-        "Still at chance after 40,000 crops",
+        "Still at chance after 20,000 crops, where this experiment had left it after 20,000",
+        "Still at chance after 40,000 crops, where this experiment had left it after 20,000",
         "After 52,000 crops the loss has left chance",
     ]
     assert "the slots' loss is 1.95 nats, the labels' marginal entropy 3.00, 2.00 where the kind" in told[0]
     for word in ("A plateau or a bug", "labels", "alphabet", "number of slots", "optim.lr"):
         assert word in told[0]
     assert "Patches" not in told[0] and of.left_chance_after == 52_000
+
+
+def test_a_run_that_keeps_to_its_curve_or_has_none_is_not_warned(capsys: pytest.CaptureFixture[str]) -> None:
+    for expected in (ExpectedCurve(52_000, 90_000), ExpectedCurve(), None):
+        of = watch(expected=expected)
+        run(of, [1.95] * 1000 + [1.0] * 500)
+        validated(of, 1500, 0.6)
+        told = capsys.readouterr().out.splitlines()
+        assert [line.split(" crops ")[0] for line in told] == ["After 52,000", "After 75,000"], expected
+    run(watch(expected=ExpectedCurve(51_950)), [1.95] * 1000 + [1.0] * 500)
+    assert capsys.readouterr().out.startswith("Still at chance after 51,950 crops")
+
+
+def test_a_run_that_reads_less_than_half_too_late_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    of = watch(expected=ExpectedCurve(20_000, 30_000))
+    run(of, [1.0] * 1100)
+    told = capsys.readouterr().out.splitlines()
+    assert [line[:19] for line in told] == ["After 2,000 crops t", "After 30,000 crops ", "After 50,000 crops "]
+    assert "less than half of the held-back plates" in told[1]
+
+
+def test_an_expected_curve_is_checked() -> None:
+    assert ExpectedCurve.of(None) == ExpectedCurve() and ExpectedCurve.of({"crops_to_half": 5}).crops_to_half == 5
+    for wrong in ({"half": 3}, {"crops_to_half": 0}, {"left_chance_after": 2.5}):
+        with pytest.raises(ValueError, match=r"watch\.expected is .*left_chance_after and crops_to_half"):
+            ExpectedCurve.of(wrong)
 
 
 def test_patches_are_told_of_the_pretraining(capsys: pytest.CaptureFixture[str]) -> None:

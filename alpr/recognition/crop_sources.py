@@ -86,7 +86,8 @@ class RenderedCrops:
         text, layout = self.renderer.draw_text(rng)
         made = self.renderer.crop_of(text, layout, rng, self.crop_size, self.margin)
         read = replaced(made.text, self.replace)
-        return DrawnCrop(made.crop, read, self.renderer.pack.code, layout.kind or None, layout.rows)
+        places = made.places if len(read) == len(made.text) else None
+        return DrawnCrop(made.crop, read, self.renderer.pack.code, layout.kind or None, layout.rows, places)
 
 
 class PhotographedCrops:

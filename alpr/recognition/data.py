@@ -90,6 +90,7 @@ class DrawnCrop(NamedTuple):
     country: str | None = None
     kind: str | None = None
     rows: int = 1  # of characters
+    places: FloatArray | None = None  # (N, 4) of the characters' cells, as fractions of the crop; None: not known
 
 
 class CropSource(Protocol):
@@ -113,6 +114,7 @@ class RecognitionSample:
     country: str | None = None
     kind: str | None = None
     rows: int = 1
+    places: FloatArray | None = None
 
 
 class TrainingCrops(Dataset[RecognitionSample]):
@@ -128,7 +130,9 @@ class TrainingCrops(Dataset[RecognitionSample]):
             if self.strict:
                 raise
             return RecognitionSample(None, "", str(error))
-        return RecognitionSample(drawn.crop, drawn.text, None, drawn.country, drawn.kind, drawn.rows)
+        return RecognitionSample(
+            drawn.crop, drawn.text, None, drawn.country, drawn.kind, drawn.rows, drawn.places
+        )
 
 
 @dataclass(frozen=True)
@@ -149,10 +153,10 @@ class CropCollate:
 
     def __call__(self, samples: Sequence[RecognitionSample]) -> tuple[RecognitionBatch, list[str]]:
         reasons = [s.unreadable for s in samples if s.unreadable]
-        read = [(s.crop, s.text, s.country, s.kind, s.rows) for s in samples if s.crop is not None]
+        read = [(s.crop, s.text, s.country, s.kind, s.rows, s.places) for s in samples if s.crop is not None]
         if not read:
             raise ValueError(f"No crop of a whole batch of {len(samples)} could be read. The first: {reasons[0]}")
-        crops, texts, countries, kinds, rows = zip(*read, strict=True)
+        crops, texts, countries, kinds, rows, places = zip(*read, strict=True)
         batch = recognition_batch(
             crops,
             texts,
@@ -162,6 +166,7 @@ class CropCollate:
             countries=_indices(countries, self.countries),
             kinds=_indices(kinds, self.kinds),
             rows=rows,
+            places=places,
         )
         return batch, reasons
 

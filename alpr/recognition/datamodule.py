@@ -42,6 +42,7 @@ class RecognitionData(L.LightningDataModule):
 
     Args:
         country: see `CountryPack`.
+        layouts: which of its layouts are read and rendered, see `CountryPack.reading`.
         manifest: CSV file or files, relative to `root` or absolute; one source.
         sources: instead of a manifest, the sources to mix; see `PlateSource`.
         split: of the manifest's rows only those of this split; null for all.
@@ -100,11 +101,12 @@ class RecognitionData(L.LightningDataModule):
         bank_share: float = 0.8,
         without: Sequence[str] = (),
         plates: int | None = None,
+        layouts: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
-        self.pack = CountryPack.from_dict(country)
-        own = RenderedPlates(country, synthetic, glyph_bank, bank_share, without)
+        self.pack = CountryPack.from_dict(country).reading(layouts)
+        own = RenderedPlates(country, synthetic, glyph_bank, bank_share, without, layouts)
         self.rendered = [own, *(_rendered(name, settings) for name, settings in (rendered or {}).items())]
         self.renderers = [each.renderer(Path(root), self.pack) for each in self.rendered]
         self.bank_files = [Path(root) / each.glyph_bank for each in self.rendered if each.glyph_bank is not None]
@@ -137,7 +139,7 @@ class RecognitionData(L.LightningDataModule):
         self._cut_all(detect, table)
 
     def _cut_all(self, detect: Detect | None, table: Path) -> None:
-        others = {renderer.pack.code: renderer.pack for renderer in self.renderers}
+        others = {plates.country.code: plates.country for plates in reversed(self.rendered)}
         for source in self.sources:
             source.cut(self.pack, None if detect is None else source.find(detect, table), others)
         trains = sum(len(source.train) for source in self.sources)

@@ -11,14 +11,16 @@ from torch.nn import functional
 
 from alpr.charset import PAD
 from alpr.recognition.model import ReadingLogits
-from alpr.recognition.targets import UNKNOWN, RecognitionBatch, text_lengths
+from alpr.recognition.targets import UNKNOWN, UNSEEN, RecognitionBatch, text_lengths, token_targets
 
 
 @dataclass(frozen=True)
 class RecognitionLossSettings:
-    """Weights of the terms; those of the country and the kind count where the network has such heads."""
+    """Weights of the terms; those of the country and the kind count where the network has such heads, and that of the
+    places where rendered crops know where their characters stand."""
 
     ctc_weight: float = 1.0
+    places_weight: float = 0.0
     label_smoothing: float = 0.0
     country_weight: float = 0.2
     kind_weight: float = 0.2
@@ -32,6 +34,7 @@ class RecognitionLosses(NamedTuple):
     ctc: Tensor
     country: Tensor | None = None  # None without this head
     kind: Tensor | None = None  # None without this head
+    places: Tensor | None = None  # None without this term
 
 
 def slot_loss(logits: Tensor, slots: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -62,6 +65,28 @@ def ctc_loss(logits: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
     return functional.ctc_loss(log_probabilities, slots, tokens, text_lengths(slots), blank=PAD, zero_infinity=True)
 
 
+def places_loss(logits: Tensor, slots: Tensor, places: Tensor, rows: Tensor) -> Tensor:
+    """Mean cross-entropy of the encoder's tokens with the characters that stand there: a scalar in nats.
+
+    Rendered crops know the places of their characters, so the auxiliary head need not find out by itself, as CTC does,
+    which token shows which character; the mean is over the tokens whose target is known, 0 where none is. As in
+    `ctc_loss`, a plate of one row is seen by the mean of the rows of tokens.
+
+    Args:
+        logits: (B, R, C, K+1) of R rows of C tokens, class 0 = no character.
+        slots: (B, L), padded with PAD. places: (B, L, 4), see `token_targets`.
+        rows: (B,) rows of characters of each plate.
+    """
+    _, r, columns, _ = logits.shape
+    targets = token_targets(slots, places, r, columns)
+    if r > 1:
+        single = (rows == 1)[:, None, None]
+        targets = torch.where(single, token_targets(slots, places, 1, columns), targets)
+        logits = torch.where(single[..., None], logits.mean(1, keepdim=True), logits)
+    total = functional.cross_entropy(logits.flatten(0, 2), targets.flatten(), ignore_index=UNSEEN, reduction="sum")
+    return total / (targets != UNSEEN).sum().clamp(min=1)
+
+
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of the crops that have a label: (B, C), (B,) -> scalar in nats; 0 where none has one."""
     total = functional.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="sum")
@@ -84,4 +109,8 @@ def recognition_losses(
     if logits.kinds is not None:
         kind = settings.kind_weight * label_loss(logits.kinds, batch.kinds)
         total = total + kind
-    return RecognitionLosses(total, of_slots, of_ctc, country, kind)
+    of_places = None
+    if settings.places_weight and batch.places is not None:
+        of_places = settings.places_weight * places_loss(logits.ctc, batch.slots, batch.places, batch.rows)
+        total = total + of_places
+    return RecognitionLosses(total, of_slots, of_ctc, country, kind, of_places)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from alpr.country import CountryPack
+from alpr.country import ALL_LAYOUTS, CountryPack
 from alpr.optim import OptimSettings
 from alpr.predictor_settings import RecogniserSettings
 from alpr.recognition.data import ValidationPlate
@@ -41,6 +41,7 @@ class RecogniserModule(TaskModule):
 
     Args:
         country: see `CountryPack`; it gives alphabet, slots and rows and travels in the checkpoint.
+        layouts: which of its layouts are read, see `CountryPack.reading`; checkpoints that do not say read all.
         network: see `MaskOcrSettings`, without slots, classes, size and text_rows; its heads are the predictor's too.
         loss: see `RecognitionLossSettings`.
         optim: see `OptimSettings`.
@@ -66,10 +67,11 @@ class RecogniserModule(TaskModule):
         predictor: Mapping[str, Any] | None = None,
         seed: int = 0,
         label_entropy: float | None = None,
+        layouts: str | Sequence[str] | None = ALL_LAYOUTS,
     ) -> None:
         super().__init__(OptimSettings(**(optim or {})), seed)
         self.save_hyperparameters()
-        self.pack = CountryPack.from_dict(country)
+        self.pack = CountryPack.from_dict(country).reading(layouts)
         self.charset = self.pack.charset
         predictor = {**(predictor or {})}
         if "size" in predictor:
@@ -82,6 +84,15 @@ class RecogniserModule(TaskModule):
         self.label_entropy = label_entropy
         self.metrics = RecognitionMetrics()
         self.confident = 0.0
+
+    def describe(self) -> str:
+        s = self.network.settings
+        rows, columns = s.token_grid
+        return (
+            f"reads up to {s.slots} of {s.classes - 1} symbols in {_rows(s.text_rows)} of text from {s.tokens} tokens "
+            f"({_rows(rows)} of {columns}); layouts of {self.pack.name}: "
+            f"{', '.join(layout.name for layout in self.pack.layouts)}."
+        )
 
     def losses(self, batch: tuple[RecognitionBatch, list[str]]) -> RecognitionLosses:
         return recognition_losses(self.network.training_logits(batch[0].crops), batch[0], self.loss)
@@ -132,3 +143,7 @@ class RecogniserModule(TaskModule):
                 self.log(f"val/{name}", value, prog_bar=name == "accuracy")
         # One figure to choose by: accuracy weighted by how sure the reader was, so that it seldom ties.
         self.log("val/confident_accuracy", confident / max(1, scores.plates))
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count > 1)}"

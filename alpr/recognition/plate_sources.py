@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from alpr.charset import replaced
-from alpr.country import CountryPack
+from alpr.country import ALL_LAYOUTS, CountryPack
 from alpr.data.crop_corners import CORNERS, CROPS, DETECTOR, Detect, FoundCorners, find_corners
 from alpr.data.manifest import Manifest, Scenes, read_manifest
 from alpr.data.synthetic.glyph_bank import GlyphBank
@@ -103,6 +104,7 @@ class RenderedPlates:
         pack: see `CountryPack`, as plain values; an experiment's entry `- /country@data.rendered.br.pack: br` gives it.
         samples: its plates in every batch and process.
         glyph_bank, bank_share, without: see `RecognitionData`.
+        layouts: which of its layouts are drawn, see `CountryPack.reading`; "all" that the reader has the rows for.
     """
 
     pack: Mapping[str, Any]
@@ -110,6 +112,12 @@ class RenderedPlates:
     glyph_bank: str | None = None
     bank_share: float = 0.8
     without: Sequence[str] = ()
+    layouts: str | Sequence[str] | None = ALL_LAYOUTS
+
+    @cached_property
+    def country(self) -> CountryPack:
+        """The whole country pack."""
+        return CountryPack.from_dict(self.pack)
 
     def renderer(self, root: Path, reader: CountryPack) -> PlateRenderer:
         """What draws them.
@@ -120,14 +128,13 @@ class RenderedPlates:
         Raises:
             ValueError: a pack, its symbols, characters or rows that do not fit, or a glyph bank that is not its own.
         """
-        pack = CountryPack.from_dict(self.pack)
+        pack = self.country.reading(self.layouts).within(reader.rows)
         lacking = sorted(set(pack.alphabet) - set(reader.alphabet))
-        if lacking or pack.slots > reader.slots or pack.rows > reader.rows or self.samples < 0:
+        if lacking or pack.slots > reader.slots or self.samples < 0:
             symbols = f" and the symbols {' '.join(lacking)}" if lacking else ""
             raise ValueError(
-                f"data.rendered: plates of {pack.name} have {pack.slots} characters in {pack.rows} rows{symbols}; "
-                f"samples is {self.samples}; the country pack {reader.code} reads up to {reader.slots} characters in "
-                f"{reader.rows} rows of {reader.alphabet}."
+                f"data.rendered: plates of {pack.name} have {pack.slots} characters{symbols}; samples is {self.samples}; "
+                f"the country pack {reader.code} reads up to {reader.slots} characters of {reader.alphabet}."
             )
         bank = None if self.glyph_bank is None else GlyphBank.read(root / self.glyph_bank, pack)
         return PlateRenderer(pack, bank=bank, bank_share=self.bank_share, without=self.without)
@@ -181,7 +188,8 @@ class LoadedPlates:
 
         Args:
             pack: the recogniser's; it decides which texts can be used.
-            others: packs of countries by their code; plates of another country than these are `pack`'s.
+            others: whole packs of countries by their code, which know how many rows a plate has; plates of another
+                country than these are `pack`'s.
 
         Raises:
             ValueError: strict, and a label, size or file that cannot be used.
@@ -193,11 +201,27 @@ class LoadedPlates:
         )
         self.refused = refused + more
         packs = others or {}
-        for part in (self.train, self.held):
-            for i, crop in enumerate(part):
-                own = packs.get(crop.country or "", pack)
-                kind, rows = kind_label(crop, own, self.settings.kind), own.rows_of(crop.text, crop.layout)
-                part[i] = replace(crop, kind=kind, rows=rows)
+        self.train, self.held = (self._with_rows(part, pack, packs) for part in (self.train, self.held))
+
+    def _with_rows(
+        self, crops: list[LabelledCrop], pack: CountryPack, others: Mapping[str, CountryPack]
+    ) -> list[LabelledCrop]:
+        """The crops with their kinds and rows; those of more rows than the recogniser reads are refused."""
+        kept = []
+        for crop in crops:
+            own = others.get(crop.country or "", others.get(pack.code, pack))
+            kind, rows = kind_label(crop, own, self.settings.kind), own.rows_of(crop.text, crop.layout)
+            if rows <= pack.rows:
+                kept.append(replace(crop, kind=kind, rows=rows))
+                continue
+            sentence = (
+                f"{crop.place or crop.image}: the plate {crop.text!r} has {rows} rows of text, this run reads "
+                f"{pack.rows}; data.layouts={ALL_LAYOUTS} reads both."
+            )
+            if self.strict:
+                raise ValueError(sentence)
+            self.refused.append(sentence)
+        return kept
 
     def negative_scenes(self) -> Scenes | None:
         """The training photographs whose background may be cut: every plate is labelled and has a place."""
@@ -215,7 +239,7 @@ class LoadedPlates:
             parts.append(f"{self.textless} plates have no text")
         if self.settings.crops == DETECTOR:
             parts.append(f"{self.unfound} plates were not found by the detector")
-        first = f": {self.refused[0]}" if self.refused else ""
+        first = f": {self.refused[0].rstrip('.')}" if self.refused else ""
         return (
             f"{len(self.train)} real plates train, {len(self.held)} held-back plates choose the checkpoint; "
             f"{', '.join(parts)}{first if len(parts) == 1 else f'. The first{first}' if first else ''}."

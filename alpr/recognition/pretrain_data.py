@@ -147,6 +147,7 @@ class UnlabelledData(_PretrainingData):
 
     Args:
         country: of the rendered crops, see `CountryPack`.
+        layouts: which of its layouts are rendered, see `CountryPack.reading`.
         manifest: tables or folders of ready-made crops, relative to `root` or absolute. A row without a place and
             without a text says that there is no plate, so crops without labels are given as a folder.
         split: only rows of this split; null for all. Folders have none and are taken whole.
@@ -179,9 +180,10 @@ class UnlabelledData(_PretrainingData):
         pixels: Mapping[str, Any] | None = None,
         strict: bool = False,
         seed: int = 0,
+        layouts: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__(size, margin, epoch_samples, workers, seed)
-        self.pack, self.strict = CountryPack.from_dict(country), strict
+        self.pack, self.strict = CountryPack.from_dict(country).reading(layouts), strict
         self.synthetic, self.real = synthetic, real
         self.geometry = CropGeometry(**(geometry or {}))
         self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
@@ -262,11 +264,10 @@ class PlacedCollate:
     slots: int
 
     def __call__(self, samples: Sequence[PlacedCrop]) -> tuple[PlacedBatch, list[str]]:
-        batch = recognition_batch([s.crop for s in samples], [s.text for s in samples], self.charset, self.slots)
-        places = np.full((len(samples), self.slots, 4), np.nan, np.float32)
-        for row, sample in zip(places, samples, strict=True):
-            row[: len(sample.places)] = sample.places
-        return PlacedBatch(batch.crops, batch.slots, torch.from_numpy(places)), []
+        crops, texts, places = zip(*((s.crop, s.text, s.places) for s in samples), strict=True)
+        batch = recognition_batch(crops, texts, self.charset, self.slots, places=places)
+        assert batch.places is not None
+        return PlacedBatch(batch.crops, batch.slots, batch.places), []
 
 
 class PlacedData(_PretrainingData):
@@ -274,6 +275,7 @@ class PlacedData(_PretrainingData):
 
     Args:
         country: see `CountryPack`.
+        layouts: which of its layouts are rendered, see `CountryPack.reading`.
         batch_size: plates per batch and process.
         val_samples: plates of held-back seeds that choose the checkpoint, over all processes.
         size, margin: of the crops, as the predictor makes them.
@@ -296,11 +298,12 @@ class PlacedData(_PretrainingData):
         root: str = ".",
         glyph_bank: str | None = None,
         bank_share: float = 0.8,
+        layouts: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__(size, margin, epoch_samples, workers, seed)
         if batch_size < 1 or val_samples < 1:
             raise ValueError(f"data.batch_size is {batch_size} and val_samples {val_samples}; expected at least 1.")
-        self.pack = CountryPack.from_dict(country)
+        self.pack = CountryPack.from_dict(country).reading(layouts)
         bank = None if glyph_bank is None else GlyphBank.read(Path(root) / glyph_bank, self.pack)
         self.renderer = PlateRenderer(self.pack, bank=bank, bank_share=bank_share)
         self.batch_size, self.val_samples = batch_size, val_samples

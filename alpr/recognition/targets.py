@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 
 from alpr.charset import PAD, Charset
-from alpr.records import ImageArray
+from alpr.records import FloatArray, ImageArray
 
 UNKNOWN = -1
 """The index of a country or kind that has no label; losses pass over it."""
+UNSEEN = -1
+"""The target of a token of which is not known what it sees; losses pass over it."""
+CORE = 0.6
+"""The middle share of a character's cell whose tokens must name it."""
 
 
 class RecognitionBatch(NamedTuple):
@@ -24,6 +28,7 @@ class RecognitionBatch(NamedTuple):
     countries: Tensor  # (B,) int64 indices into a list of countries, UNKNOWN where there is no label
     kinds: Tensor  # (B,) int64 indices into a list of kinds of plates, UNKNOWN where there is no label
     rows: Tensor  # (B,) int64, how many rows of characters the plate has
+    places: Tensor | None = None  # (B, L, 4) x1, y1, x2, y2 of each character's cell as fractions of the crop, else NaN
 
 
 def recognition_batch(
@@ -36,6 +41,7 @@ def recognition_batch(
     countries: Sequence[int] | None = None,
     kinds: Sequence[int] | None = None,
     rows: Sequence[int] | None = None,
+    places: Sequence[FloatArray | None] | None = None,
 ) -> RecognitionBatch:
     """One batch from crops of equal size and their texts.
 
@@ -43,6 +49,7 @@ def recognition_batch(
         empty: whether texts may be empty, as those of crops without a plate are.
         countries, kinds: indices, UNKNOWN where there is no label; None for no label at all.
         rows: of characters; None for one row each.
+        places: (N, 4) of each text's characters, None where they are not known; None for none at all.
 
     Raises:
         ValueError: a text that is empty, longer than the slots, or has a character outside the alphabet.
@@ -55,7 +62,44 @@ def recognition_batch(
         torch.tensor(nothing if countries is None else countries, dtype=torch.int64),
         torch.tensor(nothing if kinds is None else kinds, dtype=torch.int64),
         torch.tensor([1] * len(ids) if rows is None else rows, dtype=torch.int64),
+        None if places is None else _padded(places, slots),
     )
+
+
+def _padded(places: Sequence[FloatArray | None], slots: int) -> Tensor:
+    padded = np.full((len(places), slots, 4), np.nan, np.float32)
+    for row, known in zip(padded, places, strict=True):
+        if known is not None:
+            row[: len(known)] = known
+    return torch.from_numpy(padded)
+
+
+def token_targets(slots: Tensor, places: Tensor, rows: int, columns: int) -> Tensor:
+    """What each token sees of characters whose places are known: (B, L), (B, L, 4) -> (B, rows, columns) int64.
+
+    A token is a character's where its centre lies in the middle of the character's cell, or where it is the nearest to
+    that middle; PAD where it lies in no cell; UNSEEN between the two, and in crops whose places are not known.
+
+    Args:
+        slots: class ids, padded with PAD. places: x1, y1, x2, y2 as fractions of the crop; NaN where not known.
+    """
+    known = ~places[..., 0].isnan()  # (B, L)
+    x1, y1, x2, y2 = places.nan_to_num(-9.0).unbind(-1)
+    middle, width = (x1 + x2) / 2, (x2 - x1).clamp(min=1e-6)
+    row = ((y1 + y2) / 2 * rows).floor().clamp(0, rows - 1)  # (B, L)
+    in_row = row[:, :, None] == torch.arange(rows, device=slots.device)  # (B, L, rows)
+    centres = (torch.arange(columns, device=slots.device) + 0.5) / columns
+    away = (centres - middle[..., None]).abs()  # (B, L, columns)
+    far = torch.where(known[..., None], away / width[..., None], torch.inf)
+    nearest = away == away.amin(-1, keepdim=True)
+    inside, core = far <= 0.5, (far <= CORE / 2) | (nearest & known[..., None])
+    cell = torch.where(in_row[..., None], torch.where(core, far, torch.inf)[:, :, None], torch.inf)
+    distance, owner = cell.min(1)  # (B, rows, columns): the character whose middle is nearest
+    seen = slots.gather(1, owner.flatten(1)).view_as(owner)
+    touched = (in_row[..., None] & inside[:, :, None]).any(1)
+    free = torch.where(touched, UNSEEN, PAD)
+    targets = torch.where(distance.isinf(), free, seen)
+    return torch.where(known.any(1)[:, None, None], targets, UNSEEN)
 
 
 def text_lengths(slots: Tensor) -> Tensor:
