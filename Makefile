@@ -30,7 +30,7 @@ demo/ccpd/done: $(READY)
 	@touch $@
 
 demo/%/done: demo/ccpd/done
-	$(RUN) train.py experiment=demo_$* 2>&1 | awk '{ print "$*: " $$0; fflush() }'
+	$(RUN) -u train.py experiment=demo_$* 2>&1 | while IFS= read -r line; do echo "$*: $$line"; done
 	@touch $@
 
 # Each network has one core of two, which takes half the time of one after the other on both.

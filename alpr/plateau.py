@@ -131,8 +131,8 @@ class PlateauWatch(Callback):
         elif self.crops_to_half is None and _late(seen, step, self.expected.crops_to_half):
             self._say(
                 trainer,
-                f"After {seen:,} crops less than half of the held-back plates are read; this experiment had read half "
-                f"of them after {self.expected.crops_to_half:,}. Few or poor labels, or a low optim.lr, make it slower.",
+                f"After {seen:,} crops less than half of the held-back plates are read; this experiment had read "
+                f"half after {self.expected.crops_to_half:,}. Few or poor labels, or a low optim.lr, make it slower.",
             )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -21,9 +21,9 @@ ROWS = (
 )
 LEAST_READ = 0.6
 NEXT = """What to try next:
-  alpr predict PHOTOS --annotate annotated/    reads your photographs with the released bundle
-  alpr info --model demo/bundle                says what the demo's own bundle reads, and how well
-  docs/train-your-country.md                   trains a reader for the plates of your country"""
+  alpr predict PHOTOS --annotate DIR  reads photographs with the released bundle
+  alpr info --model demo/bundle       tells what the demo's bundle reads
+  docs/train-your-country.md          a reader for the plates of your country"""
 
 
 def table(figures: Mapping[str, Mapping[str, Any]], readings: Path) -> str:

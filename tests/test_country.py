@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,19 @@ def test_a_file_that_is_no_pack_is_refused(tmp_path: Path) -> None:
     path.write_text("just words", encoding="utf-8")
     with pytest.raises(ValueError, match="holds str"):
         CountryPack.read(path)
+
+
+def test_a_reader_may_read_only_some_layouts(repository: Path) -> None:
+    china = CountryPack.read(repository / "configs" / "country" / "cn.yaml")
+    assert china.reading("all") is china
+    assert china.reading(None).rows == 1 and len(china.reading(None).layouts) == len(china.layouts) - 2
+    green = china.reading(["green large", "green small"])
+    assert [layout.name for layout in green.layouts] == ["green small", "green large"] and green.slots == 8
+    assert china.reading("blue").slots == 7 and green.alphabet == china.alphabet
+    two = replace(china, layouts=tuple(layout for layout in china.layouts if layout.rows == 2))
+    assert two.reading(None) == two  # a country of two-row plates alone reads two rows
+    for wrong, says in ((["blu"], "no layout 'blu'; expected some of 'blue'"), ([], "no layout 'none'")):
+        with pytest.raises(ValueError, match=says):
+            china.reading(wrong)
+    with pytest.raises(ValueError, match="Every layout of China has 2 rows or more"):
+        two.within(1)

@@ -7,14 +7,26 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional
 
 from alpr.charset import PAD, Charset
 from alpr.country import CountryPack
-from alpr.recognition.losses import RecognitionLossSettings, ctc_loss, recognition_losses, slot_loss
+from alpr.data.synthetic.plates import PlateRenderer
+from alpr.recognition.crop_sources import RenderedCrops
+from alpr.recognition.losses import RecognitionLossSettings, ctc_loss, places_loss, recognition_losses, slot_loss
 from alpr.recognition.model import ReadingLogits
 from alpr.recognition.module import RecogniserModule
-from alpr.recognition.targets import UNKNOWN, RecognitionBatch, marginal_entropy, recognition_batch, text_lengths
+from alpr.recognition.targets import (
+    UNKNOWN,
+    UNSEEN,
+    RecognitionBatch,
+    marginal_entropy,
+    recognition_batch,
+    text_lengths,
+    token_targets,
+)
 
 CHARSET = Charset("ABC")
 ONE_ROW = torch.ones(3, dtype=torch.int64)
@@ -134,6 +146,82 @@ def test_logged_terms_sum_to_the_optimised_loss(china: CountryPack, monkeypatch:
     assert set(logged) == {"train/total", "train/slots", "train/ctc"}
     assert logged["train/slots"] + logged["train/ctc"] == pytest.approx(total.item(), rel=1e-6)
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in module.network.parameters())
+
+
+def places_of(*cells: tuple[float, float, float, float], slots: int = 4) -> torch.Tensor:
+    padded = torch.full((1, slots, 4), torch.nan)
+    padded[0, : len(cells)] = torch.tensor(cells).view(-1, 4)
+    return padded
+
+
+def test_a_token_is_to_see_the_character_that_stands_there() -> None:
+    places = places_of((0.05, 0.1, 0.30, 0.9), (0.32, 0.1, 0.60, 0.9), (0.62, 0.1, 0.95, 0.9))
+    one = token_targets(slots_of("ABC"), places, 1, 12)[0, 0].tolist()
+    assert one == [PAD, 1, 1, UNSEEN, UNSEEN, 2, 2, UNSEEN, 3, 3, 3, PAD]
+    upper_and_lower = token_targets(slots_of("AB"), places_of((0.1, 0.0, 0.4, 0.5), (0.5, 0.5, 0.9, 1.0)), 2, 4)[0]
+    assert upper_and_lower.tolist() == [[1, 1, PAD, PAD], [PAD, PAD, 2, UNSEEN]]
+    thin = token_targets(slots_of("AB"), places_of((0.26, 0, 0.29, 1), (0.70, 0, 0.73, 1)), 1, 4)[0, 0]
+    assert thin.tolist() == [PAD, 1, 2, PAD]  # narrower than a token: the nearest one
+    assert bool((token_targets(slots_of("ABC"), places_of(), 2, 12) == UNSEEN).all())  # nothing is known
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 2), st.integers(3, 9))
+def test_token_targets_equal_a_plain_loop(seed: int, rows: int, columns: int) -> None:
+    rng = np.random.default_rng(seed)
+    edges = np.sort(rng.random((4, 2)), axis=1)
+    heights = np.sort(rng.random((4, 2)), axis=1)
+    cells = np.stack([edges[:, 0], heights[:, 0], edges[:, 1], heights[:, 1]], 1).astype(np.float32)
+    symbols = rng.integers(1, 4, 4).tolist()
+    expected = [[PAD] * columns for _ in range(rows)]
+    away = [[abs((c + 0.5) / columns - (x1 + x2) / 2) for c in range(columns)] for x1, _, x2, _ in cells.tolist()]
+    for r in range(rows):
+        for c in range(columns):
+            best, touched = None, False
+            for (x1, y1, x2, y2), far, symbol in zip(cells.tolist(), away, symbols, strict=True):
+                if min(int((y1 + y2) / 2 * rows), rows - 1) != r:
+                    continue
+                share = far[c] / (x2 - x1)
+                touched |= share <= 0.5
+                if (share <= 0.3 or far[c] == min(far)) and (best is None or share < best[0]):
+                    best = share, symbol
+            expected[r][c] = best[1] if best else UNSEEN if touched else PAD
+    found = token_targets(torch.tensor([symbols]), torch.from_numpy(cells)[None], rows, columns)
+    assert found[0].tolist() == expected
+
+
+def test_places_are_learnt_where_they_are_known() -> None:
+    slots = slots_of("AB", "CA")
+    places = torch.cat([places_of((0.0, 0, 0.5, 1), (0.5, 0, 1.0, 1)), places_of()])
+    logits = logits_of(2, 4)[:, None]  # one row of four tokens
+    ones = torch.ones(2, dtype=torch.int64)
+    targets = token_targets(slots, places, 1, 4)[0, 0]
+    assert targets.tolist() == [1, 1, 2, 2]
+    by_hand = -logits[0, 0].log_softmax(-1)[torch.arange(4), targets].mean()
+    torch.testing.assert_close(places_loss(logits, slots, places, ones), by_hand)
+    assert places_loss(logits, slots, places_of().expand(2, -1, -1), ones).item() == 0
+    twice = logits.expand(-1, 2, -1, -1)  # a plate of one row is seen by the mean of the rows of tokens
+    torch.testing.assert_close(places_loss(twice, slots, places, ones), by_hand)
+    checked = logits.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: places_loss(x, slots, places, ones), (checked,))
+
+
+def test_rendered_crops_know_their_places_and_the_term_is_logged(china: CountryPack) -> None:
+    renderer = RenderedCrops(PlateRenderer(china.reading(None)), (32, 128), 0.04)
+    samples = [renderer.draw(0, np.random.default_rng(i)) for i in range(3)]
+    texts, places = [s.text for s in samples], [s.places for s in samples]
+    batch = recognition_batch(
+        [s.crop for s in samples], [*texts], china.charset, china.slots, places=[*places[:2], None]
+    )
+    assert batch.places is not None
+    assert (~batch.places[..., 0].isnan()).sum(1).tolist() == [len(texts[0]), len(texts[1]), 0]
+    logits = ReadingLogits(torch.randn(3, china.slots, len(china.charset)), torch.randn(3, 1, 16, len(china.charset)))
+    plain = recognition_losses(logits, batch, RecognitionLossSettings())
+    more = recognition_losses(logits, batch, RecognitionLossSettings(places_weight=0.5))
+    assert plain.places is None and more.places is not None
+    torch.testing.assert_close(more.total - plain.total, more.places)
+    full = places_loss(logits.ctc, batch.slots, batch.places, batch.rows)
+    torch.testing.assert_close(more.places, 0.5 * full)
 
 
 def test_batches_hold_padded_ids() -> None:

@@ -144,12 +144,17 @@ def test_the_auxiliary_head_has_a_row_for_every_row_of_text() -> None:
         torch.testing.assert_close(plain.ctc_logits(tokens[:, :32]), plain.ctc(tokens[:, :32].view(2, 2, 16, 16)))
 
 
-def test_the_pack_says_how_many_rows(china: CountryPack) -> None:
+def test_the_layouts_that_are_read_say_how_many_rows(china: CountryPack) -> None:
     tiny = {"width": 16, "heads": 2, "encoder_layers": 1}
     assert china.rows == 2
-    assert RecogniserModule(china.to_dict(), tiny).network.settings.token_grid == (2, 24)
-    one = RecogniserModule(china.to_dict(), {**tiny, "token_rows": 1}).network
-    assert one.settings.token_grid == (1, 24) and one.settings.text_rows == 2
+    for layouts, grid in ((None, (1, 24)), ("all", (2, 24)), (["blue", "trailer"], (2, 24)), ("green small", (1, 24))):
+        assert RecogniserModule(china.to_dict(), tiny, layouts=layouts).network.settings.token_grid == grid, layouts
+    before = RecogniserModule(china.to_dict(), {**tiny, "token_rows": 1}).network  # as checkpoints before data.layouts
+    assert before.settings.token_grid == (1, 24) and before.settings.text_rows == 2
+    said = RecogniserModule(china.to_dict(), tiny, layouts=["blue", "trailer"]).describe()
+    assert said == (
+        "reads up to 7 of 72 symbols in 2 rows of text from 48 tokens (2 rows of 24); layouts of China: blue, trailer."
+    )
     blue = replace(china, layouts=china.layouts[:1])
     assert blue.rows == 1
     assert RecogniserModule(blue.to_dict(), tiny).network.settings.token_grid == (1, 24)

@@ -89,6 +89,20 @@ def test_sources_give_their_samples_and_keep_apart(tmp_path: Path, china: Countr
         RecognitionData(china.to_dict(), sources=[{**sources[0], "crops": "box", "permute": 0.3}], root=str(tmp_path))
 
 
+def test_plates_of_more_rows_than_the_run_reads_are_counted(tmp_path: Path, china: CountryPack) -> None:
+    texts = [f"皖A{i:05d}" for i in range(40)]
+    write_table(tmp_path / "a", texts, country="CN", extra={"layout": ["yellow"] * 30 + ["trailer"] * 10})
+    one = RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path))
+    assert len(one.refused) == 10 and len(one.train_plates) + len(one.val_plates) == 30
+    assert "'皖A00030' has 2 rows of text, this run reads 1; data.layouts=all reads both" in one.refused[0]
+    assert "10 labels do not fit the country pack" in one.describe() and not one.describe().endswith("..")
+    assert one.pack.rows == 1 and {layout.rows for layout in one.renderers[0].pack.layouts} == {1}
+    both = RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path), layouts="all")
+    assert not both.refused and sum(crop.rows == 2 for crop in [*both.train_plates, *both.val_plates]) == 10
+    with pytest.raises(ValueError, match="has 2 rows of text"):
+        RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path), strict=True)
+
+
 def test_bad_rows_are_named_before_the_first_step(tmp_path: Path, china: CountryPack) -> None:
     texts = [f"皖A{i:05d}" for i in range(30)] + ["皖A1234?", "皖A12345678", "", "皖A11111", "皖A22222"]
     tiny = QUAD.mean(0) + (QUAD - QUAD.mean(0)) * np.float32(3 / 38)

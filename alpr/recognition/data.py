@@ -130,9 +130,7 @@ class TrainingCrops(Dataset[RecognitionSample]):
             if self.strict:
                 raise
             return RecognitionSample(None, "", str(error))
-        return RecognitionSample(
-            drawn.crop, drawn.text, None, drawn.country, drawn.kind, drawn.rows, drawn.places
-        )
+        return RecognitionSample(drawn.crop, drawn.text, None, drawn.country, drawn.kind, drawn.rows, drawn.places)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ class DistillationLosses(NamedTuple):
     ctc: Tensor
     country: Tensor | None
     kind: Tensor | None
+    places: Tensor | None
     teacher: Tensor
 
 

@@ -133,8 +133,9 @@ class RenderedPlates:
         if lacking or pack.slots > reader.slots or self.samples < 0:
             symbols = f" and the symbols {' '.join(lacking)}" if lacking else ""
             raise ValueError(
-                f"data.rendered: plates of {pack.name} have {pack.slots} characters{symbols}; samples is {self.samples}; "
-                f"the country pack {reader.code} reads up to {reader.slots} characters of {reader.alphabet}."
+                f"data.rendered: plates of {pack.name} have {pack.slots} characters{symbols}; samples is "
+                f"{self.samples}; the country pack {reader.code} reads up to {reader.slots} characters of "
+                f"{reader.alphabet}."
             )
         bank = None if self.glyph_bank is None else GlyphBank.read(root / self.glyph_bank, pack)
         return PlateRenderer(pack, bank=bank, bank_share=self.bank_share, without=self.without)
