@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 
 import alpr  # it installs the torchvision hook before anything else is imported
-from alpr.configuration import complaint_about
+from alpr.training.configuration import complaint_about
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from alpr.data.manifest import Manifest
-    from alpr.evaluation import Parts
-    from alpr.predictions import Predicted
-    from alpr.protocol_run import Scoring
-    from alpr.report import EvaluationReport
+    from alpr.evaluation.evaluate import Parts
+    from alpr.evaluation.outcomes import EvaluationReport
+    from alpr.evaluation.protocols.scoring import Scoring
+    from alpr.reader.predictions import Predicted
 
 
 @hydra.main(version_base="1.3", config_path="configs/evaluate", config_name="config")
@@ -54,7 +54,7 @@ def run(config: DictConfig) -> bool:
     from rich.console import Console
 
     from alpr.data.manifest import read_manifest
-    from alpr.recall_by_width import curve_table, detector_ms, recall_curve, write_curves
+    from alpr.evaluation.by_width import curve_table, detector_ms, recall_curve, write_curves
 
     console = Console()
     find_labels(config, console)
@@ -103,13 +103,13 @@ def evaluate_once(
     scoring: Scoring | None = None,
 ) -> EvaluationReport:
     """One evaluation: printed, and written into a folder."""
-    from alpr.corrections import read_corrections
-    from alpr.evaluation import evaluate
-    from alpr.evaluation_page import evaluation_page
-    from alpr.gallery import DetectionGallery, Gallery, contact_sheet, write_picture
-    from alpr.predictions import read_predictions, write_predictions
-    from alpr.report import write_report
-    from alpr.report_table import print_report
+    from alpr.data.corrections import read_corrections
+    from alpr.evaluation.evaluate import evaluate
+    from alpr.evaluation.gallery import DetectionGallery, Gallery, contact_sheet, write_picture
+    from alpr.evaluation.outcomes import write_report
+    from alpr.evaluation.page import evaluation_page
+    from alpr.evaluation.tables import print_report
+    from alpr.reader.predictions import read_predictions, write_predictions
 
     output.mkdir(parents=True, exist_ok=True)
     paths = [Path(p) for p in listed(config.data.manifest)]
@@ -150,8 +150,8 @@ def evaluate_once(
 
 def opened_scoring(config: DictConfig, console: Console) -> Scoring | None:
     """The protocols and their labels, with what their parts share printed; None where no protocol is asked for."""
-    from alpr.corrections import read_corrections
-    from alpr.protocol_run import print_overlap, scoring_of
+    from alpr.data.corrections import read_corrections
+    from alpr.evaluation.protocols.scoring import print_overlap, scoring_of
 
     if config.protocol is None and config.predictions is None:
         return None
@@ -169,8 +169,8 @@ def opened_scoring(config: DictConfig, console: Console) -> Scoring | None:
 
 def score_file(config: DictConfig, scoring: Scoring, output: Path, console: Console) -> None:
     """Scores any system's predictions."""
-    from alpr.card import file_sha256
-    from alpr.predictions import read_predictions
+    from alpr.reader.card import file_sha256
+    from alpr.reader.predictions import read_predictions
 
     path = Path(config.predictions)
     predictions = read_predictions(path)
@@ -188,7 +188,7 @@ def score(
     clock: str,
 ) -> None:
     """Predictions under each protocol: printed, and written into a folder."""
-    from alpr.protocol_run import print_protocols, write_protocol
+    from alpr.evaluation.protocols.scoring import print_protocols, write_protocol
 
     paths = [Path(p) for p in listed(config.data.manifest)]
     reports = scoring.reports(
@@ -230,14 +230,14 @@ def made_with(config: DictConfig) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     from alpr.provenance import UnknownProvenance, commit_label, cpu_model
-    from alpr.sessions import available_cores
+    from alpr.reader.sessions import available_cores
 
     runtime = "torch" if config.model is None and config.predictions is None else "onnxruntime"
     versions = {package: metadata.version(package) for package in ("numpy", "opencv-python-headless", runtime)}
     if config.predictions is not None:
         device = "another program's"
     elif config.model is None:
-        from alpr.runs import device_name
+        from alpr.training.runs import device_name
 
         device = device_name()
     else:
@@ -284,7 +284,7 @@ def find_labels(config: DictConfig, console: Console) -> None:
     Raises:
         ValueError: none is there, or there is no such protocol.
     """
-    from alpr.protocol import Protocol
+    from alpr.evaluation.protocols.rules import Protocol
 
     if config.data.manifest is not None or config.protocol is None:
         return
@@ -357,7 +357,7 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     Raises:
         ValueError: no model, two kinds of model, or a folder that is no bundle.
     """
-    from alpr.evaluation import Parts
+    from alpr.evaluation.evaluate import Parts
 
     runs = {key: Path(config[key]) for key in ("detector", "recogniser") if config[key] is not None}
     if (config.model is None) == (not runs):
@@ -365,8 +365,8 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
         raise ValueError(f"Expected either model=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
     if config.model is not None:
         return open_bundle(Path(config.model), config)
-    from alpr.card import file_sha256
-    from alpr.runs import best_checkpoint, load_reader
+    from alpr.reader.card import file_sha256
+    from alpr.training.runs import best_checkpoint, load_reader
 
     for key, path in runs.items():
         if not path.exists():
@@ -385,8 +385,8 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
     Raises:
         ValueError: a folder that is no bundle.
     """
-    from alpr.evaluation import Parts
-    from alpr.predictor import Reader
+    from alpr.evaluation.evaluate import Parts
+    from alpr.reader.reader import Reader
 
     if not (folder / "card.json").is_file():
         raise ValueError(

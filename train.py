@@ -26,9 +26,9 @@ def main(config: DictConfig) -> float:
     from hydra.errors import HydraException
     from hydra.types import RunMode
 
-    from alpr.configuration import plain_sentence
-    from alpr.fitting import fit
-    from alpr.training import TrainingFailed
+    from alpr.task import TrainingFailed
+    from alpr.training.configuration import plain_sentence
+    from alpr.training.fit import fit
 
     job = HydraConfig.get()
     if job.mode == RunMode.MULTIRUN:
@@ -41,7 +41,7 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    from alpr.configuration import complaint_about
+    from alpr.training.configuration import complaint_about
 
     complaint = complaint_about(sys.argv[1:], "train")
     if complaint is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from alpr import torchvision_hook
 
 if TYPE_CHECKING:
-    from alpr.predictor import Reader
+    from alpr.reader.reader import Reader
 
 __version__ = "0.1.0"
 __all__ = ["Reader", "__version__"]
@@ -19,7 +19,7 @@ torchvision_hook.install()
 
 def __getattr__(name: str) -> Any:
     if name == "Reader":
-        from alpr.predictor import Reader
+        from alpr.reader.reader import Reader
 
         return Reader
     raise AttributeError(f"module 'alpr' has no attribute {name!r}")

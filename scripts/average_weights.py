@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from alpr.averaging import averaged
-from alpr.runs import RunError
-from alpr.weights import SUFFIX, write_weights
+from alpr.training.averaging import averaged
+from alpr.training.runs import RunError
+from alpr.training.weights import SUFFIX, write_weights
 
 
 def main(

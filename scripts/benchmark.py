@@ -15,8 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from alpr.batch import collect_images, progress
-from alpr.benchmark import (
+from alpr.benchmark.reader_speed import (
     BenchmarkReport,
     Environment,
     LatencyReport,
@@ -24,9 +23,10 @@ from alpr.benchmark import (
     run_benchmark,
     write_report,
 )
-from alpr.predictor import default_bundle
-from alpr.recogniser_latency import BATCHES, RecogniserLatency, time_recognisers
-from alpr.reference_shape import REFERENCE_DETECTOR, compare_detectors, compare_whole
+from alpr.benchmark.recogniser_speed import BATCHES, RecogniserLatency, time_recognisers
+from alpr.benchmark.reference_system import REFERENCE_DETECTOR, compare_detectors, compare_whole
+from alpr.reader.many_images import collect_images, progress
+from alpr.reader.reader import default_bundle
 
 ROUNDS = 100
 

@@ -21,9 +21,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from alpr.data.atomic import write_atomically
 from alpr.data.ccpd import CHARACTERS, LETTERS, CcpdLabel, encode_name
-from alpr.data.parallel import progress_bar
+from alpr.data.processes import progress_bar
+from alpr.files import write_atomically
 
 SIZE = (1160, 720)
 PICTURES = 50

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import hydra
 
 import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
-from alpr.configuration import complaint_about
+from alpr.training.configuration import complaint_about
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -27,10 +27,10 @@ def main(config: DictConfig) -> None:
     from omegaconf import OmegaConf
     from rich.console import Console
 
-    from alpr.calibrating import PAGE_FILE, Settings, calibrate_run, sentence
-    from alpr.configuration import plain_sentence
-    from alpr.corrections import read_corrections
-    from alpr.runs import best_checkpoint, calibration_of
+    from alpr.data.corrections import read_corrections
+    from alpr.training.calibrate import PAGE_FILE, Settings, calibrate_run, sentence
+    from alpr.training.configuration import plain_sentence
+    from alpr.training.runs import best_checkpoint, calibration_of
 
     data = {str(k): OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for k, v in config.data.items() if v}
     try:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alpr.country import PACKS, CountryPack
 from alpr.data.columns import ManifestError
-from alpr.data.doctor.examination import Settings, examine, ordered
-from alpr.data.doctor.findings import Finding, Severity
-from alpr.data.doctor.images import FactsCache, open_images
-from alpr.data.doctor.mending import write_mended
-from alpr.data.doctor.table import read_rows
-from alpr.doctor_model import consult
-from alpr.doctor_report import print_findings, write_json, write_page
-from alpr.predictor import Reader
+from alpr.doctor.examination import Settings, examine, ordered
+from alpr.doctor.findings import Finding, Severity
+from alpr.doctor.images import FactsCache, open_images
+from alpr.doctor.mending import write_mended
+from alpr.doctor.page import print_findings, write_json, write_page
+from alpr.doctor.second_opinion import consult
+from alpr.doctor.table import read_rows
+from alpr.plates.country import PACKS, CountryPack
+from alpr.reader.reader import Reader
 
 
 def parse_arguments() -> argparse.Namespace:

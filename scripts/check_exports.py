@@ -15,16 +15,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from alpr.batch import progress
-from alpr.configuration import CONFIGS, composed
+from alpr.benchmark.recogniser_speed import untrained
 from alpr.detection.detect import Detector
 from alpr.detection.module import DetectorModule, torch_detector
-from alpr.export import export_detector, export_recogniser
-from alpr.parity import ParityError, check_detector, check_recogniser, generated_scenes
-from alpr.recogniser_latency import untrained
+from alpr.export.onnx_bundle import export_detector, export_recogniser
+from alpr.export.parity import ParityError, check_detector, check_recogniser, generated_scenes
+from alpr.reader.many_images import progress
+from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.module import torch_recogniser
 from alpr.recognition.read import Recogniser
-from alpr.sessions import OnnxDetector, OnnxRecogniser
+from alpr.training.configuration import CONFIGS, composed
 
 SPREAD = 30.0
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import yaml
 
-from alpr.data.atomic import write_atomically
-from alpr.recall_by_width import curve_svg, curve_table, curves_of
+from alpr.evaluation.by_width import curve_svg, curve_table, curves_of
+from alpr.files import write_atomically
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TABLES = "tables.yaml"

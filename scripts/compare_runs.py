@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from alpr.compare import as_text, compared, read_evaluated
+from alpr.evaluation.comparison import as_text, compared, read_evaluated
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -15,10 +15,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from alpr.conversion import IN_PLACE, KEPT_FIRST, TARGETS, Asked, convert
-from alpr.conversion_figures import ConversionReport, Latency, TargetReport
 from alpr.data.manifest import join_manifests, read_manifest
-from alpr.predictor import default_bundle
+from alpr.export.convert import IN_PLACE, KEPT_FIRST, TARGETS, Asked, convert
+from alpr.export.convert_report import ConversionReport, Latency, TargetReport
+from alpr.reader.reader import default_bundle
 
 WIDE = 200
 """Characters of a table that goes into a file."""

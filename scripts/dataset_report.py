@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from alpr.data.atomic import write_atomically
 from alpr.data.columns import ManifestError
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.data.parallel import run_in_processes
+from alpr.data.processes import run_in_processes
 from alpr.data.statistics import (
     Geometry,
     Look,
@@ -26,8 +25,9 @@ from alpr.data.statistics import (
     random_rows,
     statistics,
 )
-from alpr.dataset_report import as_json, dataset_page, name_of, plate_sheet
-from alpr.html import Html
+from alpr.data.statistics_page import as_json, dataset_page, name_of, plate_sheet
+from alpr.files import write_atomically
+from alpr.reports.html import Html
 
 _SHEET = 24
 

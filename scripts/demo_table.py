@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from alpr.recall_by_width import wilson
+from alpr.evaluation.by_width import wilson
 
 ROWS = (
     ("found, hull IoU > 0.5", "found_50"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import hydra
 
 import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
-from alpr.configuration import complaint_about
+from alpr.training.configuration import complaint_about
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @hydra.main(version_base="1.3", config_path="../configs", config_name="export")
 def main(config: DictConfig) -> None:
     """Exports one bundle. Leaves with 1 after a complaint."""
-    from alpr.bundling import bundle_runs
-    from alpr.parity import ParityError
+    from alpr.export.from_runs import bundle_runs
+    from alpr.export.parity import ParityError
 
     try:
         bundle_runs(config)

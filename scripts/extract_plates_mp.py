@@ -12,7 +12,7 @@ from rich.console import Console
 from alpr.data.ccpd import SUBSETS
 from alpr.data.ccpd_folders import subset_folders
 from alpr.data.columns import ManifestError
-from alpr.data.crops import CropSettings, count_crops, crop_folder, extract_subset
+from alpr.data.crop_files import CropSettings, count_crops, crop_folder, extract_subset
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -19,11 +19,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from alpr.data.atomic import write_atomically
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.geometry import plate_height
-from alpr.imaging import read_image
-from alpr.records import FloatArray, ImageArray
+from alpr.files import write_atomically
+from alpr.images.prepare import read_image
+from alpr.plates.geometry import plate_height
+from alpr.plates.records import FloatArray, ImageArray
 
 CORNERS = ("tl", "tr", "br", "bl")
 COLUMNS = ("image", "corner", "x", "y", "labelled_x", "labelled_y")

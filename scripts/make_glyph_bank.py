@@ -17,12 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from alpr.country import CountryPack
-from alpr.data.atomic import write_atomically
 from alpr.data.manifest import read_manifest
-from alpr.data.synthetic.glyph_bank import GlyphBank
-from alpr.data.synthetic.glyph_making import Made, MakingSettings, make_bank
-from alpr.data.synthetic.glyphs import STROKE_CHARACTERS, Mask
+from alpr.files import write_atomically
+from alpr.plates.country import CountryPack
+from alpr.synthetic.glyph_bank import GlyphBank
+from alpr.synthetic.glyph_making import Made, MakingSettings, make_bank
+from alpr.synthetic.glyphs import STROKE_CHARACTERS, Mask
 
 FEW = 4
 """Cells below which a character is named as doubtful."""

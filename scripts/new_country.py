@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from string import ascii_uppercase, digits
 
-from alpr.country import PACKS, CountryPack
-from alpr.data.atomic import write_atomically
-from alpr.faces import FACES
-from alpr.yaml_lines import read_with_lines
+from alpr.files import write_atomically
+from alpr.plates.country import PACKS, CountryPack
+from alpr.plates.fonts import FACES
+from alpr.plates.yaml_lines import read_with_lines
 
 TEMPLATE = """\
-# {name}. Every key is explained in alpr/plate_layout.py; look at the plates with
+# {name}. Every key is explained in alpr/plates/layout.py; look at the plates with
 # python scripts/preview_plates.py --country {path} --output sheet.png
 code: {code}                 # ISO 3166
 name: "{name}"

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from alpr.data.columns import ManifestError
 from alpr.data.overlap import TITLES, Overlap, as_markdown, as_text, matrix_rows, overlap_of, parts_of_files
-from alpr.html import Page, table
+from alpr.reports.html import Page, table
 
 
 def parse_arguments() -> argparse.Namespace:

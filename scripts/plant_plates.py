@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from alpr.data.manifest import read_manifest
-from alpr.data.synthetic.planted_set import TABLE, PlantedPlan, plant_set
-from alpr.data.synthetic.planting import PlantSettings
+from alpr.synthetic.planted_set import TABLE, PlantedPlan, plant_set
+from alpr.synthetic.planting import PlantSettings
 
 
 def main() -> int:

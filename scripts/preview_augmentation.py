@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
-from alpr.configuration import HELP, complaint_about, composed, plain_sentence
+from alpr.training.configuration import HELP, complaint_about, composed, plain_sentence
 
 
 def main(arguments: list[str]) -> int:
@@ -32,10 +32,10 @@ def main(arguments: list[str]) -> int:
         return 1
     from hydra.utils import instantiate
 
-    from alpr.corner_finding import find_corners
-    from alpr.preview import preview, preview_crops
     from alpr.recognition.datamodule import RecognitionData
-    from alpr.sheets import write_jpeg
+    from alpr.reports.sheets import write_jpeg
+    from alpr.training.detected_corners import find_corners
+    from alpr.training.preview import preview, preview_crops
 
     output = Path(own.get("output", "preview.jpg"))
     try:

@@ -12,12 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from alpr.country import CountryPack
-from alpr.data.atomic import write_atomically
-from alpr.data.synthetic.glyph_bank import GlyphBank
-from alpr.data.synthetic.plates import PlateRenderer, crops_per_second
-from alpr.records import ImageArray
-from alpr.sheets import sheet
+from alpr.files import write_atomically
+from alpr.plates.country import CountryPack
+from alpr.plates.records import ImageArray
+from alpr.reports.sheets import sheet
+from alpr.synthetic.glyph_bank import GlyphBank
+from alpr.synthetic.renderer import PlateRenderer, crops_per_second
 
 WIDTH = 288
 """px of a picture on the sheet."""

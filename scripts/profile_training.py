@@ -25,9 +25,9 @@ def main(
     output: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """Time data, forward, backward and update of real training steps, in ms per image."""
-    from alpr.configuration import complaint_about, composed, plain_sentence
     from alpr.provenance import commit_label, cpu_model
-    from alpr.throughput import step_times
+    from alpr.training.configuration import complaint_about, composed, plain_sentence
+    from alpr.training.step_times import step_times
 
     table = Table("model", "canvas", "batch", "data ms", "forward", "backward", "update", "network/s", "one loader/s")
     rows = []

@@ -11,12 +11,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from alpr.card import file_sha256
-from alpr.country import CountryPack
 from alpr.data.columns import ManifestError
 from alpr.data.fingerprints import NEAR_BITS, Indices, near_duplicates, try_fingerprint
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.data.parallel import run_in_processes
+from alpr.data.processes import run_in_processes
 from alpr.data.splitting import (
     FRAME_PATTERN,
     GAP,
@@ -35,6 +33,8 @@ from alpr.data.splitting import (
     strata_of,
     with_split,
 )
+from alpr.plates.country import CountryPack
+from alpr.reader.card import file_sha256
 
 _MANY = 30
 _PACKS = Path(__file__).resolve().parent.parent / "configs" / "country"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alpr.country import CountryPack
-from alpr.data.synthetic.ccpd import SyntheticPlan, synthesize
+from alpr.plates.country import CountryPack
+from alpr.synthetic.ccpd_set import SyntheticPlan, synthesize
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from alpr.country import CountryPack
-from alpr.data.synthetic.crop_set import CropPlan, synthesize_crops
+from alpr.plates.country import CountryPack
+from alpr.synthetic.crop_set import CropPlan, synthesize_crops
 
 
 def main() -> int:

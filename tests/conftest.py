@@ -12,7 +12,7 @@ import cv2
 import pytest
 from tiny_runs import Scripts, make_data
 
-from alpr.country import CountryPack
+from alpr.plates.country import CountryPack
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

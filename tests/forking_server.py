@@ -17,8 +17,8 @@ import alpr  # isort: skip
 
 import torch
 
-import alpr.fitting
-import alpr.gallery  # noqa: F401
+import alpr.evaluation.gallery
+import alpr.training.fit  # noqa: F401
 
 
 def child(request: dict) -> int:

@@ -20,14 +20,14 @@ import numpy as np
 from hypothesis import strategies as st
 from tiny_bundle import write_bundle
 
-from alpr.card import CARD_FILE, CardError, ModelCard
-from alpr.country import CountryPack
 from alpr.data.ccpd import CcpdNameError, decode_name, decode_names
 from alpr.data.columns import COLUMNS, ManifestError
 from alpr.data.manifest import read_manifest
-from alpr.image_header import MAX_PIXELS
-from alpr.imaging import UnreadableImage, read_image
-from alpr.onnx_file import MalformedOnnx, names_other_files
+from alpr.images.header import MAX_PIXELS
+from alpr.images.prepare import UnreadableImage, read_image
+from alpr.plates.country import CountryPack
+from alpr.reader.card import CARD_FILE, CardError, ModelCard
+from alpr.reader.onnx_file import MalformedOnnx, names_other_files
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NAME = b"025-95_113-154&383_386&473-386&473_177&454_154&383_363&402-0_0_22_27_27_33_16-37-15.jpg"

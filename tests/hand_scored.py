@@ -12,9 +12,9 @@ import numpy as np
 
 from alpr.data.ccpd import CcpdLabel, encode_name
 from alpr.data.manifest import Manifest, join_manifests
-from alpr.geometry import box_corners
-from alpr.predictions import Labelled, Predicted
-from alpr.records import Detection, PlateReading, Reading
+from alpr.plates.geometry import box_corners
+from alpr.plates.records import Detection, PlateReading, Reading
+from alpr.reader.predictions import Labelled, Predicted
 
 LABEL = (100, 100, 200, 140)
 AT_070 = (100, 100, 170, 140)  # IoU 2800 / 4000 = 0.7 exactly

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from alpr.geometry import box_corners
-from alpr.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
-from alpr.report import EvaluationReport
+from alpr.evaluation.outcomes import EvaluationReport
+from alpr.plates.geometry import box_corners
+from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
 
 TEXTS = {50: "皖A12345", 100: "皖AD12345", 150: "苏B0", 200: "ABC123", 250: "皖A99999"}
 BOXES = [[20, 20, 80, 40], [100, 30, 180, 60], [30, 90, 110, 120]]

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from alpr.country import CountryPack
 from alpr.data.columns import BOX_COLUMNS, COLUMNS, CORNER_COLUMNS
-from alpr.imaging import read_image
+from alpr.images.prepare import read_image
+from alpr.plates.country import CountryPack
 
 SIZE = (120, 160)
 FULL_WIDTH = str.maketrans(

@@ -19,7 +19,7 @@ from tiny_runs import (
     overrides,
 )
 
-from alpr.configuration import complaint_about, composed
+from alpr.training.configuration import complaint_about, composed
 
 CONFIGS = REPOSITORY / "configs"
 OTHER_FOLDERS = {"bundle", "experiment", "evaluate", "protocol"}
@@ -31,8 +31,8 @@ TASKS = {
     "alpr.detection.module.DetectorModule": DETECTOR,
     "alpr.recognition.module.RecogniserModule": RECOGNISER,
     "alpr.recognition.distillation.DistilledRecogniser": DISTILLATION,
-    "alpr.recognition.pretrain_module.EncoderPretraining": ENCODER_PRETRAINING,
-    "alpr.recognition.pretrain_module.DecoderPretraining": DECODER_PRETRAINING,
+    "alpr.recognition.pretraining.module.EncoderPretraining": ENCODER_PRETRAINING,
+    "alpr.recognition.pretraining.module.DecoderPretraining": DECODER_PRETRAINING,
 }
 PHOTOGRAPHED = [  # green plates of the small data, whatever the experiment reads
     "data.real=2", "data.synthetic=2", "data.sources=null", "data.glyph_bank=null", "country=cn", "~data.rendered",

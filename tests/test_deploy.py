@@ -14,9 +14,9 @@ import pytest
 from tiny_bundle import scene, write_bundle
 
 from alpr import Reader
-from alpr.card import ModelCard
-from alpr.reader_graph import READER_FILE, write_reader
-from alpr.records import ImageArray
+from alpr.export.one_graph.compose import READER_FILE, write_reader
+from alpr.plates.records import ImageArray
+from alpr.reader.card import ModelCard
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "deploy.md"
 MOST_LINES = 40

@@ -11,7 +11,7 @@ from fuzz_targets import TARGETS, Target
 from hypothesis import HealthCheck, Phase, given, settings
 from tiny_runs import ENVIRONMENT
 
-from alpr.country import CountryPack
+from alpr.plates.country import CountryPack
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

@@ -9,10 +9,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from alpr.configuration import composed
 from alpr.detection.model import Scrfd
 from alpr.optim import OptimSettings, build_optimizer, lr_factor, parameter_groups
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
+from alpr.training.configuration import composed
 
 
 def spared(network: nn.Module) -> set[str]:

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from alpr.country import CountryPack
-from alpr.data.synthetic.plates import PlateRenderer
-from alpr.data.synthetic.scenes import SceneRenderer
 from alpr.detection.data import DetectionSample, collate
 from alpr.detection.metrics import DetectionMetrics
 from alpr.detection.module import DetectorModule
 from alpr.detection.targets import PLATE
-from alpr.geometry import corner_box
 from alpr.optim import build_optimizer
+from alpr.plates.country import CountryPack
+from alpr.plates.geometry import corner_box
+from alpr.plates.records import Scene
 from alpr.recognition.metrics import RecognitionMetrics
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.targets import recognition_batch
-from alpr.records import Scene
-from alpr.training import TaskModule
+from alpr.synthetic.renderer import PlateRenderer
+from alpr.synthetic.scenes import SceneRenderer
+from alpr.task import TaskModule
 
 
 def learn(module: TaskModule, batch: object, steps: int) -> list[float]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alpr.cli import app
-from alpr.configuration import complaint_about
+from alpr.cli.main import app
+from alpr.training.configuration import complaint_about
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCUMENTS = [

@@ -16,10 +16,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_bundle import DETECTOR, RECOGNISER, scene, write_bundle
 
-from alpr.card import MOST_BYTES, CardError, ModelCard, WeightFile
-from alpr.onnx_file import MalformedOnnx, names_other_files
-from alpr.predictor import Reader
-from alpr.sessions import SessionError
+from alpr.reader.card import MOST_BYTES, CardError, ModelCard, WeightFile
+from alpr.reader.onnx_file import MalformedOnnx, names_other_files
+from alpr.reader.reader import Reader
+from alpr.reader.sessions import SessionError
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SOURCES = sorted([*(PACKAGE / "alpr").rglob("*.py"), *(PACKAGE / "scripts").glob("*.py"), *PACKAGE.glob("*.py")])

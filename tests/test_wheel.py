@@ -44,7 +44,7 @@ def test_the_wheel_reads_a_plate_without_torch(repository: Path, tmp_path: Path)
     assert re.fullmatch(r"installed \S+, sha256 of its code [0-9a-f]{64}", where["commit"])  # there is no commit
     assert where["uncommitted_changes"] is False
     code = (
-        "import importlib.util as u, alpr, alpr.predictor as p; print(alpr.__file__)\n"
+        "import importlib.util as u, alpr, alpr.reader.reader as p; print(alpr.__file__)\n"
         "print([m for m in ('torch', 'lightning', 'hydra', 'onnx', 'PIL') if u.find_spec(m)])\n"
         "try: print(p.default_bundle())\n"
         "except ValueError as e: print(e)"

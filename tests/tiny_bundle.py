@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnx.parser
 
-from alpr.card import ModelCard, WeightFile
-from alpr.country import CountryPack, Layout
-from alpr.predictor_settings import DetectorSettings, RecogniserSettings
-from alpr.records import ImageArray
+from alpr.plates.country import CountryPack, Layout
+from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
+from alpr.plates.records import ImageArray
+from alpr.reader.card import ModelCard, WeightFile
 
 ALPHABET = "皖AB12345"
 SLOTS = 4

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from alpr.country import CountryPack
 from alpr.data.ccpd_folders import create_table
-from alpr.data.synthetic.ccpd import SyntheticPlan, synthesize
+from alpr.plates.country import CountryPack
+from alpr.synthetic.ccpd_set import SyntheticPlan, synthesize
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -58,7 +58,7 @@ def make_data(folder: Path) -> Path:
 def make_teacher(path: Path, size: tuple[int, int] = (16, 64)) -> Path:
     """A tiny network that has learnt nothing, as a file of weights."""
     from alpr.recognition.module import RecogniserModule
-    from alpr.weights import write_weights
+    from alpr.training.weights import write_weights
 
     pack = CountryPack.read(REPOSITORY / "configs" / "country" / "cn.yaml")
     network = {"stem_widths": (4, 8, 16), "width": 24, "heads": 2, "encoder_layers": 1}

@@ -11,8 +11,8 @@ import onnx.parser
 from onnx import numpy_helper
 from tiny_bundle import ALPHABET, DETECTOR, RECOGNISER, scene, write_bundle
 
-from alpr.card import ModelCard, WeightFile
 from alpr.data.manifest import Manifest
+from alpr.reader.card import ModelCard, WeightFile
 
 CHANNELS = 100
 BLUE = """

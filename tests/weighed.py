@@ -14,7 +14,7 @@ from torch import Tensor
 
 from alpr.detection.module import DetectorModule
 from alpr.recognition.module import RecogniserModule
-from alpr.training import TaskModule
+from alpr.task import TaskModule
 
 
 def figure(module: TaskModule) -> float:

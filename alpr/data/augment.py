@@ -12,10 +12,10 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from alpr.data import light
-from alpr.geometry import pixel_centre_matrix
-from alpr.imaging import GREY
-from alpr.records import FloatArray, ImageArray
+from alpr.data import augment_light
+from alpr.images.prepare import GREY
+from alpr.plates.geometry import pixel_centre_matrix
+from alpr.plates.records import FloatArray, ImageArray
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class PixelSettings:
 class PixelAugment:
     """Changes an image's pixels, not its geometry: (H, W, 3) uint8 BGR -> the same.
 
-    Optics and compression are albumentations'; colour and noise are `alpr.data.light`'s, 3 and 5 times as fast.
+    Optics and compression are albumentations'; colour and noise are `alpr.data.augment_light`'s, 3 and 5 times as fast.
     """
 
     def __init__(self, settings: PixelSettings) -> None:
@@ -83,20 +83,20 @@ class PixelAugment:
         s = self.settings
         colour, gamma, shadow, night, noise = (rng.random(5) < [s.colour, s.gamma, s.shadow, s.night, s.noise]).tolist()
         if colour:
-            image = light.jitter_colour(image, rng)
+            image = augment_light.jitter_colour(image, rng)
         if s.dirt and rng.random() < s.dirt:
-            image = light.add_dirt(image, rng)
+            image = augment_light.add_dirt(image, rng)
         if gamma:
-            image = light.change_gamma(image, rng.uniform(0.6, 2.2))
+            image = augment_light.change_gamma(image, rng.uniform(0.6, 2.2))
         if shadow:
-            image = light.cast_shadow(image, rng)
+            image = augment_light.cast_shadow(image, rng)
         if night:
-            image = light.make_night(image, rng)
+            image = augment_light.make_night(image, rng)
         if s.glare and rng.random() < s.glare:
-            image = light.add_glare(image, rng)
+            image = augment_light.add_glare(image, rng)
         image = _composed(self._optics, image, rng)
         if noise:
-            image = light.add_noise(image, rng.uniform(2.5, 15), rng, coarse=bool(rng.random() < 0.5))
+            image = augment_light.add_noise(image, rng.uniform(2.5, 15), rng, coarse=bool(rng.random() < 0.5))
         return _composed(self._file, image, rng)
 
 

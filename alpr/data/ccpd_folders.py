@@ -19,8 +19,8 @@ from rich.table import Column, Table
 from alpr.data.ccpd import EMPTY_SUBSET, SUBSETS, decode_name, decode_names, encode_name, split_of_subset
 from alpr.data.columns import ManifestError, Rejection, geometry_faults
 from alpr.data.manifest import Manifest, join_manifests, write_rejected
-from alpr.data.parallel import run_in_processes
-from alpr.imaging import IMAGE_SUFFIXES, UnreadableImage, read_image
+from alpr.data.processes import run_in_processes
+from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage, read_image
 
 TABLE = "alpr_dataset.csv"
 REJECTED_TABLE = "alpr_dataset.rejected.csv"

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from alpr.image_header import refusal
-from alpr.imaging import UnreadableImage
-from alpr.members import read_bytes
-from alpr.records import ImageArray
+from alpr.images.header import refusal
+from alpr.images.prepare import UnreadableImage
+from alpr.images.tar_members import read_bytes
+from alpr.plates.records import ImageArray
 
 NEAR_BITS = 4
 """Photographs whose hashes differ in at most this many of 64 bits are taken for the same picture.

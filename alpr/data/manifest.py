@@ -19,7 +19,6 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from alpr.data.atomic import write_atomically
 from alpr.data.columns import (
     BOX_COLUMNS,
     COLOUR_COLUMN,
@@ -39,8 +38,9 @@ from alpr.data.columns import (
     kind_faults,
     number_cells,
 )
-from alpr.data.tables import RawTable, read_table
-from alpr.records import Plate, Scene
+from alpr.data.table_reading import RawTable, read_table
+from alpr.files import write_atomically
+from alpr.plates.records import Plate, Scene
 
 __all__ = ["COLUMNS", "Manifest", "ManifestError", "Rejection", "fold_of", "join_manifests", "read_manifest"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Sampler
 
-from alpr.records import FloatArray
+from alpr.plates.records import FloatArray
 
 
 class SampleKey(NamedTuple):

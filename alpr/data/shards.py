@@ -2,8 +2,8 @@
 
 A sample is two members, `000000123.jpg` and `000000123.json`, the image's file as it was and its rows of the table.
 Tools for WebDataset read the shards from front to back. This project reads them by place: `manifest.csv` beside them
-names every image as a member of its shard (`alpr.members`), so that the samplers draw any image at any step, every
-image comes exactly once per lap on any number of machines and loader processes, and a run resumes exactly.
+names every image as a member of its shard (`alpr.images.tar_members`), so that the samplers draw any image at any step,
+every image comes exactly once per lap on any number of machines and loader processes, and a run resumes exactly.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alpr.data.atomic import TEMPORARY_SUFFIX, write_atomically
 from alpr.data.columns import BOX_COLUMNS, CORNER_COLUMNS, ManifestError, Rejection
 from alpr.data.manifest import Manifest, Scenes, write_rejected
-from alpr.data.parallel import progress_bar
-from alpr.members import BLOCK, member_of, member_path, read_bytes
+from alpr.data.processes import progress_bar
+from alpr.files import TEMPORARY_SUFFIX, write_atomically
+from alpr.images.tar_members import BLOCK, member_of, member_path, read_bytes
 
 INDEX = "shards.json"
 TABLE = "manifest.csv"

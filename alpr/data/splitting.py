@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alpr.country import CountryPack
 from alpr.data.columns import Floats, ManifestError
 from alpr.data.fingerprints import Indices, join, members
 from alpr.data.manifest import Manifest
+from alpr.plates.country import CountryPack
 
 FRAME_PATTERN = r"(?P<video>.*)_t_(?P<time>\d+)"
 """Frames that are named after their video and their number, e.g. `gate_t_56.jpg`."""

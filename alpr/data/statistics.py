@@ -15,9 +15,9 @@ from alpr.data.columns import Booleans, Floats
 from alpr.data.fingerprints import Indices
 from alpr.data.manifest import Manifest
 from alpr.data.splitting import image_keys
-from alpr.geometry import FlatQuad, box_corners, plate_height, plate_width
-from alpr.imaging import UnreadableImage, read_image, rectify, resize_crop
-from alpr.records import ImageArray
+from alpr.images.prepare import UnreadableImage, read_image, rectify, resize_crop
+from alpr.plates.geometry import FlatQuad, box_corners, plate_height, plate_width
+from alpr.plates.records import ImageArray
 
 BINS = 40
 CROP_PX = 48

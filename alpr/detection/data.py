@@ -12,14 +12,14 @@ import torch
 from torch.utils.data import Dataset
 
 from alpr.data.augment import PixelAugment, SceneGeometry, antialiased_warp, scene_homography
-from alpr.data.decoding import Photographs
+from alpr.data.decoded_images import Photographs
 from alpr.data.manifest import where_from
 from alpr.data.sampling import SampleKey
-from alpr.data.synthetic.planting import Planting, scaled
 from alpr.detection.targets import ABSENT, IGNORED, PLATE, DetectionBatch
-from alpr.geometry import MIRRORED_CORNERS, box_corners, corner_box, transform_points
-from alpr.imaging import GREY, UnreadableImage
-from alpr.records import FloatArray, ImageArray, Plate, Scene
+from alpr.images.prepare import GREY, UnreadableImage
+from alpr.plates.geometry import MIRRORED_CORNERS, box_corners, corner_box, transform_points
+from alpr.plates.records import FloatArray, ImageArray, Plate, Scene
+from alpr.synthetic.planting import Planting, scaled
 
 
 class BadLabel(ValueError):

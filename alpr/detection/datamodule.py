@@ -12,14 +12,14 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
-from alpr.data.decoding import Photographs
+from alpr.data.decoded_images import Photographs
 from alpr.data.loading import single_thread
 from alpr.data.manifest import Manifest, read_manifest, where_from
 from alpr.data.sampling import StepSampler, shares
-from alpr.data.synthetic.planting import Planting, PlantSettings
 from alpr.detection.data import DetectionSample, TrainingScenes, collate
-from alpr.imaging import UnreadableImage, read_image
-from alpr.records import ImageArray, Scene
+from alpr.images.prepare import UnreadableImage, read_image
+from alpr.plates.records import ImageArray, Scene
+from alpr.synthetic.planting import Planting, PlantSettings
 
 _HELD_SEED = 5
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from alpr.geometry import box_iou, corner_box
-from alpr.predictor_settings import DetectorSettings
-from alpr.records import Detection, FloatArray
+from alpr.plates.geometry import box_iou, corner_box
+from alpr.plates.predictor_settings import DetectorSettings
+from alpr.plates.records import Detection, FloatArray
 
 MAX_CANDIDATES = 1000
 """The most candidates that NMS looks at; a scene with many more is noise, and NMS is quadratic."""

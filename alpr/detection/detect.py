@@ -10,10 +10,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from alpr.detection.decode import decode_detections, nms
-from alpr.geometry import Letterbox, box_iou, corner_box
-from alpr.imaging import letterbox
-from alpr.predictor_settings import DetectorSettings
-from alpr.records import Detection, FloatArray, ImageArray, ImageBatch
+from alpr.images.prepare import letterbox
+from alpr.plates.geometry import Letterbox, box_iou, corner_box
+from alpr.plates.predictor_settings import DetectorSettings
+from alpr.plates.records import Detection, FloatArray, ImageArray, ImageBatch
 
 DetectorNetwork: TypeAlias = Callable[[ImageBatch], "tuple[FloatArray, FloatArray, FloatArray]"]
 

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from alpr.geometry import box_iou, corner_box, is_convex_clockwise, plate_height, polygon_iou
-from alpr.records import Detection, FloatArray, Plate, Scene
+from alpr.plates.geometry import box_iou, corner_box, is_convex_clockwise, plate_height, polygon_iou
+from alpr.plates.records import Detection, FloatArray, Plate, Scene
 
 RECALL_IOUS = (0.5, 0.7, 0.9)
 FOUND_IOU = 0.5

@@ -15,9 +15,9 @@ from alpr.detection.metrics import AP_SCORE, COCO_MAX_DETECTIONS, DetectionMetri
 from alpr.detection.model import RawDetections, Scrfd, ScrfdSettings
 from alpr.detection.targets import DetectionBatch
 from alpr.optim import OptimSettings
-from alpr.predictor_settings import DetectorSettings
-from alpr.records import FloatArray, ImageArray, ImageBatch, Scene
-from alpr.training import TaskModule, TrainingFailed
+from alpr.plates.predictor_settings import DetectorSettings
+from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Scene
+from alpr.task import TaskModule, TrainingFailed
 
 PATIENCE_IMAGES = 20_000
 PATIENCE_VALIDATIONS = 3
@@ -43,7 +43,7 @@ class DetectorModule(TaskModule):
         network: see `ScrfdSettings`.
         loss: see `DetectionLossSettings`.
         optim: see `OptimSettings`.
-        predictor: see `alpr.predictor_settings.DetectorSettings`; validation and export use it.
+        predictor: see `alpr.plates.predictor_settings.DetectorSettings`; validation and export use it.
         compile: whether `torch.compile` makes training faster, after a minute of compiling.
 
     Raises:

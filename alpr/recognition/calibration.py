@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alpr.charset import PAD, Charset
+from alpr.plates.charset import PAD, Charset
+from alpr.plates.records import FloatArray
 from alpr.recognition.decode import check_logits, read_classes
 from alpr.recognition.metrics import expected_calibration_error
-from alpr.records import FloatArray
 
 CALIBRATION_FILE = "calibration.json"
 TEMPERATURES = np.geomspace(0.2, 10.0, 80)

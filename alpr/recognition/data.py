@@ -10,14 +10,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from torch.utils.data import Dataset
 
-from alpr.charset import Charset
 from alpr.data.crop_corners import BOX, CORNERS, DETECTOR, FoundCorners, crop_corners
 from alpr.data.manifest import Scenes, where_from
 from alpr.data.sampling import SampleKey
-from alpr.geometry import FlatQuad
-from alpr.imaging import UnreadableImage, read_image
+from alpr.images.prepare import UnreadableImage, read_image
+from alpr.plates.charset import Charset
+from alpr.plates.geometry import FlatQuad
+from alpr.plates.records import FloatArray, ImageArray, Scene
 from alpr.recognition.targets import UNKNOWN, RecognitionBatch, recognition_batch
-from alpr.records import FloatArray, ImageArray, Scene
 
 LAYOUT_COLUMN = "layout"
 """The column of a manifest that names a plate's layout, where a set has one."""

@@ -10,15 +10,14 @@ import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader
 
-from alpr.card import file_sha256
-from alpr.charset import replaced
-from alpr.country import CountryPack
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.loading import single_thread
 from alpr.data.sampling import StepSampler
-from alpr.recognition.balance import balanced_weights
-from alpr.recognition.crop_sources import CropGeometry, PhotographedCrops, RenderedCrops
+from alpr.plates.charset import replaced
+from alpr.plates.country import CountryPack
+from alpr.plates.records import FloatArray
+from alpr.reader.card import file_sha256
 from alpr.recognition.data import (
     CropCollate,
     CropSource,
@@ -28,11 +27,12 @@ from alpr.recognition.data import (
     ValidationPlate,
     ValidationPlates,
 )
-from alpr.recognition.negatives import NegativeCrops
-from alpr.recognition.permutation import CharacterExchange
-from alpr.recognition.plate_sources import LoadedPlates, PlateSource, RenderedPlates
+from alpr.recognition.mixture.balance import balanced_weights
+from alpr.recognition.mixture.character_exchange import CharacterExchange
+from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops, RenderedCrops
+from alpr.recognition.mixture.negatives import NegativeCrops
+from alpr.recognition.mixture.sources import LoadedPlates, PlateSource, RenderedPlates
 from alpr.recognition.targets import marginal_entropy
-from alpr.records import FloatArray
 
 ENTROPY_DRAWS = 5000
 
@@ -60,7 +60,7 @@ class RecognitionData(L.LightningDataModule):
         cache_mb: see `PhotographedCrops`; shared by the sources.
         glyph_bank: glyphs of real plates for the rendered ones (scripts/make_glyph_bank.py), relative to `root`.
         bank_share: how many rendered plates take them.
-        without: ingredients that rendered plates lack, see `alpr.data.synthetic.plates.INGREDIENTS`.
+        without: ingredients that rendered plates lack, see `alpr.synthetic.renderer.INGREDIENTS`.
         countries, kinds: what the batches' indices point into: the labels of the network's heads.
         rendered: rendered plates of more countries, by any name; see `RenderedPlates`. The alphabet stays `country`'s.
         strict: stop at a row, label or image that cannot be used, instead of counting and skipping it.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alpr.charset import PAD, Charset
+from alpr.plates.charset import PAD, Charset
+from alpr.plates.records import Alternative, FloatArray, Reading
 from alpr.recognition.grammar import Grammar, string_probability
-from alpr.records import Alternative, FloatArray, Reading
 
 
 @dataclass(frozen=True)

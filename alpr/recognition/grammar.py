@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from alpr.charset import PAD, Charset
-from alpr.country import CountryPack
-from alpr.records import FloatArray
+from alpr.plates.charset import PAD, Charset
+from alpr.plates.country import CountryPack
+from alpr.plates.records import FloatArray
 
 EXCEPTIONS = 1e-3
 

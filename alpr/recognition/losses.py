@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alpr.charset import PAD
+from alpr.plates.charset import PAD
 from alpr.recognition.model import ReadingLogits
 from alpr.recognition.targets import UNKNOWN, UNSEEN, RecognitionBatch, text_lengths, token_targets
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from alpr.records import Reading
+from alpr.plates.records import Reading
 
 CALIBRATION_BINS = 10
 CURVE_POINTS = 100

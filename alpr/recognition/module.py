@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alpr.country import ALL_LAYOUTS, CountryPack
 from alpr.optim import OptimSettings
-from alpr.predictor_settings import RecogniserSettings
+from alpr.plates.country import ALL_LAYOUTS, CountryPack
+from alpr.plates.predictor_settings import RecogniserSettings
+from alpr.plates.records import FloatArray, ImageBatch
 from alpr.recognition.data import ValidationPlate
 from alpr.recognition.decode import PLAIN, Decoding
 from alpr.recognition.grammar import Grammar
@@ -19,8 +20,7 @@ from alpr.recognition.metrics import RecognitionMetrics
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
 from alpr.recognition.read import NOTHING_READ, Recogniser, RecogniserNetwork
 from alpr.recognition.targets import RecognitionBatch
-from alpr.records import FloatArray, ImageBatch
-from alpr.training import TaskModule
+from alpr.task import TaskModule
 
 
 def torch_recogniser(network: nn.Module) -> RecogniserNetwork:
@@ -45,8 +45,9 @@ class RecogniserModule(TaskModule):
         network: see `MaskOcrSettings`, without slots, classes, size and text_rows; its heads are the predictor's too.
         loss: see `RecognitionLossSettings`.
         optim: see `OptimSettings`.
-        predictor: size and margin of the crops, see `alpr.predictor_settings.RecogniserSettings`.
-        label_entropy: the labels' marginal entropy in nats per slot, of which the run reminds, see `alpr.plateau`.
+        predictor: size and margin of the crops, see `alpr.plates.predictor_settings.RecogniserSettings`.
+        label_entropy: the labels' marginal entropy in nats per slot, of which the run reminds, see
+        `alpr.training.plateau`.
 
     Raises:
         TypeError: a setting that does not exist.

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alpr.charset import PAD, Charset
-from alpr.records import FloatArray, ImageArray
+from alpr.plates.charset import PAD, Charset
+from alpr.plates.records import FloatArray, ImageArray
 
 UNKNOWN = -1
 """The index of a country or kind that has no label; losses pass over it."""

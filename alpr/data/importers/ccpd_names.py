@@ -18,7 +18,7 @@ from alpr.data.importers.labels import Imported, Wanted
 from alpr.data.importers.outgoing import Outgoing, OutgoingScene
 from alpr.data.importers.places import files_of, first_lines, image_size
 from alpr.data.manifest import join_manifests
-from alpr.imaging import IMAGE_SUFFIXES, UnreadableImage
+from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage
 
 _KEPT = ("area", "tilt_h", "tilt_v", "brightness", "blurriness", "subset")
 

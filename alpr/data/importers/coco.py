@@ -23,7 +23,7 @@ from alpr.data.importers.labels import (
 )
 from alpr.data.importers.outgoing import Outgoing, inside, of_split, plain
 from alpr.data.importers.places import files_of, json_of, read_json, root_of, split_of_folders, split_of_name, tracked
-from alpr.geometry import signed_area
+from alpr.plates.geometry import signed_area
 
 CORNER_NAMES = ("top_left", "top_right", "bottom_right", "bottom_left")
 _SHORT = {"topleft": 0, "tl": 0, "topright": 1, "tr": 1, "bottomright": 2, "br": 2, "bottomleft": 3, "bl": 3}

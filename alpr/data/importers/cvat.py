@@ -25,7 +25,7 @@ from alpr.data.importers.places import (
     split_of_name,
     tracked,
 )
-from alpr.geometry import box_corners
+from alpr.plates.geometry import box_corners
 
 _SHAPES = ("polygon", "polyline", "points")
 

@@ -1,6 +1,6 @@
 """The reference's `alpr_annotation.csv` (gfickel/alpr): one CCPD plate of seven characters for each photograph.
 
-`alpr.data.tables` reads it as it stands. Corners begin at the bottom right, indices are CCPD's plus one.
+`alpr.data.table_reading` reads it as it stands. Corners begin at the bottom right, indices are CCPD's plus one.
 """
 
 from __future__ import annotations

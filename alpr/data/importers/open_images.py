@@ -14,7 +14,7 @@ from pathlib import Path
 from alpr.data.importers.labels import IGNORED, Imported, Labels, Wanted
 from alpr.data.importers.outgoing import Outgoing, inside, of_split
 from alpr.data.importers.places import files_of, first_lines, image_size, read_text, root_of, split_of_name, tracked
-from alpr.imaging import UnreadableImage
+from alpr.images.prepare import UnreadableImage
 
 PLATE = "/m/01jfm_"
 COLUMNS = ("ImageID", "Source", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax")

@@ -13,14 +13,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from alpr.data.atomic import write_atomically
 from alpr.data.columns import Booleans
 from alpr.data.importers.labels import IGNORED
 from alpr.data.importers.places import image_size, tracked
 from alpr.data.manifest import Manifest
-from alpr.geometry import corner_box
-from alpr.imaging import UnreadableImage
-from alpr.members import is_image_file, member_of, read_bytes
+from alpr.files import write_atomically
+from alpr.images.prepare import UnreadableImage
+from alpr.images.tar_members import is_image_file, member_of, read_bytes
+from alpr.plates.geometry import corner_box
 
 Need = Literal["box", "corners", "text", "box or text"]
 _TEXTS = {"text": "texts", "country": "countries", "split": "splits", "note": "notes"}

@@ -21,8 +21,8 @@ from alpr.data.importers.places import (
     split_of_name,
     tracked,
 )
-from alpr.geometry import box_corners
-from alpr.imaging import IMAGE_SUFFIXES
+from alpr.images.prepare import IMAGE_SUFFIXES
+from alpr.plates.geometry import box_corners
 
 _IGNORE = ("###", "*")
 _LOOKED_AT = 50

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from alpr.data.columns import ManifestError
-from alpr.data.parallel import progress_bar
-from alpr.imaging import IMAGE_SUFFIXES, UnreadableImage, read_image
-from alpr.members import member_of, read_bytes
+from alpr.data.processes import progress_bar
+from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage, read_image
+from alpr.images.tar_members import member_of, read_bytes
 
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),

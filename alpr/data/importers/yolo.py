@@ -28,7 +28,7 @@ from alpr.data.importers.places import (
     split_of_folders,
     tracked,
 )
-from alpr.imaging import UnreadableImage
+from alpr.images.prepare import UnreadableImage
 
 BOX_CELLS, CORNER_CELLS, POSE_CELLS, POSE_VISIBLE_CELLS = 5, 9, 13, 17
 _NO_LABELS = {"classes", "train", "val", "valid", "test", "readme", "notes", "license", "requirements", "obj"}

@@ -1,0 +1,219 @@
+"""What a bundle says of itself to whoever deploys it: accuracy, thresholds, the smallest plate, licences, files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from alpr.evaluation.readable import LEAST_PLATES, SHARE, Readable, ReadableWidths, readable_from
+from alpr.reader.card import DataSource, ModelCard
+
+FIGURES: Mapping[str, str] = {
+    "found_50": "found (IoU > 0.5)",
+    "found_70": "found (IoU > 0.7)",
+    "end_to_end_50": "found and every character right",
+    "read_on_crops": "every character of a ready-made crop right",
+}
+"""The figures of a report that are shown, by their names there."""
+Z = 1.959964
+"""Of a 95 % interval."""
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file that the card vouches for; its hash was compared."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A measured share of plates with its 95 % interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    plates: int
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The scores to choose from.
+
+    Attributes:
+        detection: a plate is given from this score on; a lower one finds more, and more that is none.
+        reading_99, reading_999: the lowest score above which that share of readings was right on held-back plates;
+            None where none is known.
+    """
+
+    detection: float
+    reading_99: float | None
+    reading_999: float | None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A training run behind the bundle."""
+
+    name: str
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """A verified bundle, described.
+
+    Attributes:
+        layouts: the kinds of plates of the country pack.
+        input_px, fine_px: the long side at which plates are looked for, and where in doubt once more.
+        crop_px: (height, width) of the recogniser's input.
+        measured_on: the manifests of the figures. measured: empty where the card holds no figures.
+        readable: None where it was not measured.
+        data: what the weights were trained on, with licences.
+    """
+
+    name: str
+    folder: str
+    created: str
+    alpr: str
+    commit: str | None
+    country: str
+    country_name: str
+    alphabet: str
+    layouts: tuple[str, ...]
+    countries: tuple[str, ...]
+    most_characters: int
+    input_px: int
+    fine_px: int | None
+    crop_px: tuple[int, int]
+    precision: str
+    files: tuple[FileInfo, ...]
+    thresholds: Thresholds
+    measured_on: tuple[str, ...]
+    measured: tuple[Accuracy, ...]
+    readable: ReadableWidths | None
+    data: tuple[DataSource, ...]
+    training: tuple[Lineage, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def bundle_info(folder: Path) -> BundleInfo:
+    """Describes a bundle whose files are what its card says.
+
+    Raises:
+        CardError: no bundle there, a card that cannot be trusted, or a file with another hash.
+    """
+    card = ModelCard.read(folder)
+    card.verify(folder)
+    files = [entry for entry in (*card.files.values(), *card.other_files) if (folder / entry.file).exists()]
+    metrics = card.metrics
+    manifests = metrics.get("manifests")
+    return BundleInfo(
+        name=card.name,
+        folder=str(folder),
+        created=card.created,
+        alpr=card.alpr,
+        commit=card.commit,
+        country=card.country.code,
+        country_name=card.country.name,
+        alphabet=card.alphabet,
+        layouts=tuple(layout.name for layout in card.country.layouts),
+        countries=card.recogniser.countries,
+        most_characters=card.recogniser.slots,
+        input_px=card.detector.input_px,
+        fine_px=card.detector.fine_px,
+        crop_px=card.recogniser.size,
+        precision=card.precision,
+        files=tuple(FileInfo(f.file, (folder / f.file).stat().st_size, f.sha256) for f in files),
+        thresholds=Thresholds(
+            card.detector.score_threshold, card.recogniser.threshold_99, card.recogniser.threshold_999
+        ),
+        measured_on=tuple(manifests) if isinstance(manifests, Mapping) else (),
+        measured=tuple(_accuracies(metrics.get("figures"))),
+        readable=readable_from(metrics),
+        data=card.data,
+        training=tuple(Lineage(run.name, run.seed) for run in card.training),
+    )
+
+
+def _accuracies(figures: Any) -> Iterator[Accuracy]:
+    for figure in figures if isinstance(figures, list) else ():
+        try:
+            value, low, high = (float(figure[key]) for key in ("value", "low", "high"))
+            name, plates = str(figure["name"]), int(figure["plates"])
+        except (KeyError, TypeError, ValueError, OverflowError):  # a card's metrics are free in their form
+            continue
+        if name in FIGURES and plates > 0 and 0 <= low <= value <= high <= 1:
+            if low == value == 1:  # a bootstrap of nothing but successes knows no doubt; this is Wilson's bound
+                low = plates / (plates + Z * Z)
+            yield Accuracy(name, value, low, high, plates)
+
+
+def info_text(info: BundleInfo) -> str:
+    """The description in lines for people."""
+    height, width = info.crop_px
+    commit = f", commit {info.commit}" if info.commit else ", commit not known"
+    lines = [
+        f"{info.name}: {info.country_name} ({info.country}), {info.precision}",
+        f"  made        {info.created} by alpr {info.alpr}{commit}",
+        f"  reads       up to {info.most_characters} characters of {info.alphabet}",
+        f"  layouts     {', '.join(info.layouts)}",
+    ]
+    if info.countries:
+        lines.append(f"  tells apart {', '.join(info.countries)}")
+    again = "" if info.fine_px is None else f", in doubt again at {info.fine_px} px"
+    lines.append(
+        f"  input       photographs at {info.input_px} px on the long side{again}; plates at {width}x{height} px"
+    )
+    lines.append("files, hashes verified")
+    lines += [f"  {f.file}  {f.bytes / 1e6:.1f} MB  sha256 {f.sha256}" for f in info.files]
+    lines.append("expected accuracy" + (f" on {', '.join(info.measured_on)}" if info.measured else ""))
+    lines += [
+        f"  {100 * a.value:5.1f} %  {FIGURES[a.name]} ({100 * a.low:.1f} to {100 * a.high:.1f}, {a.plates} plates)"
+        for a in info.measured
+    ] or ["  not measured"]
+    lines += ["smallest readable plate", *_readable_lines(info.readable)]
+    lines += ["thresholds to choose from", *_threshold_lines(info.thresholds)]
+    lines.append("trained on")
+    licences = dict.fromkeys(source.licence for source in info.data)
+    for licence in licences:
+        names = ", ".join(source.name for source in info.data if source.licence == licence)
+        lines.append(f"  {names}: {licence or 'no licence stated'}")
+    if not licences:
+        lines.append("  not stated")
+    runs = [run.name if run.seed is None else f"{run.name} (seed {run.seed})" for run in info.training]
+    lines.append(f"training runs: {', '.join(runs) or 'not stated'}")
+    return "\n".join(lines)
+
+
+def _readable_lines(readable: ReadableWidths | None) -> list[str]:
+    if readable is None or (readable.image.at is None and readable.input.at is None):
+        return ["  not measured"]
+    places = (("in the photograph", readable.image), ("in the detector's input", readable.input))
+    return [line for place, found in places for line in _readable_line(place, found)]
+
+
+def _readable_line(place: str, readable: Readable) -> Iterator[str]:
+    found = readable.at
+    if found is None:
+        yield f"  {place}: no width at which {100 * SHARE:.0f} % of at least {LEAST_PLATES} plates were read"
+        return
+    range_px = f"{found.low_px} px or more" if found.high_px is None else f"{found.low_px} to {found.high_px} px"
+    measured = f"{found.read} of {found.plates} plates {range_px} wide were read"
+    narrower = "narrower ones were read worse" if readable.narrower else "too few narrower ones were measured"
+    yield f"  {found.low_px} px wide {place} ({measured}; {narrower})"
+
+
+def _threshold_lines(thresholds: Thresholds) -> Iterator[str]:
+    yield f"  detection   {thresholds.detection:g}"
+    for option, score in (("99", thresholds.reading_99), ("99.9", thresholds.reading_999)):
+        known = "not known" if score is None else f"score >= {score:.6g}"
+        yield f"  --precision {option:<5} {known}"

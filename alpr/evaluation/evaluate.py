@@ -1,0 +1,428 @@
+"""A predictor over labelled scenes: detection, reading on true and on predicted corners, end to end, by slice.
+
+The predictor is the deployed one (`alpr.reader.reader`), or anything of its form, so that a number printed here is what
+a deployer gets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from time import perf_counter
+from typing import NamedTuple, Protocol
+
+import cv2
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from alpr.data.corrections import Correction, correction_of
+from alpr.data.crop_corners import CROPS, crop_corners
+from alpr.detection.detect import Detector
+from alpr.detection.metrics import (
+    AP_SCORE,
+    COCO_MAX_DETECTIONS,
+    FOUND_IOU,
+    DetectionMetrics,
+    Match,
+    corner_error,
+    false_positives,
+    match_plates,
+    quad_iou,
+    true_hull,
+)
+from alpr.evaluation.gallery import DetectionGallery, Gallery
+from alpr.evaluation.outcomes import (
+    READ,
+    UNKNOWN,
+    EvaluationReport,
+    ImageError,
+    PlateRecord,
+    audit_of,
+    figures_of,
+    scores_of,
+    slices_of,
+)
+from alpr.evaluation.plate_properties import brightness, labelled_height, labelled_width, tilt_deg
+from alpr.images.opened import Opened, common_folder, ms_since, opened_in_batches
+from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, PlateReading, Reading, Scene
+from alpr.reader.predictions import Labelled, Predicted
+
+NOTHING_READ = Reading("", 0.0, ())
+
+
+class PlateDetector(Protocol):
+    """Finds the plates in images."""
+
+    def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]: ...
+
+
+class PlateRecogniser(Protocol):
+    """Reads ready-made crops, and the plates inside corners of an image; flat corners read as an empty text."""
+
+    def read(self, crops: Sequence[ImageArray]) -> list[Reading]: ...
+
+    def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]: ...
+
+
+class Predictor(Protocol):
+    """A detector and a recogniser; one of them may be None, and then only the other is evaluated."""
+
+    @property
+    def detector(self) -> PlateDetector | None: ...
+
+    @property
+    def recogniser(self) -> PlateRecogniser | None: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A predictor of one half, or of two."""
+
+    detector: PlateDetector | None = None
+    recogniser: PlateRecogniser | None = None
+
+
+def evaluate(
+    predictor: Predictor,
+    scenes: Sequence[Scene],
+    *,
+    model: Mapping[str, str] | None = None,
+    manifests: Mapping[str, str] | None = None,
+    groups: Mapping[Path, Mapping[str, str]] | None = None,
+    gallery: Gallery | None = None,
+    drawings: DetectionGallery | None = None,
+    crops: Sequence[str] = CROPS,
+    corrections: Sequence[Correction] = (),
+    replaced: Mapping[str, str] | None = None,
+    predictions: list[Predicted] | None = None,
+    batch: int = 8,
+    workers: int = 2,
+    console: Console | None = None,
+) -> EvaluationReport:
+    """What a predictor finds and reads in labelled scenes.
+
+    A scene of one plate with a text and no place is a ready-made crop. Scenes without texts count for detection only,
+    scenes without plates for false positives, ignored regions for nothing. This project's own `Detector` also looks
+    below its threshold, for AP alone. Images that cannot be read are listed in the report and skipped. After Ctrl-C
+    the report holds what was done, with `complete` False.
+
+    Args:
+        model: its name and checksum, for the report.
+        manifests: SHA-256 by manifest name, for the report.
+        groups: more properties to slice by, by image, e.g. {image: {"subset": "blur"}}.
+        gallery: collects the missed plates.
+        drawings: collects scenes with labels and detections drawn.
+        crops: by which corners the plates of scenes are cut out to be read; ready-made crops are read as they are.
+        corrections: of wrong labels; the report has the figures with the raw labels and with the corrected ones.
+        replaced: characters that count as others, e.g. {"O": "0"}, in labels, corrections and readings alike.
+        predictions: what was found and read in each scene is appended here, before characters are replaced.
+        batch: images that are held and detected together.
+        workers: threads that read images.
+        console: where the progress bar is drawn; None for no bar.
+
+    Raises:
+        ValueError: no scene, a predictor without a detector and without a recogniser, or not one image that could be
+            evaluated.
+    """
+    if not scenes:
+        raise ValueError("There is no scene to evaluate; expected at least one row in the manifest's split.")
+    if predictor.detector is None and predictor.recogniser is None:
+        raise ValueError("There is neither a detector nor a recogniser to evaluate; expected at least one.")
+    root = common_folder([s.image for s in scenes])
+    asked = _Asked(tuple(crops), tuple(corrections), dict(replaced or {}))
+    sink = [] if predictions is None else predictions
+    run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, groups or {}, asked, sink)
+    started, complete = perf_counter(), True
+    columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=console is None) as progress:
+        task = progress.add_task("", total=len(scenes))
+        try:
+            for opened in opened_in_batches(scenes, batch, workers):
+                run.add(opened)
+                progress.advance(task, len(opened))
+        except KeyboardInterrupt:
+            complete = False
+    if complete and not run.images:
+        raise ValueError(f"None of {len(scenes)} images could be evaluated; the first: {run.errors[0].error}")
+    return run.report(model or {}, manifests or {}, complete, perf_counter() - started)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} images/s")
+
+
+def _is_crop(scene: Scene) -> bool:
+    return len(scene.plates) == 1 and bool(scene.plates[0].text) and true_hull(scene.plates[0]) is None
+
+
+class _Asked(NamedTuple):
+    """What is read, and what it is compared with."""
+
+    crops: tuple[str, ...]
+    corrections: tuple[Correction, ...]
+    replaced: dict[str, str]
+
+    def text(self, text: str) -> str:
+        """A text as it is compared."""
+        return "".join(self.replaced.get(c, c) for c in text)
+
+
+@dataclass
+class _Run:
+    """The sums of one evaluation."""
+
+    detector: PlateDetector | None
+    recogniser: PlateRecogniser | None
+    root: Path
+    gallery: Gallery | None
+    drawings: DetectionGallery | None
+    groups: Mapping[Path, Mapping[str, str]]
+    asked: _Asked
+    predictions: list[Predicted]
+    detection: DetectionMetrics = field(default_factory=DetectionMetrics)
+    by_image: dict[tuple[str, str], DetectionMetrics] = field(default_factory=dict)
+    applied: list[Correction] = field(default_factory=list)
+    records: list[PlateRecord] = field(default_factory=list)
+    errors: list[ImageError] = field(default_factory=list)
+    false_positives: Counter[str] = field(default_factory=Counter)
+    images: int = 0
+    ms: dict[Path, dict[str, float]] = field(default_factory=dict)  # of the images of the batch, by stage
+    sure: Callable[[list[Detection]], list[Detection]] = list
+    input_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.detector, Detector):
+            self.sure, self.input_px = self.detector.sure, self.detector.settings.input_px
+            lowest = min(AP_SCORE, self.detector.settings.score_threshold)
+            self.detector = self.detector.down_to(lowest, COCO_MAX_DETECTIONS)
+        self.properties = sorted({name for properties in self.groups.values() for name in properties})
+
+    def add(self, opened: Sequence[Opened]) -> None:
+        """Evaluates a batch of images."""
+        crops: list[tuple[Scene, ImageArray]] = []
+        scenes: list[tuple[Scene, ImageArray]] = []
+        self.ms = {one.scene.image: {"decode": one.ms} for one in opened}
+        for scene, image, error, _ in opened:
+            if image is None:
+                self._error(scene, error)
+                self.predictions.append(Predicted(self._name(scene), error=error))
+            else:
+                (crops if _is_crop(scene) else scenes).append((scene, image))
+        self._add_crops(crops)
+        if self.detector is None:
+            for scene, image in scenes:
+                self._add_scene(scene, image, None)
+        else:
+            for scene, image, found in self._detect(self.detector, scenes):
+                self._add_scene(scene, image, found)
+
+    def _error(self, scene: Scene, error: str) -> None:
+        self.errors.append(ImageError(self._name(scene), error))
+
+    def _name(self, scene: Scene) -> str:
+        return scene.image.absolute().relative_to(self.root).as_posix()
+
+    def _folder(self, scene: Scene) -> str:
+        return PurePath(self._name(scene)).parent.as_posix()
+
+    def _detect(
+        self, detector: PlateDetector, scenes: Sequence[tuple[Scene, ImageArray]]
+    ) -> list[tuple[Scene, ImageArray, list[Detection]]]:
+        if not scenes:
+            return []
+        started = perf_counter()
+        try:
+            found = detector.detect([image for _, image in scenes])
+            for scene, _ in scenes:
+                self.ms[scene.image]["detect"] = ms_since(started) / len(scenes)
+            return [(*pair, detections) for pair, detections in zip(scenes, found, strict=True)]
+        except (ValueError, cv2.error) as error:
+            if len(scenes) == 1:
+                self._error(scenes[0][0], f"{scenes[0][0].image}: {error}")
+                self.predictions.append(Predicted(self._name(scenes[0][0]), error=str(error)))
+                return []
+        return [result for pair in scenes for result in self._detect(detector, [pair])]  # to find the one at fault
+
+    def _add_crops(self, crops: Sequence[tuple[Scene, ImageArray]]) -> None:
+        self.images += len(crops)
+        readings: Sequence[Reading | None] = [None] * len(crops)
+        if self.recogniser is not None and crops:
+            readings = self._replaced(self.recogniser.read([image for _, image in crops]))
+        for (scene, image), reading in zip(crops, readings, strict=True):
+            height, width = image.shape[:2]
+            record = self._record(scene, 0, image, None, None)
+            record = replace(record, on_crop=reading, width_px=float(width), height_px=float(height))
+            self._keep(record, image, scene.plates[0])
+
+    def _add_scene(self, scene: Scene, image: ImageArray, candidates: list[Detection] | None) -> None:
+        self.images += 1
+        unplaced = [plate.text for plate in scene.plates if true_hull(plate) is None]
+        if unplaced:
+            texts = ", ".join(map(repr, unplaced))
+            self._error(scene, f"{scene.image} holds {texts} without corners or box; in a scene these are left out.")
+        found = None if candidates is None else self.sure(candidates)
+        matches: dict[int, Match] = {}
+        if found is not None:
+            pairs = match_plates(found, scene.plates)
+            matches = {m.plate: m for m in pairs if m.iou > 0}
+            self._add_detections(scene, found, candidates, pairs)
+            if self.drawings is not None:
+                self.drawings.add(image, scene, found, self._name(scene))
+        read = self._read(scene, image, found, matches)
+        for i, plate in enumerate(scene.plates):
+            if true_hull(plate) is not None and not plate.ignored:
+                record = self._record(scene, i, image, found, matches.get(i))
+                record = replace(
+                    record,
+                    on_true_corners=read["corners"].get(i),
+                    on_predicted_corners=read["detector"].get(i),
+                    on_box=read["box"].get(i),
+                )
+                self._keep(record, image, plate)
+
+    def _add_detections(
+        self, scene: Scene, found: list[Detection], candidates: list[Detection] | None, pairs: Sequence[Match]
+    ) -> None:
+        one = DetectionMetrics()
+        one.update(found, scene, candidates)
+        self.detection.add(one)
+        if not one.images:
+            return
+        groups = self.groups.get(scene.image, {})
+        properties = {"split": scene.split, "folder": self._folder(scene)}
+        for by, value in (properties | {name: groups.get(name) for name in self.properties}).items():
+            self.by_image.setdefault((by, value or UNKNOWN), DetectionMetrics()).add(one)
+        wrong = len(false_positives(found, scene, pairs)) if scene.complete else 0
+        if wrong:
+            self.false_positives[self._name(scene)] += wrong
+
+    def _read(
+        self, scene: Scene, image: ImageArray, found: list[Detection] | None, matches: Mapping[int, Match]
+    ) -> dict[str, dict[int, Reading]]:
+        """The readings by source of the corners and by plate; NOTHING_READ of a plate that was not found."""
+        readings: dict[str, dict[int, Reading]] = {source: {} for source in CROPS}
+        placed = {i: p for i, p in enumerate(scene.plates) if p.text and not p.ignored and true_hull(p) is not None}
+        of_found: list[Reading] = []
+        if self.recogniser is not None and found is not None and "detector" in self.asked.crops:
+            started = perf_counter()
+            of_found = self.recogniser.read_plates(image, [d.corners for d in found])
+            self.ms[scene.image]["read"] = ms_since(started)
+            matched = {i: of_found[m.detection] for i, m in matches.items() if m.iou > FOUND_IOU}
+            readings["detector"] = {i: matched.get(i, NOTHING_READ) for i in placed}
+        cuts = [
+            (source, i, corners)
+            for source in self.asked.crops
+            for i, plate in placed.items()
+            if source != "detector" and (corners := crop_corners(plate, source)) is not None
+        ]
+        if self.recogniser is not None and cuts:
+            read = self.recogniser.read_plates(image, [corners for _, _, corners in cuts])
+            for (source, i, _), reading in zip(cuts, read, strict=True):
+                readings[source][i] = reading
+        self._predict(scene, found, of_found, readings)
+        return {source: self._replaced_by_plate(of) for source, of in readings.items()}
+
+    def _predict(
+        self,
+        scene: Scene,
+        found: list[Detection] | None,
+        of_found: Sequence[Reading],
+        readings: Mapping[str, Mapping[int, Reading]],
+    ) -> None:
+        plates = [
+            PlateReading(d, r) for d, r in zip(found or (), of_found or [NOTHING_READ] * len(found or ()), strict=True)
+        ]
+        labelled = [Labelled(i, by, reading) for by in ("corners", "box") for i, reading in readings[by].items()]
+        self.predictions.append(
+            Predicted(self._name(scene), tuple(plates), tuple(labelled), self.ms.get(scene.image, {}))
+        )
+
+    def _replaced_by_plate(self, readings: Mapping[int, Reading]) -> dict[int, Reading]:
+        return dict(zip(readings, self._replaced(list(readings.values())), strict=True))
+
+    def _replaced(self, readings: Sequence[Reading]) -> list[Reading]:
+        return [replace(reading, text=self.asked.text(reading.text)) for reading in readings]
+
+    def _keep(self, record: PlateRecord, image: ImageArray, plate: Plate) -> None:
+        self.records.append(record)
+        if self.gallery is not None:
+            self.gallery.add(image, plate, record)
+
+    def _record(
+        self, scene: Scene, index: int, image: ImageArray, found: list[Detection] | None, match: Match | None
+    ) -> PlateRecord:
+        plate, width = scene.plates[index], labelled_width(scene.plates[index])
+        correction = correction_of(self.asked.corrections, scene.image, plate)
+        if correction is not None:
+            self.applied.append(correction)
+        scale = None if self.input_px is None else self.input_px / max(image.shape[:2])
+        detection = found[match.detection] if found and match is not None and match.iou > FOUND_IOU else None
+        compared = None if detection is None or plate.corners is None else (detection.corners, plate.corners)
+        return PlateRecord(
+            image=self._name(scene),
+            index=index,
+            folder=self._folder(scene),
+            text=None if plate.text is None else self.asked.text(plate.text),
+            audited=None if correction is None else self.asked.text(correction.correction),
+            split=scene.split,
+            country=plate.country,
+            kind=plate.kind,
+            groups=self.groups.get(scene.image, {}),
+            width_px=width,
+            height_px=labelled_height(plate),
+            input_width_px=None if width is None or scale is None else width * scale,
+            brightness=brightness(image, plate),
+            tilt_deg=None if plate.corners is None else tilt_deg(plate.corners),
+            hull_iou=None if found is None else 0.0 if match is None else match.iou,
+            polygon_iou=None if compared is None else quad_iou(*compared),
+            corner_error=None if compared is None else corner_error(*compared),
+            detection_score=None if detection is None else float(detection.score),
+        )
+
+    def report(
+        self, model: Mapping[str, str], manifests: Mapping[str, str], complete: bool, seconds: float
+    ) -> EvaluationReport:
+        """The report of what was added so far."""
+
+        scores = {name: scores_of(self.records, name) for name in READ}
+        corrections = self.asked.corrections
+        return EvaluationReport(
+            model=model,
+            manifests=manifests,
+            complete=complete,
+            images=self.images,
+            seconds=seconds,
+            errors=tuple(self.errors),
+            figures=figures_of(self.records),
+            detection=self.detection.compute() if self.detection.images else None,
+            on_crops=scores["on_crops"],
+            on_true_corners=scores["on_true_corners"],
+            on_predicted_corners=scores["on_predicted_corners"],
+            on_box=scores["on_box"],
+            end_to_end=scores["end_to_end"],
+            slices=slices_of(self.records, self.by_image),
+            plates=tuple(self.records),
+            false_positives=dict(self.false_positives),
+            unavailable=self._unavailable([name for name, value in scores.items() if value is None]),
+            audit=audit_of(self.records, self.applied, corrections) if corrections else None,
+            replaced=self.asked.replaced,
+        )
+
+    def _unavailable(self, missing: Sequence[str]) -> dict[str, str]:
+        """Why sources of crops were not read, by the report's field."""
+        placed = [r for r in self.records if r.on_crop is None and r.text]
+        detector = (
+            "no detector" if self.detector is None else "not asked for" if "detector" not in self.asked.crops else ""
+        )
+        why = {
+            "on_true_corners": "no labelled corners" if "corners" in self.asked.crops else "not asked for",
+            "end_to_end": detector or "no labelled place",
+            "on_predicted_corners": detector or ("no plate found" if placed else "no labelled place"),
+            "on_box": "no labelled place" if "box" in self.asked.crops else "not asked for",
+        }
+        return {} if self.recogniser is None else {name: why[name] for name in missing if name in why}

@@ -1,0 +1,230 @@
+"""A protocol's report as tables: plain text, Markdown and LaTeX. Published rows of another protocol never appear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alpr.data.overlap import TITLES, Overlap, matrix_rows
+from alpr.evaluation.protocols.misses import MEANINGS
+from alpr.evaluation.protocols.published import Published, of_protocol, read_published
+from alpr.evaluation.protocols.report import ProtocolReport
+from alpr.evaluation.protocols.rules import RULES
+from alpr.evaluation.protocols.scores import OVERALL, Cell
+
+_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
+_MEASURED = {"detection": "detected", "recognition": "read"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: its cells as text, the first column to the left and the others to the right, and notes below it."""
+
+    title: str
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def grids_of(report: ProtocolReport) -> list[Grid]:
+    """The tables of a report: what the parts share, the figures, the published rows, the misses and the rules."""
+    return [*overlap_grids(report.overlap), *score_grids(report)]
+
+
+def score_grids(report: ProtocolReport) -> list[Grid]:
+    """The tables of a report without what the parts share."""
+    published = read_published()
+    return [
+        _figures(report),
+        *(grid for task in _MEASURED for grid in _beside(report, published, task)),
+        _budget(report),
+        _rules(report),
+    ]
+
+
+def overlap_grids(overlap: Overlap | None) -> list[Grid]:
+    """What the parts of the data share."""
+    if overlap is None:
+        return [Grid("What the parts share", notes=("One part only is known; nothing can be compared.",))]
+    names = tuple(part.name for part in overlap.parts)
+    grids = [
+        Grid(title.capitalize(), ("", *names), tuple(tuple(row) for row in matrix_rows(overlap, what)))
+        for what, title in TITLES.items()
+    ]
+    return [Grid("What the parts share", notes=(overlap.sentence(),)), *grids]
+
+
+def percent_cell(cell: Cell | None) -> str:
+    """A share as a percentage with its interval."""
+    if cell is None:
+        return "-"
+    interval = "" if cell.low is None or cell.high is None else f" ({100 * cell.low:.1f}-{100 * cell.high:.1f})"
+    return f"{100 * cell.value:.2f}{interval}"
+
+
+def _figures(report: ProtocolReport) -> Grid:
+    shown = [c for c in report.columns if c.images]
+    names = (OVERALL, *(c.name for c in shown))
+    counts = ("images", f"{report.overall.images:,}", *(_count(c.images, c.whole) for c in shown))
+    plates = ("plates", f"{report.overall.plates:,}", *(f"{c.plates:,}" for c in shown))
+    rows = [(r.label, *(percent_cell(r.cells.get(name)) for name in names)) for r in report.figures]
+    title = f"{report.protocol.name}: {report.protocol.title}"
+    return Grid(title, ("per cent (95 % interval)", *names), (counts, plates, *rows), tuple(_notes(report)))
+
+
+def _count(images: int, whole: int | None) -> str:
+    return f"{images:,}" if whole in (None, images) else f"{images:,} of {whole:,}"
+
+
+def _notes(report: ProtocolReport) -> list[str]:
+    provinces = len({o.province for o in report.outcomes})
+    means = {
+        "images": "Overall is the mean over images.",
+        "columns": "Overall is the mean of the columns, each counted once.",
+        "provinces": f"Overall is the mean of {provinces} provinces, each counted once; ECE and coverage over images.",
+    }
+    notes = [f"{means[report.protocol.mean]} Intervals: bootstrap over plates, all photographs of one together."]
+    empty = [c.name for c in report.columns if not c.images]
+    if empty:
+        notes.append(f"Without an image here: {', '.join(empty)}.")
+    if report.in_training:
+        notes.append(f"Left out because a training image shows the plate: {report.in_training:,} plates.")
+    if report.missing:
+        n = len(report.missing)
+        notes.append(f"{n:,} images have no prediction and count as nothing found; the first: {report.missing[0]}.")
+    if report.failed:
+        n = len(report.failed)
+        notes.append(f"{n:,} images could not be read and count as nothing found; the first: {report.failed[0]}.")
+    if report.unused:
+        notes.append(f"{report.unused:,} predictions are of images that do not count here.")
+    if report.speed is not None:
+        parts = " + ".join(f"{stage} {ms:.1f}" for stage, ms in report.speed.ms.items())
+        notes.append(f"{report.speed.fps:.1f} frames per second ({parts} ms, mean of {report.speed.images:,} images).")
+        notes.append(f"Inside the clock: {report.speed.clock}")
+    return notes + list(report.remarks)
+
+
+def _beside(report: ProtocolReport, published: tuple[Published, ...], task: str) -> list[Grid]:
+    """Our row beside the published ones; apart from them where these images are not all of the protocol's."""
+    rows = of_protocol(published, report.protocol.name, task)
+    ours = report.figure(_MEASURED[task])
+    if not rows:
+        return []
+    names = (OVERALL, *(c.name for c in report.columns))
+    theirs = tuple(
+        (r.method, "-" if r.fps is None else f"{r.fps:g}", *(_plain(r.values.get(n)) for n in names), r.source)
+        for r in rows
+    )
+    header = ("method", "fps", *names, "source")
+    hardware = "Frames per second are each author's own, on other hardware."
+    if ours is None or not report.whole:
+        why = "These images are not all of the protocol's, so our figures do not stand beside them."
+        return [Grid(f"Published under {report.protocol.name}, {task}", header, theirs, (why, hardware))]
+    fps = "-" if report.speed is None else f"{report.speed.fps:.1f}"
+    shares = ["-" if n not in ours.cells else f"{100 * ours.cells[n].value:.2f}" for n in names]
+    mine = (report.model.get("name", "this evaluation"), fps, *shares, "this evaluation")
+    return [Grid(f"{report.protocol.name}, {task}", header, (mine, *theirs), (hardware,))]
+
+
+def _plain(value: float | None) -> str:
+    return "?" if value is None else f"{value:g}"
+
+
+def _budget(report: ProtocolReport) -> Grid:
+    total = sum(report.budget.values())
+    rows = [
+        (cause.value, f"{n:,}", f"{100 * n / total:.1f} %" if total else "-", MEANINGS[cause])
+        for cause, n in report.budget.items()
+    ]
+    rows.append(("all misses", f"{total:,}", "100 %" if total else "-", "each has one cause"))
+    notes = []
+    if total and report.figure("given_all") is None:
+        notes.append("Without readings inside the labelled corners, corners off cannot be told from read wrong.")
+    return Grid("Why plates were missed", ("cause", "plates", "share", "meaning"), tuple(rows), tuple(notes))
+
+
+def _rules(report: ProtocolReport) -> Grid:
+    p = report.protocol
+    detection, reading = p.detection, p.recognition
+    rules = {
+        "columns": ", ".join(c.name for c in p.columns),
+        "repeated": p.repeated,
+        "plates": p.plates.replace("_", " "),
+        "candidates": p.candidates,
+        "ties": p.ties,
+        "missing": p.missing.replace("_", " "),
+        "detection": "none"
+        if detection is None
+        else f"IoU > {detection.iou:g} of the label's {detection.label} and the detection's {detection.detection}",
+        "recognition": f"crop by {reading.crop}, {reading.characters.replace('_', ' ')}"
+        + ("" if reading.iou is None else f", IoU > {reading.iou:g}"),
+        "mean": p.mean,
+    }
+    rows = tuple((key, rules[key], p.sources[key]) for key in RULES)
+    return Grid("The rules", ("rule", "value", "source"), rows)
+
+
+def as_text(grids: Sequence[Grid]) -> str:
+    """Columns of equal width."""
+    pieces = []
+    for grid in grids:
+        lines = [grid.title]
+        table = [grid.header, *grid.rows] if grid.header else []
+        widths = [max(len(row[c]) for row in table) for c in range(len(grid.header))]
+        for row in table:
+            first, rest = row[0].ljust(widths[0]), zip(row[1:], widths[1:], strict=True)
+            lines.append("  ".join([first, *(_aligned(cell, width) for cell, width in rest)]).rstrip())
+        pieces.append("\n".join([*lines, *grid.notes]))
+    return "\n\n".join(pieces) + "\n"
+
+
+def _aligned(cell: str, width: int) -> str:
+    return cell.rjust(width) if _is_figure(cell) else cell.ljust(width)
+
+
+def _is_figure(cell: str) -> bool:
+    return cell[:1].isdecimal() or cell in ("-", "?")
+
+
+def figure_columns(grid: Grid) -> list[bool]:
+    """Which columns hold figures, which stand to the right."""
+    return [c > 0 and all(_is_figure(row[c]) for row in grid.rows) for c in range(len(grid.header))]
+
+
+def as_markdown(grids: Sequence[Grid]) -> str:
+    """GitHub's tables."""
+    pieces = []
+    for grid in grids:
+        pieces.append(f"## {grid.title}")
+        if grid.header:
+            rule = tuple("---:" if figure else "---" for figure in figure_columns(grid))
+            lines = [tuple(map(_in_markdown, row)) for row in (grid.header, rule, *grid.rows)]
+            pieces.append("\n".join("| " + " | ".join(row) + " |" for row in lines))
+        pieces += map(_in_markdown, grid.notes)
+    return "\n\n".join(pieces) + "\n"
+
+
+def _in_markdown(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def as_latex(grids: Sequence[Grid]) -> str:
+    """Tables of plain LaTeX, to be put into a paper; figures stand to the right."""
+    pieces = []
+    for grid in grids:
+        notes = "\n\n".join(_in_latex(note) for note in grid.notes)
+        if not grid.header:
+            pieces.append(f"\\paragraph{{{_in_latex(grid.title)}}} {notes}")
+            continue
+        columns = "".join("r" if figure else "l" for figure in figure_columns(grid))
+        lines = [" & ".join(map(_in_latex, row)) + r" \\" for row in (grid.header, *grid.rows)]
+        body = "\n".join([lines[0], r"\hline", *lines[1:]])
+        pieces.append(
+            f"\\begin{{table}}\n\\caption{{{_in_latex(grid.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
+            f"\\end{{tabular}}\n\n{notes}\n\\end{{table}}"
+        )
+    return "\n\n".join(pieces) + "\n"
+
+
+def _in_latex(text: str) -> str:
+    return "".join(_LATEX.get(c, c) for c in text).replace(">", "$>$").replace("<", "$<$")

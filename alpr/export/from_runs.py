@@ -1,0 +1,139 @@
+"""From two runs to a bundle: the networks, and the card that says what made them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from alpr.evaluation.outcomes import record_of
+from alpr.evaluation.readable import readable_widths
+from alpr.export.one_graph.compose import READER_FILE
+from alpr.export.onnx_bundle import add_reader, add_report, export_bundle
+from alpr.images.prepare import IMAGE_SUFFIXES, read_image
+from alpr.plates.records import ImageArray
+from alpr.provenance import commit_label
+from alpr.reader.card import DataSource, TrainingRun
+from alpr.training.runs import RunError, RunRecord, best_checkpoint, load_detector, load_recogniser, run_folder
+from alpr.training.weights import SUFFIX, write_weights
+
+PARITY_SCENES = 16
+REPORT_PAGE = "report.html"
+"""What evaluate.py writes beside its report.json, for people to look at; a bundle gets a copy."""
+
+
+def bundle_runs(config: DictConfig) -> None:
+    """Exports `config.detector` and `config.recogniser` to `config.output`; see `configs/export.yaml`.
+
+    With neither, the bundle that stands at `config.output` gets the figures and the page of `config.report`, and with
+    `config.reader` its reader.onnx. Beside a new one lie the weights as safetensors, for `warm_start` of another
+    training, and the report's page.
+
+    Raises:
+        RunError: a run that cannot be loaded, or a report without figures.
+        ValueError: an input size or a threshold out of its range.
+        ParityError: an exported network that gives other results; no file is left then.
+        OSError: a file that cannot be read or written.
+    """
+    output = Path(config.output)
+    scenes = parity_scenes(config.images)
+    compared = f"{len(scenes)} scenes of {config.images}" if scenes else "generated scenes"
+    metrics = {} if config.report is None else reported_figures(Path(config.report))
+    page = None if config.report is None else Path(config.report).with_name(REPORT_PAGE)
+    page = page if page is not None and page.is_file() else None
+    if (config.reader or metrics) and config.detector is None and config.recogniser is None:
+        if metrics:
+            add_report(output, metrics, page)
+            print(f"{output} holds the figures of {config.report}.")
+        if config.reader:
+            print(f"Adding {READER_FILE} to {output}; parity is checked on {compared}.", flush=True)
+            print(f"Parity holds: {add_reader(output, scenes)}")
+        return
+    for key in ("detector", "recogniser"):
+        if config[key] is None:
+            raise RunError(f"{key} is not given; expected a {key}'s run folder, checkpoint or safetensors file.")
+    detector, recogniser = load_detector(config.detector), load_recogniser(config.recogniser)
+    keys = ("input_px", "score_threshold", "small_px", "fine_px", "fine_weight")
+    chosen = {key: config[key] for key in keys if config[key] is not None}
+    detector.predictor = replace(detector.predictor, **chosen)
+    if config.read_again_below is not None:
+        recogniser.predictor = replace(recogniser.predictor, read_again_below=config.read_again_below)
+    for module in (detector, recogniser):
+        module.hparams["predictor"] = asdict(module.predictor)
+    records = {path: RunRecord.read(run_folder(best_checkpoint(path))) for path in (config.detector, config.recogniser)}
+    training = tuple(training_run(path, record) for path, record in records.items())
+    made_from = [record.manifests for record in records.values() if record is not None]
+    sources = {name: digest for manifests in made_from for name, digest in manifests.items()}
+
+    def write_both(folder: Path) -> None:
+        for module in (detector, recogniser):
+            write_weights(module, folder / f"{module.what}{SUFFIX}")
+        if page is not None:
+            shutil.copyfile(page, folder / REPORT_PAGE)
+
+    print(f"Exporting to {output}; parity is checked on {compared}, which takes about half a minute.", flush=True)
+    report = export_bundle(
+        detector.network,
+        detector.predictor,
+        recogniser.network,
+        recogniser.predictor,
+        recogniser.pack,
+        output,
+        images=scenes,
+        commit=commit_label(),
+        data=[DataSource(name, digest, config.licence) for name, digest in sources.items()],
+        metrics=metrics,
+        training=training,
+        beside=write_both,
+        reader=config.reader,
+    )
+    sizes = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.1f} MB" for file in sorted(output.iterdir()))
+    print(f"Parity holds: {report}")
+    print(f"{output}: {sizes}")
+
+
+def training_run(path: str, record: RunRecord | None) -> TrainingRun:
+    """What the card says of a run; of a lone checkpoint only its name."""
+    if record is None:
+        return TrainingRun(Path(path).name)
+    return TrainingRun(record.name, record.seed, _portable(record.config))
+
+
+def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's configuration without the paths of the machine, and without the pack, which the card holds anyway."""
+    dropped = ("output_dir", "root", "country", "logger", "warm_start", "_target_")
+    return {k: _portable(v) if isinstance(v, Mapping) else v for k, v in config.items() if k not in dropped}
+
+
+def parity_scenes(folder: str | None) -> list[ImageArray]:
+    """Up to 16 photographs of a folder.
+
+    Raises:
+        RunError: a folder without images.
+    """
+    if folder is None:
+        return []
+    files = sorted(f for f in Path(folder).rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise RunError(f"images={folder} holds no image.")
+    step = max(1, len(files) // PARITY_SCENES)
+    return [read_image(file) for file in files[::step][:PARITY_SCENES]]
+
+
+def reported_figures(path: Path) -> dict[str, Any]:
+    """The headline figures of a `report.json`, and how narrow a plate was still read.
+
+    Raises:
+        RunError: a file without them.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        readable = readable_widths([record_of(plate) for plate in report["plates"]])
+        return {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is no report of evaluate.py: {error!r}") from error

@@ -1,0 +1,212 @@
+"""All preparation of images: reading, letterboxing and rectifying. Networks take what this file gives, as uint8."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from alpr.images.header import MAX_PIXELS, declared_size, refusal
+from alpr.images.tar_members import read_bytes
+from alpr.plates.geometry import Letterbox, homography, pixel_centre_matrix, plate_height, plate_width
+from alpr.plates.records import FloatArray, ImageArray
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+GREY = 128
+"""The value of padding, as in SCRFD's crops."""
+WARP_LIMIT_PX = 32766
+"""OpenCV warps no image with a longer side."""
+
+
+_READ = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+class UnreadableImage(ValueError):
+    """An image that cannot be read; the sentence names it and says why."""
+
+
+def read_image(
+    source: str | os.PathLike[str] | bytes | ImageArray, name: str | None = None, *, reduce: int = 1
+) -> ImageArray:
+    """An image as (H, W, 3) uint8 BGR from a path (see `members`), the bytes of a file, or an array (grey, BGR, BGRA;
+    8 or 16 bit).
+
+    Args:
+        reduce: 2, 4 or 8 decodes a file at that fraction of its size, rounded up; a JPEG much faster.
+
+    Raises:
+        UnreadableImage: a missing, empty, truncated or damaged file, one of another format than JPEG, PNG, BMP, WebP
+            and TIFF, one that claims too many pixels, or an array of another shape or type.
+    """
+    if isinstance(source, np.ndarray):
+        return _as_bgr(source, name or "the array")
+    return _decoded(*_bytes_of(source, name), reduce)
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """An image that may have been decoded at a fraction of its size.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 BGR.
+        size: (height, width) of the whole image in px.
+        file: the bytes that it was decoded from and their name, where more pixels can be had from them.
+    """
+
+    pixels: ImageArray
+    size: tuple[int, int]
+    file: tuple[bytes, str] | None = field(default=None, repr=False)
+
+    @property
+    def scale(self) -> FloatArray:
+        """(2,): px of the whole image per px of `pixels`, in x and y."""
+        height, width = self.pixels.shape[:2]
+        return np.array([self.size[1] / width, self.size[0] / height], np.float32)
+
+    def finer(self, least_px: float) -> Photograph:
+        """The image decoded once more, as `read_photograph` would; itself where it has these pixels, or all there are.
+
+        Raises:
+            UnreadableImage: no memory for so many pixels.
+        """
+        if self.file is None or max(self.pixels.shape[:2]) >= least_px:
+            return self
+        return _photograph(*self.file, least_px)
+
+
+def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_px: float) -> Photograph:
+    """As `read_image`, but a JPEG is decoded at a half, quarter or eighth that leaves its long side `least_px` or more.
+
+    Raises:
+        UnreadableImage: see `read_image`.
+    """
+    if isinstance(source, np.ndarray):
+        pixels = read_image(source)
+        return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
+    return _photograph(*_bytes_of(source, None), least_px)
+
+
+def _photograph(data: bytes, name: str, least_px: float) -> Photograph:
+    declared = declared_size(data) if data[:2] == b"\xff\xd8" else None
+    reduce = max((r for r in _READ if declared is not None and max(declared) >= r * least_px), default=1)
+    pixels = _decoded(data, name, reduce)
+    if declared is None or reduce == 1:
+        return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
+    height, width = declared
+    upright = pixels.shape[:2] == (-(-height // reduce), -(-width // reduce))  # else its orientation was applied
+    return Photograph(pixels, (height, width) if upright else (width, height), (data, name))
+
+
+def _bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple[bytes, str]:
+    """The bytes of a file, and what to call it."""
+    if isinstance(source, bytes):
+        return source, name or f"the image of {len(source)} bytes"
+    name = name or str(source)
+    try:
+        return read_bytes(source), name
+    except OSError as error:
+        raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
+
+
+def _decoded(data: bytes, name: str, reduce: int) -> ImageArray:
+    if not data:
+        raise UnreadableImage(f"{name} is empty.")
+    reason = refusal(data)  # before any pixel is allocated
+    if reason is not None:
+        raise UnreadableImage(f"{name} {reason}")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _READ[reduce])
+    except cv2.error as error:  # more pixels than OpenCV's own limit
+        raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
+    if image is None:
+        raise UnreadableImage(
+            f"{name} is no image that OpenCV can decode: its picture is damaged (it starts with {data[:8]!r})."
+        )
+    return _as_bgr(image, name)
+
+
+def _as_bgr(image: np.ndarray, name: str) -> ImageArray:
+    if image.ndim not in (2, 3) or 0 in image.shape or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        raise UnreadableImage(f"{name} has shape {image.shape}; expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).")
+    if image.shape[0] * image.shape[1] > MAX_PIXELS:
+        raise UnreadableImage(f"{name} has {image.shape[1]}x{image.shape[0]} px; at most {MAX_PIXELS} px are read.")
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise UnreadableImage(f"{name} holds {image.dtype} values; expected uint8 or uint16.")
+    if image.ndim == 2 or image.shape[2] == 1:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    if image.shape[2] == 4:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), dtype=np.uint8)
+    return image
+
+
+def letterbox(image: ImageArray, long_side: int, multiple: int = 32) -> tuple[ImageArray, Letterbox]:
+    """An image fitted into a network input, (h, w, 3) uint8, and the mapping back; no square.
+
+    It is halved, which OpenCV does many times faster than anything else that averages, and then interpolated.
+    `alpr.export.one_graph.parts` repeats every rounding of both.
+    """
+    box = Letterbox.fit((image.shape[0], image.shape[1]), long_side, multiple)
+    canvas = np.full((*box.size, 3), GREY, np.uint8)
+    block = 2**box.halvings
+    image = image[: image.shape[0] // block * block, : image.shape[1] // block * block]
+    for _ in range(box.halvings):
+        half = (image.shape[1] // 2, image.shape[0] // 2)
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    inner = canvas[: box.inner[0], : box.inner[1]]
+    cv2.resize(image, box.inner[::-1], dst=inner, interpolation=cv2.INTER_LINEAR)
+    return canvas, box
+
+
+def rectify(image: ImageArray, corners: FloatArray, size: tuple[int, int], margin: float = 0.0) -> ImageArray:
+    """The plate inside four corners as an upright crop (h, w, 3) uint8.
+
+    Args:
+        corners: (4, 2) px, top left first, clockwise as the text is read.
+        size: (height, width) of the crop in px.
+        margin: the fraction of the crop's height and width left around the plate on every side.
+
+    Raises:
+        ValueError: corners from which no homography can be made.
+    """
+    height, width = size
+    if max(image.shape[:2]) > WARP_LIMIT_PX:
+        image, corners = _cut_around(image, corners)
+    # A warp samples four pixels: a plate much larger than its crop is warped larger and then averaged down.
+    step = min(8, max(1, int(max(plate_height(corners) / height, plate_width(corners) / width))))
+    h, w = height * step, width * step
+    x, y = margin * w, margin * h
+    target = np.array([[x, y], [w - x, y], [w - x, h - y], [x, h - y]], np.float32)
+    matrix = pixel_centre_matrix(homography(corners, target))
+    crop = cv2.warpPerspective(image, matrix, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if step > 1:
+        crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def _cut_around(image: ImageArray, corners: FloatArray) -> tuple[ImageArray, FloatArray]:
+    """The part of a very large image that holds the plate and as much again on every side, and the corners in it."""
+    limits = np.array([image.shape[1], image.shape[0]])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    reach = high - low + 1
+    x1, y1 = np.clip(np.floor(low - reach), 0, limits - 1).astype(int)
+    x2, y2 = np.clip(np.ceil(high + reach), 1, limits).astype(int)
+    x2, y2 = min(max(x2, x1 + 1), x1 + WARP_LIMIT_PX), min(max(y2, y1 + 1), y1 + WARP_LIMIT_PX)
+    return image[y1:y2, x1:x2], corners - np.array([x1, y1], dtype=np.float32)
+
+
+def resize_crop(crop: ImageArray, size: tuple[int, int]) -> ImageArray:
+    """A ready-made crop stretched to the recogniser's (height, width)."""
+    shrinks = crop.shape[0] >= size[0] and crop.shape[1] >= size[1]
+    return np.asarray(
+        cv2.resize(crop, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR),
+        dtype=np.uint8,
+    )

@@ -1,0 +1,307 @@
+"""Predictions as they are released: one JSON line per image, in the form of `alpr predict`.
+
+{"image": "val/a.jpg", "plates": [{"corners": [[x, y] x 4], "box": [x1, y1, x2, y2], "score": 0.9, "text": "...",
+"text_score": 0.8}]}
+
+Any system's predictions can be written so, and are scored by the same command as ours. Of `corners` and `box` one is
+enough; without `text` nothing was read. `error` says why an image has no plates. An evaluation adds `labelled`: what
+was read inside the labelled corners and the labelled box, which a system that only detects and reads leaves out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from alpr.data.ccpd import decode_names
+from alpr.files import write_atomically
+from alpr.plates.geometry import box_corners, corner_box
+from alpr.plates.records import Detection, FloatArray, PlateReading, Reading
+
+NOT_READ = Reading("", 0.0, ())
+
+
+class PredictionsError(ValueError):
+    """A file of predictions that cannot be used; the sentence names the line and what was expected."""
+
+
+class Labelled(NamedTuple):
+    """What was read inside the label of a plate: by "corners" or "box" of the image's n-th labelled plate."""
+
+    plate: int
+    by: str
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a system found and read in one image.
+
+    Attributes:
+        image: its path, as the file has it.
+        plates: in the file's order.
+        ms: milliseconds by stage.
+        line: in the file, from 1; 0 where there was none.
+    """
+
+    image: str
+    plates: tuple[PlateReading, ...] = ()
+    labelled: tuple[Labelled, ...] = ()
+    ms: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+    line: int = 0
+
+
+def reading_record(reading: Reading, more: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A reading as it stands in a JSON line.
+
+    Args:
+        more: further keys: rule, raw_text, certain, alternatives, country, country_score, kind, kind_score.
+    """
+    further = {
+        "rule": reading.rule,
+        "raw_text": reading.raw_text,
+        "certain": reading.certain,
+        "alternatives": [{"text": text, "text_score": round(score, 4)} for text, score in reading.alternatives],
+        "country": reading.country,
+        "country_score": None if reading.country_score is None else round(reading.country_score, 4),
+        "kind": reading.kind,
+        "kind_score": None if reading.kind_score is None else round(reading.kind_score, 4),
+    }
+    return {
+        "text": reading.text,
+        "text_score": round(reading.score, 4),
+        "characters": [round(p, 4) for p in reading.characters],
+        **{key: further[key] for key in more},
+    }
+
+
+def plate_record(plate: PlateReading, more: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A plate as it stands in a JSON line; hundredths of a pixel are finer than any label."""
+    detection = plate.detection
+    return {
+        "corners": _rounded(detection.corners),
+        "box": _rounded(detection.box),
+        "score": round(detection.score, 4),
+        **reading_record(plate.reading, more),
+    }
+
+
+def _rounded(points: FloatArray) -> Any:
+    # through float64: a float32 prints as 199.50999450683594
+    return np.round(points.astype(np.float64), 2).tolist()
+
+
+def predicted_record(predicted: Predicted) -> dict[str, Any]:
+    """An image as it stands in a JSON line."""
+    if predicted.error:
+        return {"image": predicted.image, "error": predicted.error}
+    record: dict[str, Any] = {
+        "image": predicted.image,
+        "plates": [plate_record(p, _changed(p.reading)) for p in predicted.plates],
+        "ms": {stage: round(ms, 2) for stage, ms in predicted.ms.items()},
+    }
+    if predicted.labelled:
+        record["labelled"] = [
+            {"plate": one.plate, "by": one.by, **reading_record(one.reading, _changed(one.reading))}
+            for one in predicted.labelled
+        ]
+    return record
+
+
+def _changed(reading: Reading) -> tuple[str, ...]:
+    return () if reading.raw_text is None else ("raw_text",)
+
+
+def write_predictions(predictions: Sequence[Predicted], path: Path) -> None:
+    """Writes predictions, a line per image, whole or not at all.
+
+    Raises:
+        NotWritten: a full disk, or a folder that may not be written to.
+    """
+    records = (json.dumps(predicted_record(p), ensure_ascii=False, allow_nan=False) + "\n" for p in predictions)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (record.encode() for record in records))
+
+
+def read_predictions(path: Path) -> list[Predicted]:
+    """The predictions of a file, in its order.
+
+    Raises:
+        PredictionsError: a line that is not of the form, or an image given twice; the sentence names the line.
+        OSError: a file that cannot be read.
+    """
+    predictions: list[Predicted] = []
+    first: dict[str, int] = {}
+    with path.open(encoding="utf-8-sig") as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    try:
+                        predicted = _predicted(line, number)
+                    except PredictionsError as error:
+                        raise PredictionsError(f"{path}, line {number}: {error}") from error
+                    if first.setdefault(predicted.image, number) != number:
+                        already = f"{predicted.image} is given already on line {first[predicted.image]}"
+                        raise PredictionsError(f"{path}, line {number}: {already}.")
+                    predictions.append(predicted)
+        except UnicodeDecodeError as error:
+            raise PredictionsError(f"{path}, line {len(predictions) + 1} or later is no text in UTF-8.") from error
+    if not predictions:
+        raise PredictionsError(f"{path} is empty; expected a JSON object per line, an image each.")
+    return predictions
+
+
+def _predicted(line: str, number: int) -> Predicted:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise PredictionsError(f"this is no JSON ({error.msg} at character {error.pos + 1}).") from error
+    if not isinstance(record, dict):
+        raise PredictionsError(f"this is {line.strip()[:40]!r}; expected a JSON object with the key image.")
+    image: Any = record.get("image")
+    _expect(isinstance(image, str) and bool(image), "image", image, "the path of an image")
+    why = record.get("error", "")
+    _expect(isinstance(why, str), "error", why, "a sentence")
+    plates: Any = record.get("plates", [] if why else None)
+    _expect(isinstance(plates, list), "plates", plates, "a list, empty where nothing was found")
+    labelled, ms = record.get("labelled", []), record.get("ms", {})
+    _expect(isinstance(labelled, list), "labelled", labelled, "a list")
+    timed = isinstance(ms, dict) and all(_is_number(v) and v >= 0 for v in ms.values())
+    _expect(timed, "ms", ms, "milliseconds by stage")
+    return Predicted(
+        image,
+        tuple(_plate(plate, f"plates[{i}]") for i, plate in enumerate(plates)),
+        tuple(_labelled(one, f"labelled[{i}]") for i, one in enumerate(labelled)),
+        ms,
+        why,
+        number,
+    )
+
+
+def _plate(record: Any, at: str) -> PlateReading:
+    _expect(isinstance(record, dict), at, record, "an object with corners or box, score and text")
+    corners, box = _numbers(record, "corners", (4, 2), at), _numbers(record, "box", (4,), at)
+    if corners is None and box is None:
+        raise PredictionsError(f"{at} has neither corners nor box; expected one of them.")
+    if corners is None:
+        assert box is not None
+        corners = np.asarray(box_corners(box), np.float32)
+    if box is None:
+        box = np.asarray(corner_box(corners), np.float32)
+    _expect(_is_number(record.get("score")), f"{at}.score", record.get("score"), "a number")
+    return PlateReading(Detection(corners, box, float(record["score"])), _reading(record, at))
+
+
+def _reading(record: Mapping[str, Any], at: str) -> Reading:
+    text, raw = record.get("text"), record.get("raw_text")
+    _expect(text is None or isinstance(text, str), f"{at}.text", text, "a text, or null where nothing was read")
+    _expect(raw is None or isinstance(raw, str), f"{at}.raw_text", raw, "a text or null")
+    score = record.get("text_score", 0.0 if not text else 1.0)
+    _expect(_is_number(score) and 0 <= score <= 1, f"{at}.text_score", score, "a number from 0 to 1")
+    characters = record.get("characters", [])
+    whole = isinstance(characters, list) and all(map(_is_number, characters))
+    _expect(whole, f"{at}.characters", characters, "a list of numbers")
+    return Reading(text or "", float(score), tuple(map(float, characters)), raw_text=raw)
+
+
+def _labelled(record: Any, at: str) -> Labelled:
+    _expect(isinstance(record, dict), at, record, "an object with plate, by and text")
+    plate, by = record.get("plate"), record.get("by")
+    _expect(type(plate) is int and plate >= 0, f"{at}.plate", plate, "the place of the plate in its image, from 0")
+    _expect(by in ("corners", "box"), f"{at}.by", by, "corners or box")
+    return Labelled(int(plate), str(by), _reading(record, at))
+
+
+def _numbers(record: Mapping[str, Any], key: str, shape: tuple[int, ...], at: str) -> FloatArray | None:
+    value = record.get(key)
+    if value is None:
+        return None
+    wanted = "four points [x, y]" if key == "corners" else "x1, y1, x2, y2"
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        array = np.zeros(0)
+    _expect(array.shape == shape and bool(np.isfinite(array).all()), f"{at}.{key}", value, wanted)
+    return array.astype(np.float32)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _expect(holds: bool, key: str, found: Any, expected: str) -> None:
+    if not holds:
+        shown = "missing" if found is None else f"{str(found)[:60]!r}"
+        raise PredictionsError(f"{key} is {shown}; expected {expected}.")
+
+
+class Assigned(NamedTuple):
+    """The predictions of a set of images: by image, the images without one, and the lines that no image has."""
+
+    by_image: dict[Path, Predicted]
+    missing: list[Path]
+    unused: list[Predicted]
+
+
+def assigned(predictions: Sequence[Predicted], images: Mapping[Path, str]) -> Assigned:
+    """Which prediction is whose.
+
+    A line is an image's when one path ends with the other: the line's path with the manifest's entry, or the image's
+    whole path with the line's. Of several lines the one with the most folders in common is taken. A line serves several
+    images only where they are copies of one photograph, as in CCPD, whose names hold the whole label.
+
+    Args:
+        images: the manifest's entry by absolute path.
+
+    Raises:
+        PredictionsError: two lines that fit an image equally well, or a line that fits two photographs.
+    """
+    by_name: dict[str, list[tuple[tuple[str, ...], Predicted]]] = {}
+    for predicted in predictions:
+        parts = PurePosixPath(predicted.image.replace("\\", "/")).parts
+        by_name.setdefault(parts[-1] if parts else "", []).append((parts, predicted))
+    claims: dict[str, list[tuple[int, Path, Predicted]]] = {}
+    for image, entry in images.items():
+        whole, inner = image.parts, PurePosixPath(entry).parts
+        fitting = [
+            (shared, predicted)
+            for parts, predicted in by_name.get(image.name, ())
+            if (shared := _shared(parts, whole)) == len(parts) or _shared(parts, inner) == len(inner)
+        ]
+        if fitting:
+            most = max(shared for shared, _ in fitting)
+            best = [predicted for shared, predicted in fitting if shared == most]
+            if len(best) > 1:
+                raise PredictionsError(f"Lines {best[0].line} and {best[1].line} both fit {image}; expected one.")
+            claims.setdefault(best[0].image, []).append((most, image, best[0]))
+    found = {image: predicted for claim in claims.values() for image, predicted in _served(claim)}
+    missing = [image for image in images if image not in found]
+    return Assigned(found, missing, [p for p in predictions if p.image not in claims])
+
+
+def _served(claim: Sequence[tuple[int, Path, Predicted]]) -> list[tuple[Path, Predicted]]:
+    """The images of those that one line fits to which it belongs."""
+    if len(claim) > 1 and decode_names([claim[0][1].name]).rejected:  # the name does not say which photograph it is
+        most = max(shared for shared, _, _ in claim)
+        claim = [one for one in claim if one[0] == most]
+        if len(claim) > 1:
+            (_, one, predicted), (_, other, _) = claim[:2]
+            raise PredictionsError(f"Line {predicted.line} ({predicted.image}) fits both {one} and {other}.")
+    return [(image, predicted) for _, image, predicted in claim]
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many last parts two paths share."""
+    n = 0
+    for a, b in zip(reversed(one), reversed(other), strict=False):
+        if a != b:
+            break
+        n += 1
+    return n

@@ -1,0 +1,264 @@
+"""From images to readings, over any two callables: ONNX Runtime sessions here, torch modules in evaluation.
+
+from alpr import Reader
+reader = Reader()                  # the default bundle
+for plate in reader("car.jpg"):
+    print(plate.reading.text, plate.reading.score, plate.detection.corners)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple, TypeAlias, overload
+
+import numpy as np
+
+from alpr.detection.detect import Detector, Found
+from alpr.images.prepare import Photograph, UnreadableImage, read_image, read_photograph
+from alpr.plates.geometry import plate_width
+from alpr.plates.records import ImageArray, PlateReading
+from alpr.reader.card import ModelCard
+from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
+from alpr.recognition.decode import Decoding
+from alpr.recognition.grammar import Grammar
+from alpr.recognition.read import Recogniser
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray"
+"""An image: a path, the bytes of a file, or a BGR array."""
+
+IMAGES_AT_ONCE = 8
+"""Images that stand in memory together."""
+FIRST_LOOK = 1.5
+"""A JPEG is first decoded at a fraction of its size that leaves this many times the detector's long side."""
+READ_FROM = 0.5
+"""Plates at least this share of the recogniser's crop wide are read from these pixels."""
+WHOLE_LOOK = 3
+"""Else it is decoded again so that this many times the detector's longest side is left: the smallest plates that are
+found, 24 px wide in its input, are 72 px wide then."""
+
+
+class StageTimes(NamedTuple):
+    """Milliseconds spent on one image: file to pixels, pixels to corners, corners to text.
+
+    Decoding again counts where more pixels are needed.
+    """
+
+    decode: float
+    detect: float
+    read: float
+
+
+class TimedReading(NamedTuple):
+    """The plates of one image in its own px, the image, where the time went, and whether it was looked at twice."""
+
+    photograph: Photograph
+    plates: list[PlateReading]
+    ms: StageTimes
+    looked_again: bool = False
+
+
+class Reader:
+    """Reads the plates in images with an exported bundle.
+
+    Args:
+        bundle: a bundle's folder; by default the one that the text file `default` in `model_bin` names.
+        threads: threads per network; by default one per core this process may use.
+        providers: ONNX Runtime execution providers, best first; by default the CPU's alone.
+        input_px: the long side at which the detector looks, once, in place of the card's one or two looks.
+        grammar: whether a text that fits no layout of the country gives way to the most probable one that does.
+        alternatives: how many of the most probable strings every reading gives.
+        min_score: readings with a lower score are flagged, `certain` False: a number from 0 to 1, or "99" or "99.9" for
+            the card's threshold of that precision in per cent.
+
+    Attributes:
+        detector, recogniser: the two halves.
+        card: the bundle's card; None for a reader made from parts.
+        providers: the execution providers in use.
+
+    Raises:
+        ValueError: no bundle there, a card or file that cannot be trusted, a provider that is not available, an
+            input size that is no multiple of the card's, or a precision for which the card has no threshold.
+    """
+
+    detector: Detector
+    recogniser: Recogniser
+    card: ModelCard | None
+    providers: tuple[str, ...]
+
+    def __init__(
+        self,
+        bundle: str | os.PathLike[str] | None = None,
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+        input_px: int | None = None,
+        grammar: bool = False,
+        alternatives: int = 0,
+        min_score: float | str | None = None,
+    ) -> None:
+        folder = default_bundle() if bundle is None else Path(bundle)
+        card = ModelCard.read(folder)
+        card.verify(folder, others=False)
+        if isinstance(min_score, str):
+            min_score = card.recogniser.min_score(min_score)
+        rules = Grammar(card.country, card.charset) if grammar else None
+        detector = OnnxDetector(folder / card.detector_file.file, threads, providers)
+        recogniser = OnnxRecogniser(
+            folder / card.recogniser_file.file, card.recogniser, len(card.charset), threads, providers
+        )
+        self.detector = Detector(detector, card.detector)
+        if input_px is not None:
+            self.detector = self.detector.at(input_px)
+        decoding = Decoding(alternatives, rules, min_score)
+        self.recogniser = Recogniser(recogniser, card.recogniser, card.charset, decoding)
+        self.card = card
+        self.providers = detector.providers
+
+    @classmethod
+    def from_parts(cls, detector: Detector, recogniser: Recogniser) -> Reader:
+        """A reader over two halves that need not be ONNX, such as torch modules in evaluation."""
+        reader = cls.__new__(cls)
+        reader.detector, reader.recogniser = detector, recogniser
+        reader.card, reader.providers = None, ()
+        return reader
+
+    # A str is a sequence of str to the type checker; it never reaches the second form.
+    @overload
+    def __call__(self, image: Source) -> list[PlateReading]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, image: Sequence[Source]) -> list[list[PlateReading]]: ...
+    def __call__(self, image: Source | Sequence[Source]) -> list[PlateReading] | list[list[PlateReading]]:
+        """The plates of one image, best score first; of a list of images, one such list each.
+
+        A list is read in batches; paths in it are opened a few at a time.
+
+        Raises:
+            UnreadableImage: an image that cannot be read; the sentence names it.
+        """
+        if isinstance(image, str | os.PathLike | bytes | np.ndarray):
+            return self._read_images([self.open(image)])[0]
+        result: list[list[PlateReading]] = []
+        for start in range(0, len(image), IMAGES_AT_ONCE):
+            result += self._read_images([self.open(source) for source in image[start : start + IMAGES_AT_ONCE]])
+        return result
+
+    def stream(self, frames: Iterable[Source], *, batch: int = 4) -> Iterator[list[PlateReading]]:
+        """The plates of each frame of an iterator, which may be endless, in order.
+
+        Up to `batch` frames are taken at once and read together; no frame is taken before its batch is asked for. A
+        live camera wants 1, and so does a source that fills one array again and again.
+
+        Raises:
+            ValueError: a batch below 1, at once.
+            UnreadableImage: a frame that cannot be read, after the readings of those before it.
+        """
+        if batch < 1:
+            raise ValueError(f"The batch is {batch}; expected at least 1.")
+        return self._streamed(iter(frames), batch)
+
+    def _streamed(self, frames: Iterator[Source], batch: int) -> Iterator[list[PlateReading]]:
+        while sources := list(islice(frames, batch)):
+            images: list[Photograph] = []
+            try:
+                for source in sources:
+                    images.append(self.open(source))
+            except UnreadableImage:
+                yield from self._read_images(images)
+                raise
+            yield from self._read_images(images)
+
+    def open(self, image: Source, *, whole: bool = False) -> Photograph:
+        """An image as this reader looks at it.
+
+        Args:
+            whole: decode every pixel, also of a JPEG much larger than the detector looks at.
+
+        Raises:
+            UnreadableImage: an image that cannot be read; the sentence names it.
+        """
+        if whole:
+            pixels = read_image(image)
+            return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
+        return read_photograph(image, FIRST_LOOK * self.detector.settings.input_px)
+
+    def read_timed(self, image: Source | Photograph) -> TimedReading:
+        """The plates of one image with the time of every stage.
+
+        Raises:
+            UnreadableImage: an image that cannot be read; the sentence names it.
+        """
+        times = [perf_counter()]
+        photograph = image if isinstance(image, Photograph) else self.open(image)
+        times.append(perf_counter())
+        (found,), sharp = self._look([photograph])
+        times.append(perf_counter())
+        (plates,) = self._read([photograph], [found], sharp)
+        times.append(perf_counter())
+        ms = StageTimes(*(1000 * (end - start) for start, end in pairwise(times)))
+        return TimedReading(photograph, plates, ms, found.looked_again)
+
+    def _read_images(self, photographs: Sequence[Photograph]) -> list[list[PlateReading]]:
+        return self._read(photographs, *self._look(photographs))
+
+    def _look(self, photographs: Sequence[Photograph]) -> tuple[list[Found], dict[int, Photograph]]:
+        """What is found, in px of `pixels`, and by their places the photographs that were decoded again for it."""
+        sharp: dict[int, Photograph] = {}
+
+        def finer(i: int) -> ImageArray:
+            sharp[i] = self._whole(photographs[i])
+            return sharp[i].pixels
+
+        return self.detector.look([photograph.pixels for photograph in photographs], finer), sharp
+
+    def _read(
+        self, photographs: Sequence[Photograph], found: Sequence[Found], sharp: dict[int, Photograph]
+    ) -> list[list[PlateReading]]:
+        """The plates in px of the whole images, each read from as many pixels as it needs."""
+        narrowest = READ_FROM * self.recogniser.settings.size[1]
+        detections = [
+            [plate.scaled(photograph.scale) for plate in one.plates]
+            for photograph, one in zip(photographs, found, strict=True)
+        ]
+        for i, one in enumerate(found):
+            if i not in sharp and any(plate_width(plate.corners) < narrowest for plate in one.plates):
+                sharp[i] = self._whole(photographs[i])
+        looked_at = [sharp.get(i, photograph) for i, photograph in enumerate(photographs)]
+        corners = [
+            [plate.corners / photograph.scale for plate in plates]
+            for photograph, plates in zip(looked_at, detections, strict=True)
+        ]
+        readings = self.recogniser.read_scenes([photograph.pixels for photograph in looked_at], corners)
+        return [list(map(PlateReading, *each)) for each in zip(detections, readings, strict=True)]
+
+    def _whole(self, photograph: Photograph) -> Photograph:
+        settings = self.detector.settings
+        return photograph.finer(WHOLE_LOOK * max(settings.input_px, settings.fine_px or 0))
+
+
+def default_bundle() -> Path:
+    """The folder of the default bundle: in a source checkout beside the package, else inside the installed package.
+
+    Raises:
+        ValueError: no file `default`, or one that names no bundle.
+    """
+    package = Path(__file__).resolve().parents[1]
+    places = (package.parent / "model_bin", package / "model_bin")
+    for place in places:
+        if not (place / "default").is_file():
+            continue
+        name = (place / "default").read_text(encoding="utf-8").strip()
+        if not name or name in {".", ".."} or Path(name).name != name:
+            raise ValueError(f"{place / 'default'} holds {name!r}; expected the name of a folder beside it.")
+        if not (place / name / "card.json").is_file():
+            raise ValueError(
+                f"The default bundle {name!r}, named by {place / 'default'}, is not there; "
+                f"train and export one, or name a bundle's folder yourself."
+            )
+        return place / name
+    raise ValueError(
+        f"No default bundle: there is no file 'default' in {' or '.join(map(str, places))}; name a bundle's folder."
+    )

@@ -1,0 +1,187 @@
+"""Where augmented crops come from: rendered plates, and plates cut from photographs or ready-made."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from alpr.data.augment import PixelAugment, warp
+from alpr.images.prepare import UnreadableImage, read_image, rectify
+from alpr.plates.charset import replaced
+from alpr.plates.geometry import FlatQuad, corner_box, homography, plate_height
+from alpr.plates.records import FloatArray, ImageArray
+from alpr.recognition.data import DrawnCrop, LabelledCrop
+from alpr.recognition.mixture.character_exchange import CharacterExchange, Surroundings
+from alpr.synthetic.renderer import PlateRenderer
+
+
+@dataclass(frozen=True)
+class CropGeometry:
+    """How far a crop's corners err, as a detector's would. Units are plate heights unless said otherwise.
+
+    Attributes:
+        shift: deviation of all four corners together.
+        corner: deviation of each corner on its own.
+        grow: deviation of the quad's size, as a fraction of it.
+        wild: probability that all deviations are doubled.
+        rotation_deg: deviation of a turn about the centre; for ready-made crops, which nobody has set upright.
+        shear: deviation of a slant, in widths per height.
+    """
+
+    shift: float = 0.04
+    corner: float = 0.05
+    grow: float = 0.04
+    wild: float = 0.15
+    rotation_deg: float = 0.0
+    shear: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value < 90 or (name == "wild" and value > 1):
+                raise ValueError(f"augment.geometry.{name} is {value}; expected 0 or more (wild: 0 to 1).")
+
+
+def jittered(corners: FloatArray, geometry: CropGeometry, rng: np.random.Generator) -> FloatArray:
+    """Corners (4, 2) as a detector might have found them."""
+    strength = 2.0 if rng.random() < geometry.wild else 1.0
+    height = float(plate_height(corners)) * strength
+    centre = corners.mean(axis=0)
+    grown = centre + (corners - centre) * (1 + rng.normal(0, geometry.grow * strength, 2))
+    if geometry.rotation_deg or geometry.shear:
+        grown = centre + (grown - centre) @ _slanted(geometry, strength, rng).T
+    shift = rng.normal(0, geometry.shift * height, 2)
+    return np.asarray(grown + shift + rng.normal(0, geometry.corner * height, (4, 2)), np.float32)
+
+
+def _slanted(geometry: CropGeometry, strength: float, rng: np.random.Generator) -> FloatArray:
+    """A turn and a slant: (2, 2)."""
+    angle = np.deg2rad(rng.normal(0, geometry.rotation_deg * strength))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.asarray(turn @ np.array([[1, rng.normal(0, geometry.shear * strength)], [0, 1]]))
+
+
+class RenderedCrops:
+    """Synthetic plates of a country pack, made on the fly.
+
+    Args:
+        replace: characters that others count as, as in the labels of the photographs.
+    """
+
+    size = None
+
+    def __init__(
+        self,
+        renderer: PlateRenderer,
+        crop_size: tuple[int, int],
+        margin: float,
+        replace: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.renderer, self.crop_size, self.margin, self.replace = renderer, crop_size, margin, dict(replace or {})
+
+    def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
+        text, layout = self.renderer.draw_text(rng)
+        made = self.renderer.crop_of(text, layout, rng, self.crop_size, self.margin)
+        read = replaced(made.text, self.replace)
+        places = made.places if len(read) == len(made.text) else None
+        return DrawnCrop(made.crop, read, self.renderer.pack.code, layout.kind or None, layout.rows, places)
+
+
+class PhotographedCrops:
+    """Plates cut from photographs by erring corners, or ready-made crops with an erring frame.
+
+    The surroundings of plates (0.1 to 0.2 MB each in CCPD) stay in memory in every loader process, so that a
+    photograph is not decoded for every draw.
+
+    Args:
+        exchange: puts other plates' characters into a plate, in the share `permute` of the draws, and a rendered first
+            character in the share `rendered_first`.
+        cache_mb: of surroundings kept in each process; the least recently used go first.
+    """
+
+    def __init__(
+        self,
+        crops: Sequence[LabelledCrop],
+        crop_size: tuple[int, int],
+        margin: float,
+        geometry: CropGeometry,
+        pixels: PixelAugment,
+        exchange: CharacterExchange | None = None,
+        permute: float = 0.0,
+        cache_mb: float = 400.0,
+        rendered_first: float = 0.0,
+    ) -> None:
+        self.crops, self.crop_size, self.margin = crops, crop_size, margin
+        self.geometry, self.pixels = geometry, pixels
+        self.exchange, self.permute, self.capacity = exchange, permute, int(cache_mb * 1e6)
+        self.rendered_first = rendered_first
+        self._cache: OrderedDict[int, Surroundings] = OrderedDict()
+        self._bytes = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.crops)
+
+    def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
+        label = self.crops[item]
+        image, corners = self._surroundings(item)
+        text = label.text
+        if self.exchange is not None and rng.random() < self.permute:
+            image, text = self.exchange(item, image, corners, self._surroundings, rng)
+        if self.exchange is not None and self.rendered_first and rng.random() < self.rendered_first:
+            image, text = self.exchange.rendered_first(item, image, corners, text, rng)
+        try:
+            if corners is None:
+                crop = self._reframed(image, rng)
+            else:
+                crop = rectify(image, jittered(corners, self.geometry, rng), self.crop_size, self.margin)
+        except FlatQuad as error:
+            raise UnreadableImage(f"{label.place or label.image}: {error}") from error
+        return DrawnCrop(self.pixels(crop, rng), text, label.country, label.kind, label.rows)
+
+    def _reframed(self, image: ImageArray, rng: np.random.Generator) -> ImageArray:
+        """A ready-made crop seen through an erring frame; what lies outside it repeats its edge."""
+        height, width = image.shape[:2]
+        whole = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+        crop_h, crop_w = self.crop_size
+        target = np.array([[0, 0], [crop_w, 0], [crop_w, crop_h], [0, crop_h]], np.float32)
+        frame = jittered(whole, self.geometry, rng)
+        return warp(image, homography(frame, target), self.crop_size, border="replicate")
+
+    def _surroundings(self, item: int) -> Surroundings:
+        if item in self._cache:
+            self._cache.move_to_end(item)
+            return self._cache[item]
+        kept = surroundings(self.crops[item])
+        self._cache[item] = kept
+        self._bytes += kept.image.nbytes
+        while self._bytes > self.capacity and len(self._cache) > 1:
+            _, oldest = self._cache.popitem(last=False)
+            self._bytes -= oldest.image.nbytes
+        return kept
+
+
+def surroundings(label: LabelledCrop) -> Surroundings:
+    """The part of the photograph around a plate, one plate height on every side, and the corners in it.
+
+    Raises:
+        UnreadableImage: an image that cannot be read, or a plate that lies outside it; the sentence names the row.
+    """
+    try:
+        image = read_image(label.image)
+    except UnreadableImage as error:
+        raise UnreadableImage(f"{label.place}: {error}" if label.place else str(error)) from error
+    corners = label.corners
+    if corners is None:
+        return Surroundings(image, None)
+    room = float(plate_height(corners))
+    x1, y1, x2, y2 = corner_box(corners)
+    left, top = max(0, int(x1 - room)), max(0, int(y1 - room))
+    bottom, right = max(0, int(y2 + room) + 1), max(0, int(x2 + room) + 1)  # below 0 a slice would wrap
+    image = image[top:bottom, left:right].copy()
+    if image.size == 0:
+        raise UnreadableImage(f"{label.place or label.image}: the plate {label.text!r} lies outside the image.")
+    return Surroundings(image, (corners - np.array([left, top], np.float32)).astype(np.float32))

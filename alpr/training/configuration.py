@@ -1,0 +1,162 @@
+"""Sentences about wrong overrides; Hydra's own do not say what was expected."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+HELP = ("--help", "-h", "--cfg", "-c", "--hydra-help", "--info", "-i", "--version", "--shell-completion", "-sc")
+SWEEP = ("-m", "--multirun")
+
+
+def root_of(name: str) -> tuple[Path, str]:
+    """The folder and the name of a root: `configs/NAME.yaml`, or `configs/NAME/config.yaml`.
+
+    A folder of its own is for a root with a key that is also a group: `model=...` of an evaluation names a bundle.
+    """
+    own = CONFIGS / name
+    return (own, "config") if own.is_dir() else (CONFIGS, name)
+
+
+def composed(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """A configuration of `configs/` with overrides, outside a Hydra application."""
+    folder, root = root_of(name)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        return compose(root, overrides=list(overrides))
+
+
+def complaint_about(arguments: Sequence[str], name: str) -> str | None:
+    """A sentence about the first override that does not fit the configuration, or None.
+
+    A key that is not there, a value of another type, a choice that does not exist, and values that nothing gives.
+
+    Args:
+        arguments: a command line's, without the program. Of a sweep (-m) only the keys are looked at.
+        name: the root configuration.
+    """
+    if any(a in HELP for a in arguments):
+        return None
+    given = [a for a in arguments if not a.startswith("-")]
+    bare = next((a for a in given if "=" not in a and not a.startswith("~")), None)
+    if bare is not None:
+        return f"{bare!r} is no setting; expected key=value."
+    overrides = [a for a in given if not a.startswith(("hydra", "+", "~"))]
+    folder, _ = root_of(name)
+    groups = [o for o in overrides if (folder / _key(o)).is_dir()]
+    sweep = any(a in SWEEP for a in arguments)
+    try:
+        config = composed(name, [f"{_key(o)}={o.split('=', 1)[1].split(',')[0]}" for o in groups] if sweep else groups)
+        for override in overrides:
+            complaint = _unknown_key(override, config) if override not in groups else None
+            if complaint is not None:
+                return complaint
+        for added in (a for a in given if a.startswith("+")):  # below what is there; a new root key nothing would read
+            root = _key(added).lstrip("+").split(".")[0]
+            complaint = _unknown_key(f"{root}=", config) if not root.startswith("hydra") else None
+            if complaint is not None:
+                return complaint
+        if sweep:
+            return None
+        final = composed(name, [a for a in given if not a.lstrip("+~").startswith("hydra")])
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
+        return _flat(error)
+    complaints = (_wrong_type(o, config, final) for o in overrides if o not in groups)
+    return next((c for c in complaints if c is not None), None) or _missing(final, folder / "experiment")
+
+
+def plain_sentence(error: BaseException) -> str:
+    """What an error says; Hydra wraps those of the classes that it makes, torch those of loader processes."""
+    if str(error).startswith("Caught ") and "DataLoader worker" in str(error):
+        last = str(error).strip().splitlines()[-1]  # after the traceback: "ValueError: the sentence"
+        return last.partition(": ")[2] or last
+    if not isinstance(error, InstantiationException):
+        return str(error)
+    where = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
+    cause = error.__cause__
+    if cause is None:
+        return _flat(error)
+    at_key = f"{where}: " if where and isinstance(cause, TypeError) else ""
+    return f"{at_key}{cause}"
+
+
+def _key(override: str) -> str:
+    return override.split("=", 1)[0]
+
+
+def _unknown_key(override: str, config: DictConfig) -> str | None:
+    node: Any = config
+    walked: list[str] = []
+    for part in _key(override).split("."):
+        if not isinstance(node, DictConfig) or part not in node.keys():  # noqa: SIM118 - without keys() a value that is ??? is not in it
+            known = sorted(map(str, node)) if isinstance(node, DictConfig) else []
+            place = ".".join(walked) or "the configuration"
+            near = difflib.get_close_matches(part, known, n=1)
+            guess = f" Did you mean {'.'.join([*walked, near[0]])}?" if near else ""
+            return f"Unknown key {part!r} in {override!r}: {place} has {', '.join(known) or 'no keys'}.{guess}"
+        walked.append(part)
+        if OmegaConf.is_missing(node, part):
+            return None
+        node = OmegaConf.select(config, ".".join(walked))
+    return None
+
+
+def _wrong_type(override: str, config: DictConfig, final: DictConfig) -> str | None:
+    """A value whose kind is not that of the value in the configuration; null is left to what reads it."""
+    key = _key(override)
+    before, now = (_value(c, key) for c in (config, final))
+    kinds: tuple[type[Any], ...]
+    if isinstance(before, bool):
+        expected, kinds = "true or false", (bool,)
+    elif isinstance(before, int):
+        expected, kinds = "a whole number", (int,)
+    elif isinstance(before, float):
+        expected, kinds = "a number", (int, float)
+    elif isinstance(before, ListConfig):
+        texts = all(isinstance(entry, str) for entry in before)  # of files, say; one is as good as a list of one
+        expected, kinds = "a list", (ListConfig, str) if texts else (ListConfig,)
+    elif isinstance(before, DictConfig):
+        expected, kinds = "keys and values", (DictConfig,)
+    else:
+        return None
+    fits = isinstance(now, kinds) and (isinstance(before, bool) or not isinstance(now, bool))
+    if now is None or fits:
+        return None
+    return f"{key} is {override.split('=', 1)[1]!r}; expected {expected}, such as {before}."
+
+
+def _value(config: DictConfig, key: str) -> Any:
+    try:
+        return OmegaConf.select(config, key)
+    except OmegaConfBaseException:  # it refers to a value that nothing gives yet
+        return None
+
+
+def _missing(config: DictConfig, experiments: Path) -> str | None:
+    missing = sorted(_unset(OmegaConf.to_container(config, resolve=False)))
+    if not missing:
+        return None
+    if "trainer" not in config:
+        return f"Nothing gives {', '.join(missing)}. Give key=value for each."
+    names = ", ".join(sorted(path.stem for path in experiments.glob("*.yaml")))
+    return f"Nothing gives {', '.join(missing)}. Give experiment=NAME (one of {names}), or key=value for each."
+
+
+def _unset(node: Any, at: str = "") -> list[str]:
+    if isinstance(node, dict):
+        return [key for name, value in node.items() for key in _unset(value, f"{at}.{name}" if at else str(name))]
+    return [at] if node == "???" else []
+
+
+def _flat(error: BaseException) -> str:
+    """On one line, and without Hydra's list of where it looked."""
+    return " ".join(str(error).split()).partition(" Config search path:")[0]

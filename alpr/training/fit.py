@@ -1,0 +1,344 @@
+"""One training from its configuration: build, resume, fit, and record what came of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import Any, TextIO
+
+import cv2
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from alpr.provenance import commit_label
+from alpr.recognition.datamodule import RecognitionData
+from alpr.recognition.module import RecogniserModule
+from alpr.task import TaskModule
+from alpr.training.calibrate import Settings, calibrate_run, sentence
+from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
+from alpr.training.detected_corners import find_corners
+from alpr.training.metrics_csv import forget_from
+from alpr.training.plateau import ExpectedCurve, PlateauWatch
+from alpr.training.reconstructions import ReconstructionSheet
+from alpr.training.runs import (
+    RunError,
+    RunRecord,
+    device_name,
+    differences,
+    load_teacher,
+    precision_of,
+    read_checkpoint,
+    versions,
+    warm_start,
+)
+from alpr.training.validation_pictures import Filmstrip
+
+FREE_KEYS = frozenset((
+    "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.expected",
+    "watch.checkpoint_steps", "calibration_draws", "trainer.accelerator", "trainer.max_epochs",
+    "trainer.log_every_n_steps", "trainer.enable_model_summary",
+))  # fmt: skip
+"""What a resumed run may change. None of it changes what a step learns, save `max_epochs`, of which it is told."""
+
+_HELD: list[TextIO] = []
+
+
+def fit(config: DictConfig) -> float:
+    """Trains as configured and gives the best value of the figure that the run chose by.
+
+    Raises:
+        RunError: a run folder that holds another run, or weights that do not fit.
+        ValueError: a wrong setting, or data that cannot be used.
+        TrainingFailed: a loss that is not finite.
+    """
+    quiet()
+    cv2.setNumThreads(1)  # a loader forked beside the threads of OpenCV's pool may wait for them for ever
+    torch.set_num_threads(threads_beside(int(config.data.get("workers", 0)), torch.get_num_threads()))
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        hold(Path(config.output_dir))
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise RunError(f"A value is missing: {error}") from error
+    if plain["trainer"].get("limit_val_batches", 1.0) == 0:
+        raise RunError("trainer.limit_val_batches is 0, but validation chooses the checkpoint; expected more.")
+    folder = Path(config.output_dir)
+    record, checkpoint = resumption(folder, config.resume, plain)
+    if record is not None and record.status == "finished" and not wants_more(record, plain):
+        print(f"{folder} is finished: {record.result}. Give another name to train again.")
+        return _figure(record)
+
+    L.seed_everything(config.seed, verbose=False)
+    torch.set_float32_matmul_precision("high")
+    data = instantiate(config.data, _convert_="all")
+    find_corners(data, Path(config.output_dir))
+    manifests = data.manifests
+    module: TaskModule = instantiate(config.model, _convert_="all")
+    module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster with bf16
+    teacher = load_teacher(module)
+    if record is None:
+        split, fold = (plain["data"].get(key) for key in ("split", "holdout_fold"))
+        record = RunRecord(config.name, plain, config.seed, manifests, split, fold, teacher)
+    elif record.manifests != manifests:
+        raise RunError(f"{folder} was trained on {record.manifests}; now the data are {manifests}. Give another name.")
+    elif record.teacher != teacher:
+        raise RunError(f"{folder} learns from a teacher of SHA-256 {record.teacher}; now it is {teacher}.")
+    if isinstance(module, RecogniserModule):
+        module.label_entropy = data.label_entropy()
+    if config.warm_start is not None and checkpoint is None:
+        print(warm_start(module, config.warm_start, config.warm_start_parts))
+    return _Fitting(folder, plain, record, checkpoint).run(config, module, data)
+
+
+class _Fitting:
+    """A training about to run, and its record, which is kept up to date on the disk.
+
+    Args:
+        checkpoint: to go on from, or None.
+    """
+
+    def __init__(self, folder: Path, plain: dict[str, Any], record: RunRecord, checkpoint: Path | None) -> None:
+        self.folder, self.plain, self.record, self.checkpoint = folder, plain, record, checkpoint
+        self._before, self._start = record.seconds, time.monotonic()
+
+    def run(self, config: DictConfig, module: TaskModule, data: Any) -> float:
+        watch = {**self.plain["watch"]}
+        expected = ExpectedCurve.of(watch.pop("expected", None))
+        callbacks = training_callbacks(self.folder, module.monitor, module.shown, self.note, **watch)
+        callbacks += [Filmstrip(self.folder), ReconstructionSheet(self.folder)]  # after the averaged weights
+        self.plateau = plateau_watch(module, data, expected)
+        callbacks += [] if self.plateau is None else [self.plateau]
+        self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
+        loggers = self.loggers(config)
+        asked = self.plain["trainer"]
+        precision = precision_of(asked.get("precision", "32-true"), str(asked.get("accelerator", "auto")))
+        self.trainer: L.Trainer = instantiate(
+            config.trainer,
+            callbacks=callbacks,
+            logger=loggers or False,
+            plugins=[WholeFiles()],
+            enable_progress_bar=CONSOLE.is_terminal,
+            precision=precision,
+            _convert_="all",
+        )
+        step = 0 if self.checkpoint is None else int(read_checkpoint(self.checkpoint)["global_step"])
+        data.start_step = step
+        if self.trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for logger in loggers:
+                connect(logger)
+            print(f"{config.name}: {module.describe()}\n{data.describe()}")
+            seconds = estimated_seconds(self.trainer, module, data, step)  # before the record: it may raise
+            self.record.precision = str(precision)
+            self.announce(step)
+            forget_from(self.folder, step)
+            print(f"About {minutes(seconds)} to train in {precision}; everything in {self.folder}", flush=True)
+        return self.fitted(module, data)
+
+    def loggers(self, config: DictConfig) -> list[Any]:
+        """The loggers; a resumed run goes on under its own name in W&B."""
+        made = []
+        for entry in (config.logger or {}).values():
+            wandb = str(entry.get("_target_")).endswith("WandbLogger")
+            more = {"id": self.record.run_id, "resume": "allow"} if wandb else {}
+            made.append(instantiate(entry, **more, _convert_="all"))
+        return made
+
+    def announce(self, step: int) -> None:
+        """Says from where a run goes on, and what has changed since it began; writes the record."""
+        record = self.record
+        if (self.folder / "run.json").is_file():
+            record.resumed += 1
+            print(f"{self.folder} was {record.status}; it goes on from step {step}.")
+            before, now = (c["trainer"].get("max_epochs") for c in (record.config, self.plain))
+            if before != now:
+                print(f"trainer.max_epochs was {before} and is {now} now: the learning rate's schedule changes.")
+            record.config = self.plain
+            for what, before, now in (
+                ("source", record.commit, commit_label()),
+                ("versions", record.versions, versions()),
+                ("device", record.device, device_name()),
+            ):
+                if before != now:
+                    print(f"The {what} changed: it began with {before}, now it is {now}. It may not end the same.")
+        record.status = "running"
+        record.write(self.folder)
+
+    @rank_zero_only
+    def note(self) -> None:
+        """Brings the record on the disk up to date."""
+        record, score = self.record, self.best.best_model_score
+        record.seconds = round(self._before + time.monotonic() - self._start, 1)
+        record.steps = self.trainer.global_step
+        figures = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
+        if figures:
+            figures["best"] = float("nan") if score is None else float(score)
+            rounded = {k: round(v, 5) if math.isfinite(v) else None for k, v in figures.items()}
+            record.result = {**rounded, **({} if self.plateau is None else self.plateau.figures())}
+        record.write(self.folder)
+
+    def fitted(self, module: TaskModule, data: Any) -> float:
+        record = self.record
+        try:
+            self.trainer.fit(module, datamodule=data, ckpt_path=self.checkpoint, weights_only=True)
+            record.status = "finished"
+        except (SystemExit, KeyboardInterrupt, SIGTERMException):
+            record.status = "stopped"
+            raise SystemExit(130) from None
+        except BaseException:
+            record.status = "failed"
+            raise
+        finally:
+            self.note()
+            if self.trainer.is_global_zero:
+                again = "" if record.status == "finished" else "; the same command goes on from its last checkpoint"
+                print(f"{record.status} after {minutes(record.seconds)}, {record.steps} steps{again}: {record.result}")
+        if isinstance(module, RecogniserModule) and self.trainer.is_global_zero:
+            self.calibrated()
+        return _figure(record)
+
+    def calibrated(self) -> None:
+        """Calibrates the best checkpoint; a training that has ended well does not fail by it."""
+        draws = self.plain["calibration_draws"]
+        if draws is None:
+            return
+        try:
+            print(sentence(calibrate_run(self.folder, Settings(draws), CONSOLE)), flush=True)
+        except (ValueError, OSError) as error:
+            print(f"The scores stay uncalibrated: {error}", flush=True)
+
+
+def threads_beside(workers: int, threads: int) -> int:
+    """The threads of a network beside its loader processes, of so many that there are; at least 1.
+
+    A thread that shares its core with a loader holds all others up at the end of every operation: on two cores with
+    one loader a single thread takes a third more steps than two.
+    """
+    return max(1, threads - workers)
+
+
+def plateau_watch(module: TaskModule, data: Any, expected: ExpectedCurve) -> PlateauWatch | None:
+    """What compares the loss of a reader with that of guessing; None for what does not learn to read."""
+    if not isinstance(data, RecognitionData) or not isinstance(module, RecogniserModule):
+        return None
+    assert module.label_entropy is not None
+    patches = module.network.settings.stem == "patch"
+    return PlateauWatch(module.label_entropy, data.kind_entropy(), sum(data.counts), patches, expected)
+
+
+def wants_more(record: RunRecord, plain: dict[str, Any]) -> bool:
+    """Whether a finished run is asked for more epochs than it had."""
+    before, now = (c["trainer"].get("max_epochs") for c in (record.config, plain))
+    return isinstance(before, int) and isinstance(now, int) and now > before
+
+
+def _figure(record: RunRecord) -> float:
+    best = record.result.get("best")
+    return float("nan") if best is None else best
+
+
+def resumption(folder: Path, resume: str, config: dict[str, Any]) -> tuple[RunRecord | None, Path | None]:
+    """The record and the checkpoint to go on from, or None and None for a new run.
+
+    Args:
+        resume: "auto" goes on where a run of this folder stands; "never" starts anew in a folder without a run.
+
+    Raises:
+        RunError: another word, a folder that holds a run where none is wanted, or one of another configuration.
+    """
+    if resume not in ("auto", "never"):
+        raise RunError(f"resume is {resume!r}; expected 'auto' or 'never'.")
+    record = RunRecord.read(folder)
+    last = folder / "checkpoints" / "last.ckpt"
+    found = last if last.is_file() else None
+    if getattr(
+        rank_zero_only, "rank", 0
+    ):  # the first process has looked at the folder, and may have written to it since
+        return record, found
+    if record is None:
+        if found is not None:
+            raise RunError(f"{folder} holds checkpoints but no run.json; it cannot be resumed. Give another name.")
+        return None, None
+    if resume == "never":
+        raise RunError(f"{folder} holds a run ({record.status}); give resume=auto to go on, or another name.")
+    changed = differences(record.config, config, FREE_KEYS)
+    if changed:
+        more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
+        raise RunError(
+            f"{folder} holds a run of another configuration ({'; '.join(changed[:6])}{more}). Give another name."
+        )
+    return record, found
+
+
+def hold(folder: Path) -> None:
+    """Keeps a run folder for this process until it ends, so that no second one writes the same checkpoints.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / ".lock").open("a")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock, which loader processes would inherit
+    except OSError as error:
+        file.close()
+        raise RunError(f"{folder}: another process is training here. Wait for it, or give another name.") from error
+    _HELD.append(file)  # closing it, as the garbage collector would, gives the folder back
+
+
+def connect(logger: Any) -> None:
+    """Opens a logger before the work, and says so where it takes long.
+
+    Raises:
+        RunError: a service that cannot be reached.
+    """
+    if not isinstance(logger, WandbLogger):
+        return
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode == "online":
+        print(
+            "Connecting to W&B; without a network it gives up after about 100 s. "
+            "WANDB_MODE=offline keeps its files here, logger=csv does without.",
+            flush=True,
+        )
+    try:
+        _ = logger.experiment
+    except Exception as error:  # wandb raises half a dozen kinds
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"W&B cannot be used: {first} Set WANDB_MODE=offline, or give logger=csv.") from error
+
+
+def quiet() -> None:
+    """Silences warnings of libraries about choices made on purpose."""
+    import logging
+
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for text in (
+        ".*does not have many workers.*",
+        ".*not resumable.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*Checkpoint directory .* exists.*",
+        ".*Trying to infer the `batch_size`.*",
+        ".*is smaller than the logging interval.*",
+        ".*transfer_batch_to_device.*",
+        ".*`lr_scheduler.step..` before `optimizer.step.*",
+        ".*on the `dataloader`. to resume.*",
+        ".*sync_dist=True.*",
+        "Grad strides do not match bucket view strides.*",
+    ):
+        warnings.filterwarnings("ignore", text)

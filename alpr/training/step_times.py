@@ -1,0 +1,109 @@
+"""Where the time of a training step goes: data, forward, backward, update."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from alpr.optim import build_optimizer
+from alpr.task import TaskModule
+from alpr.training.fit import quiet
+from alpr.training.runs import load_teacher, precision_of
+
+WARM_UP_STEPS = 2
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Medians over some steps, in ms per image or crop.
+
+    Attributes:
+        data_ms: to read, augment and collate, in one loader process of one thread.
+        forward_ms: the network and the losses.
+        backward_ms: the gradients.
+        update_ms: the optimiser.
+        network_per_s: images that the network alone can train on in a second.
+        loader_per_s: images that one loader process gives in a second.
+    """
+
+    batch_size: int
+    precision: str
+    threads: int
+    data_ms: float
+    forward_ms: float
+    backward_ms: float
+    update_ms: float
+
+    @property
+    def network_per_s(self) -> float:
+        return 1000 / (self.forward_ms + self.backward_ms + self.update_ms)
+
+    @property
+    def loader_per_s(self) -> float:
+        return 1000 / self.data_ms
+
+
+def step_times(config: DictConfig, steps: int = 8) -> StepTimes:
+    """Times real training steps of a configuration, data and network one after the other.
+
+    Args:
+        config: as `train.py` composes it; nothing is written.
+        steps: that count, after two that warm up.
+
+    Raises:
+        ValueError: data that cannot be used, or a wrong setting.
+    """
+    quiet()
+    L.seed_everything(config.seed, verbose=False)
+    precision: Any = precision_of(config.trainer.precision, str(config.trainer.accelerator))
+    trainer = L.Trainer(
+        accelerator=config.trainer.accelerator, devices=1, precision=precision, logger=False, enable_checkpointing=False
+    )
+    data: Any = instantiate(config.data, workers=0, _convert_="all")
+    data.trainer = trainer
+    module: TaskModule = instantiate(config.model, _convert_="all").to(trainer.strategy.root_device).train()
+    load_teacher(module)
+    optimizer = build_optimizer(module.network, module.optim)
+    times: list[tuple[float, float, float, float]] = []
+    loader = data.train_dataloader()
+    batches = iter(loader)
+    for _ in range(steps + WARM_UP_STEPS):
+        marks = [_now()]
+        batch = _in_one_thread(batches)
+        marks.append(_now())
+        moved = module.transfer_batch_to_device(batch, trainer.strategy.root_device, 0)
+        with trainer.precision_plugin.forward_context():
+            loss = module.losses(moved).total
+        marks.append(_now())
+        torch.autograd.backward(loss)
+        marks.append(_now())
+        optimizer.step()
+        optimizer.zero_grad()
+        marks.append(_now())
+        times.append((marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2], marks[4] - marks[3]))
+    size = sum(loader.batch_sampler.counts)
+    each = [1000 * median(column) / size for column in zip(*times[WARM_UP_STEPS:], strict=True)]
+    return StepTimes(size, str(precision), torch.get_num_threads(), *each)
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _in_one_thread(batches: Any) -> Any:
+    """The next batch as a loader process makes it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return next(batches)
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,150 @@
+"""The detector's second, finer look: when it is taken, and what it adds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alpr.detection.detect import Detector
+from alpr.plates.predictor_settings import DetectorSettings
+from alpr.plates.records import FloatArray, ImageArray
+
+SETTINGS = DetectorSettings(input_px=320, fine_px=640, score_threshold=0.4, sure_score=0.6, small_px=64)
+IMAGE = np.zeros((960, 1280, 3), np.uint8)  # 4 px per px of the first look's input, 2 of the second's
+
+
+class PlatesBySize:
+    """A network that answers (score, left, top, width) in px of the image, other ones in each look."""
+
+    def __init__(self, coarse: list[tuple[float, ...]], fine: list[tuple[float, ...]]) -> None:
+        self.answers = {320: coarse, 640: fine}
+        self.calls: list[tuple[int, int]] = []
+
+    def __call__(self, batch: ImageArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        b, _, width, _ = batch.shape
+        self.calls.append((b, width))
+        rows = np.array(self.answers[width], np.float32).reshape(-1, 4)
+        scores, left, top, wide = rows[:, 0], *(rows[:, 1:] * width / 1280).T
+        boxes = np.stack([left, top, left + wide, top + wide / 4], axis=-1)
+        corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+        return tuple(np.broadcast_to(a, (b, *a.shape)) for a in (scores, boxes, corners))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("coarse", "again"),
+    [
+        ([], True),  # nothing found
+        ([(0.59, 100, 100, 400)], True),  # nothing certain
+        ([(0.7, 100, 100, 400)], False),
+        ([(0.7, 100, 100, 400), (0.5, 600, 600, 200)], True),  # 50 px wide in the input
+        ([(0.7, 100, 100, 400), (0.5, 600, 600, 300)], False),
+        ([(0.7, 100, 100, 400), (0.39, 600, 600, 200)], False),  # below the threshold
+    ],
+)
+def test_when_a_second_look_is_taken(coarse: list[tuple[float, ...]], again: bool) -> None:
+    network = PlatesBySize(coarse, [])
+    (found,) = Detector(network, SETTINGS).look([IMAGE])
+    assert found.looked_again == again
+    assert network.calls == ([(1, 320), (1, 640)] if again else [(1, 320)])
+    assert len(found.plates) == sum(plate[0] >= 0.4 for plate in coarse)  # an empty second look takes nothing away
+
+
+def test_small_plates_join_and_wide_ones_are_the_first_looks() -> None:
+    coarse = [(0.5, 100, 100, 400), (0.45, 600, 600, 200)]
+    fine = [(0.9, 602, 601, 198), (0.8, 900, 100, 60), (0.95, 300, 700, 260)]  # the last: 130 px wide in its input
+    (found,) = Detector(PlatesBySize(coarse, fine), SETTINGS).look([IMAGE])
+    assert [round(plate.score, 2) for plate in found.plates] == [0.9, 0.8, 0.5]
+    np.testing.assert_allclose(found.plates[0].corners[0], [602, 601], atol=1e-3)
+    np.testing.assert_allclose(found.plates[1].box, [900, 100, 960, 115], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("suspected", "found"),
+    [
+        ((0.21, 300, 700, 260), [0.8]),  # half of the threshold or more, and both looks see it
+        ((0.19, 300, 700, 260), []),
+        ((0.3, 700, 700, 260), []),  # elsewhere
+    ],
+)
+def test_a_wide_plate_joins_where_the_first_look_suspected_one(
+    suspected: tuple[float, ...], found: list[float]
+) -> None:
+    detector = Detector(PlatesBySize([suspected], [(0.8, 305, 700, 262)]), SETTINGS)
+    (look,) = detector.look([IMAGE])
+    assert [round(plate.score, 2) for plate in look.plates] == found and look.looked_again
+    (lower,) = detector.down_to(0.05, 100).look([IMAGE])
+    assert [round(plate.score, 2) for plate in detector.sure(lower.plates)] == found
+
+
+def test_the_second_looks_scores_count_as_much_as_is_asked() -> None:
+    fine = [(0.9, 602, 601, 198), (0.49, 900, 100, 60), (0.51, 100, 900, 60)]
+    settings = replace(SETTINGS, fine_weight=0.8)  # 0.5 of the second look is 0.4, the threshold
+    coarse = [(0.5, 100, 100, 400), (0.75, 600, 600, 200)]
+    (found,) = Detector(PlatesBySize(coarse, fine), settings).look([IMAGE])
+    assert [round(plate.score, 3) for plate in found.plates] == [0.75, 0.5, 0.408]
+    np.testing.assert_allclose(found.plates[0].corners[0], [600, 600], atol=1e-3)  # 0.75 is more than 0.9 of 0.8
+    settings = replace(SETTINGS, fine_weight=0.3)  # no score is as high as the threshold then
+    (found,) = Detector(PlatesBySize([(0.5, 100, 100, 400)], [(0.99, 900, 100, 60)]), settings).look([IMAGE])
+    assert len(found.plates) == 1
+
+
+def test_a_second_look_may_be_at_more_pixels() -> None:
+    """Its plates come back in px of the image that was given, whose width and height shrank by different factors."""
+    given = np.zeros((481, 640, 3), np.uint8)
+    coarse, fine = [(0.5, 100, 100, 400)], [(0.8, 900, 100, 60), (0.95, 300, 700, 260)]
+    asked: list[int] = []
+    detector = Detector(PlatesBySize(coarse, fine), SETTINGS)
+    clear = Detector(PlatesBySize([(0.9, 100, 100, 400)], []), SETTINGS)
+    found = detector.look([given, given], lambda i: (asked.append(i), IMAGE)[1])
+    assert asked == [0, 1] and clear.look([given], lambda i: IMAGE)[0].looked_again is False
+    for plates, _ in found:
+        assert [round(plate.score, 2) for plate in plates] == [0.8, 0.5]
+        scale = [640 / 1280, 481 / 960]
+        np.testing.assert_allclose(plates[0].corners[2], np.multiply([960, 115], scale), atol=1e-3)
+        np.testing.assert_allclose(plates[0].box[:2], np.multiply([900, 100], scale), atol=1e-3)
+
+
+def test_only_doubtful_images_are_looked_at_again_and_order_is_kept() -> None:
+    class Alternating(PlatesBySize):
+        def __call__(self, batch: ImageArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+            scores, boxes, corners = super().__call__(batch)
+            return np.where(batch[:, :1, 0, 0] > 0, 0.3, scores).astype(np.float32), boxes, corners
+
+    network = Alternating([(0.7, 100, 100, 400)], [(0.3, 0, 0, 100)])
+    dark, light = IMAGE, np.full_like(IMAGE, 90)
+    found = Detector(network, SETTINGS).look([dark, light, dark])
+    assert [f.looked_again for f in found] == [False, True, False]
+    assert [len(f.plates) for f in found] == [1, 0, 1]
+    assert network.calls == [(3, 320), (1, 640)]
+
+
+def test_a_lower_threshold_casts_no_new_doubt() -> None:
+    """Evaluation asks for more than the deployed detector gives; what that one finds must not change."""
+    coarse = [(0.7, 100, 100, 400), (0.1, 600, 600, 100)]
+    detector = Detector(PlatesBySize(coarse, [(0.9, 600, 600, 100)]), SETTINGS)
+    lower = detector.down_to(0.05, 100)
+    (found,) = lower.look([IMAGE])
+    assert not found.looked_again and len(found.plates) == 2
+    assert len(detector.sure(found.plates)) == len(detector.detect([IMAGE])[0]) == 1
+
+
+def test_a_size_of_ones_own_is_one_look() -> None:
+    network = PlatesBySize([], [])
+    Detector(network, SETTINGS).at(640).detect([IMAGE])
+    assert network.calls == [(1, 640)]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"fine_px": 650}, r"fine_px is 650; expected a multiple of 32"),
+        ({"sure_score": 1.5}, r"sure_score is 1.5; expected 0 to 1"),
+        ({"fine_weight": 0.0}, r"fine_weight is 0.0; expected above 0 to 1"),
+        ({"small_px": -1.0}, r"small_px is -1.0; expected a number of px, 0 or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, float], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        DetectorSettings(**change)  # type: ignore[arg-type]

@@ -1,0 +1,92 @@
+"""What every experiment of a reader reads, recorded: a change of a pack or a default that changes it is told here.
+
+Rows of text and tokens decide what a training costs and how many crops it takes; slots decide which bundles it can
+begin with. Whoever changes one of them on purpose changes the record.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from alpr.plates.country import CountryPack
+from alpr.recognition.mixture.sources import RenderedPlates
+from alpr.training.configuration import composed
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "configs" / "experiment"
+ONE_ROW_OF_CHINA = (
+    "blue, green small, green large, yellow, yellow learner, police, Hong Kong and Macao, embassy, consulate"
+)
+OTHERS = {  # rendered beside the experiment's own country
+    "world_recogniser": {
+        "br": (7, 3),
+        "us": (8, 5),
+        "ar": (7, 2),
+        "gb": (7, 3),
+        "sk": (7, 1),
+        "ua": (8, 2),
+        "tr": (8, 1),
+    }
+}
+"""(slots, layouts) of the packs that an experiment names beside its country."""
+RECORDED = {  # country, rows of text, (rows, columns) of tokens, slots, layouts
+    "demo_recogniser": ("CN", 1, (1, 24), 8, "blue, green small, green large"),
+    "br_recogniser": ("BR", 1, (1, 24), 7, "old, old commercial, Mercosur"),
+    "us_recogniser": ("US", 1, (1, 24), 8, "three and four, dashed, dotted, plain, of any length"),
+    "world_recogniser": ("ZZ", 1, (1, 24), 8, "one row"),
+    **dict.fromkeys(
+        (
+            "ccpd2018_recogniser", "ccpd2019_recogniser", "ccpd2020_recogniser", "ccpd_green_recogniser",
+            "cn_recogniser", "country_recogniser", "distil_fast", "pretrain_decoder", "pretrain_encoder",
+            "synthetic_recogniser",
+        ),
+        ("CN", 1, (1, 24), 8, ONE_ROW_OF_CHINA),
+    ),
+}  # fmt: skip
+
+
+def composed_reader(experiment: str) -> dict[str, Any] | None:
+    """The configuration of an experiment of a reader, as plain values; None of a detector's."""
+    config = composed("train", [f"experiment={experiment}", "++data.manifest=a.csv"])
+    if "detection" in config.model._target_:
+        return None
+    if experiment == "distil_fast":
+        config.model.teacher = "runs/another"
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+NAMES = [path.stem for path in sorted(EXPERIMENTS.glob("*.yaml"))]
+
+
+def test_every_reader_is_recorded() -> None:
+    assert {name for name in NAMES if composed_reader(name) is not None} == set(RECORDED)
+
+
+@pytest.mark.parametrize("experiment", RECORDED)
+def test_an_experiment_reads_what_is_recorded(experiment: str) -> None:
+    config = composed_reader(experiment)
+    assert config is not None
+    module = instantiate(config["model"], _convert_="all")
+    shape, layouts = module.network.settings, ", ".join(layout.name for layout in module.pack.layouts)
+    assert (module.pack.code, shape.text_rows, shape.token_grid, shape.slots, layouts) == RECORDED[experiment]
+    others = {}
+    for name, entry in (config["data"].get("rendered") or {}).items():
+        pack = RenderedPlates(**{**entry, "glyph_bank": None}).renderer(Path(), module.pack).pack
+        others[name] = pack.slots, len(pack.layouts)
+    assert others == OTHERS.get(experiment, {})
+
+
+@pytest.mark.parametrize("experiment", [name for name in RECORDED if not name.startswith("pretrain")])
+def test_a_reader_states_when_it_has_begun_to_read(experiment: str) -> None:
+    config = composed_reader(experiment)
+    assert config is not None
+    expected = config["watch"]["expected"]
+    assert 0 < expected["left_chance_after"] < expected["crops_to_half"]
+
+
+def test_a_pack_with_a_wider_layout_changes_no_run_that_does_not_read_it(china: CountryPack) -> None:
+    assert china.rows == 2 and china.reading(None).rows == 1
