@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from alpr.data.manifest import Manifest
-    from alpr.evaluation.evaluate import Parts
     from alpr.evaluation.outcomes import EvaluationReport
     from alpr.evaluation.protocols.scoring import Scoring
+    from alpr.reader.parts import Parts
     from alpr.reader.predictions import Predicted
 
 
@@ -169,7 +169,7 @@ def opened_scoring(config: DictConfig, console: Console) -> Scoring | None:
 
 def score_file(config: DictConfig, scoring: Scoring, output: Path, console: Console) -> None:
     """Scores any system's predictions."""
-    from alpr.reader.card import file_sha256
+    from alpr.files import file_sha256
     from alpr.reader.predictions import read_predictions
 
     path = Path(config.predictions)
@@ -237,7 +237,7 @@ def made_with(config: DictConfig) -> dict[str, Any]:
     if config.predictions is not None:
         device = "another program's"
     elif config.model is None:
-        from alpr.training.runs import device_name
+        from alpr.provenance import device_name
 
         device = device_name()
     else:
@@ -357,7 +357,7 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     Raises:
         ValueError: no model, two kinds of model, or a folder that is no bundle.
     """
-    from alpr.evaluation.evaluate import Parts
+    from alpr.reader.parts import Parts
 
     runs = {key: Path(config[key]) for key in ("detector", "recogniser") if config[key] is not None}
     if (config.model is None) == (not runs):
@@ -365,7 +365,7 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
         raise ValueError(f"Expected either model=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
     if config.model is not None:
         return open_bundle(Path(config.model), config)
-    from alpr.reader.card import file_sha256
+    from alpr.files import file_sha256
     from alpr.training.runs import best_checkpoint, load_reader
 
     for key, path in runs.items():
@@ -385,7 +385,7 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
     Raises:
         ValueError: a folder that is no bundle.
     """
-    from alpr.evaluation.evaluate import Parts
+    from alpr.reader.parts import Parts
     from alpr.reader.reader import Reader
 
     if not (folder / "card.json").is_file():

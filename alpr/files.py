@@ -1,8 +1,9 @@
-"""Files that are whole or not there: written under a temporary name in the same folder, then moved into place."""
+"""Files that are whole or not there, and their hashes."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,8 @@ class NotWritten(OSError):
 
 def write_atomically(path: Path, chunks: Iterable[bytes], *, sync: bool = True) -> None:
     """Puts the chunks into a file; an error or a kill at any moment leaves the old file, or none, but never a part.
+
+    They are written under a temporary name in the same folder, which then takes the file's place.
 
     Args:
         path: the file; its folder must exist.
@@ -39,6 +42,15 @@ def write_atomically(path: Path, chunks: Iterable[bytes], *, sync: bool = True) 
             raise
     except OSError as error:
         raise NotWritten(_sentence(path, error)) from error
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _sentence(path: Path, error: OSError) -> str:

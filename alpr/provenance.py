@@ -1,14 +1,22 @@
-"""What made a result: the commit of the source, and the processor."""
+"""What made a result: the commit of the source, the versions and the device."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
+
+import cv2
+import numpy as np
+
+TRAINED_WITH = ("torch", "lightning", "numpy", "opencv-python-headless", "albumentations", "hydra-core")
+"""The packages that the result of a training may depend on."""
 
 
 class UnknownProvenance(RuntimeError):
@@ -93,3 +101,73 @@ def cpu_model() -> str:
     if not model:
         raise UnknownProvenance("The model of this machine's CPU is not known (no 'model name' in /proc/cpuinfo).")
     return model
+
+
+def package_version() -> str:
+    """This package's version, which its `__init__` holds; read without an import, for everything imports this file."""
+    return str(vars(sys.modules["alpr"])["__version__"])
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the figures were measured on; a part that is not known is an error, never left out."""
+
+    cpu: str
+    cores: int
+    system: str
+    memory_gb: float
+    python: str
+    numpy: str
+    opencv: str
+    onnxruntime: str
+    alpr: str
+    commit: str
+    uncommitted_changes: bool
+
+
+def environment(repository: Path | None = None) -> Environment:
+    """The machine, the versions and the commit.
+
+    Args:
+        repository: the working copy whose commit counts; by default the one this package lies in, or where it was
+            installed from a wheel the version and a hash of its files.
+
+    Raises:
+        UnknownProvenance: a part that cannot be found out; the sentence names it.
+    """
+    commit, changed = (repository is None and installed_source()) or source_commit(repository)
+    try:
+        runtime = version("onnxruntime")
+    except PackageNotFoundError as error:
+        raise UnknownProvenance("The version of onnxruntime is not known: its package data are missing.") from error
+    return Environment(
+        cpu=cpu_model(),
+        cores=os.cpu_count() or 0,
+        system=platform.platform(),
+        memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        opencv=cv2.__version__,
+        onnxruntime=runtime,
+        alpr=package_version(),
+        commit=commit,
+        uncommitted_changes=changed,
+    )
+
+
+def versions() -> dict[str, str]:
+    """The versions that the result of a training may depend on."""
+    return {"alpr": package_version(), "python": platform.python_version(), **{p: version(p) for p in TRAINED_WITH}}
+
+
+def device_name() -> str:
+    """The accelerator, or the processor with the threads in use."""
+    import torch  # only what trains has it
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    try:
+        model = cpu_model()
+    except UnknownProvenance:
+        model = platform.machine()
+    return f"{model}, {torch.get_num_threads()} threads"

@@ -15,16 +15,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from alpr.benchmark.reader_speed import (
-    BenchmarkReport,
-    Environment,
-    LatencyReport,
-    latency_report,
-    run_benchmark,
-    write_report,
-)
+from alpr.benchmark.reader_speed import BenchmarkReport, LatencyReport, latency_report, run_benchmark, write_report
 from alpr.benchmark.recogniser_speed import BATCHES, RecogniserLatency, time_recognisers
 from alpr.benchmark.reference_system import REFERENCE_DETECTOR, compare_detectors, compare_whole
+from alpr.provenance import Environment
 from alpr.reader.many_images import collect_images, progress
 from alpr.reader.reader import default_bundle
 

@@ -33,8 +33,8 @@ from alpr.data.splitting import (
     strata_of,
     with_split,
 )
+from alpr.files import file_sha256
 from alpr.plates.country import CountryPack
-from alpr.reader.card import file_sha256
 
 _MANY = 30
 _PACKS = Path(__file__).resolve().parent.parent / "configs" / "country"

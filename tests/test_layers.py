@@ -20,15 +20,6 @@ ORDER = (
 )  # fmt: skip
 """The folders and the loose files of the package; each imports only from those before it."""
 LOOSE = {"__init__", "__main__", "files", "provenance", "torchvision_hook", "layers", "optim", "task"}
-PENDING = {
-    ("alpr.export.convert", "alpr.benchmark.reader_speed"),
-    ("alpr.export.convert_report", "alpr.benchmark.reader_speed"),
-    ("alpr.recognition.datamodule", "alpr.reader.card"),
-    ("alpr.synthetic.crop_set", "alpr.reader.card"),
-    ("alpr.training.detected_corners", "alpr.evaluation.evaluate"),
-    ("alpr.training.runs", "alpr.evaluation.evaluate"),
-}
-"""Imports that still run upward."""
 
 
 def name_of(path: Path) -> str:
@@ -73,7 +64,7 @@ def test_a_folder_imports_only_from_folders_above_it(path: Path) -> None:
         return  # it gives Reader lazily
     for other in imported(path) - {"alpr"}:
         assert other in NAMES, f"{module} imports {other}, which is not there"
-        assert rank_of(other) <= rank_of(module) or (module, other) in PENDING, f"{module} imports {other}"
+        assert rank_of(other) <= rank_of(module), f"{module} imports {other}"
 
 
 def test_loose_files_are_few() -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -18,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from alpr import __version__
 from alpr.benchmark.recogniser_speed import BATCHES, RecogniserLatency, time_recognisers
 from alpr.benchmark.reference_system import Comparison, StageFigures, WholeComparison, figures_of
 from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage
 from alpr.plates.records import FloatArray, ImageBatch
-from alpr.provenance import UnknownProvenance, cpu_model, installed_source, source_commit
+from alpr.provenance import Environment, environment
 from alpr.reader.card import ModelCard
 from alpr.reader.reader import Reader, default_bundle
 
@@ -40,23 +37,6 @@ EARLY_IMAGES = 1000
 
 class BenchmarkError(RuntimeError):
     """A measurement that cannot be made or would not say what it was made on."""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What the figures were measured on; a part that is not known is an error, never left out."""
-
-    cpu: str
-    cores: int
-    system: str
-    memory_gb: float
-    python: str
-    numpy: str
-    opencv: str
-    onnxruntime: str
-    alpr: str
-    commit: str
-    uncommitted_changes: bool
 
 
 @dataclass(frozen=True)
@@ -135,36 +115,6 @@ def latency_report(
     described = environment()
     timed = time_recognisers(names, threads=threads, rounds=rounds, advance=advance)
     return LatencyReport(_now(), threads, rounds, BATCHES, timed, described)
-
-
-def environment(repository: Path | None = None) -> Environment:
-    """The machine, the versions and the commit.
-
-    Args:
-        repository: the working copy whose commit counts; by default the one this package lies in, or where it was
-            installed from a wheel the version and a hash of its files.
-
-    Raises:
-        UnknownProvenance: a part that cannot be found out; the sentence names it.
-    """
-    commit, changed = (repository is None and installed_source()) or source_commit(repository)
-    try:
-        runtime = version("onnxruntime")
-    except PackageNotFoundError as error:
-        raise UnknownProvenance("The version of onnxruntime is not known: its package data are missing.") from error
-    return Environment(
-        cpu=cpu_model(),
-        cores=os.cpu_count() or 0,
-        system=platform.platform(),
-        memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        python=platform.python_version(),
-        numpy=np.__version__,
-        opencv=cv2.__version__,
-        onnxruntime=runtime,
-        alpr=__version__,
-        commit=commit,
-        uncommitted_changes=changed,
-    )
 
 
 def peak_memory_mb() -> float:

@@ -21,7 +21,7 @@ import numpy as np
 from alpr.data.columns import BOX_COLUMNS, CORNER_COLUMNS, ManifestError, Rejection
 from alpr.data.manifest import Manifest, Scenes, write_rejected
 from alpr.data.processes import progress_bar
-from alpr.files import TEMPORARY_SUFFIX, write_atomically
+from alpr.files import TEMPORARY_SUFFIX, file_sha256, write_atomically
 from alpr.images.tar_members import BLOCK, member_of, member_path, read_bytes
 
 INDEX = "shards.json"
@@ -131,7 +131,7 @@ def damaged(folder: Path) -> list[str]:
         path = folder / shard.file
         if not path.is_file():
             found.append(f"{path} is missing.")
-        elif (now := _sha256(path)) != shard.sha256:
+        elif (now := file_sha256(path)) != shard.sha256:
             found.append(f"{path} has the SHA-256 {now}; the index says {shard.sha256}.")
     return found
 
@@ -245,14 +245,6 @@ def _members(path: Path) -> list[Placed]:
             for m in shard
             if not m.name.endswith(".json")
         ]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _write_table(manifest: Manifest, folder: Path, images: dict[int, str], faults: dict[int, str]) -> None:

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import cv2
 
 from alpr.detection.metrics import FOUND_IOU
-from alpr.evaluation.evaluate import PlateDetector
 from alpr.evaluation.outcomes import PlateRecord
 from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import Scene
+from alpr.reader.parts import PlateDetector
 
 EDGES_PX = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """The bins' lower edges; the last has no upper one."""

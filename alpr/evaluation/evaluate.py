@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from time import perf_counter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 from rich.console import Console
@@ -47,42 +47,11 @@ from alpr.evaluation.outcomes import (
 )
 from alpr.evaluation.plate_properties import brightness, labelled_height, labelled_width, tilt_deg
 from alpr.images.opened import Opened, common_folder, ms_since, opened_in_batches
-from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, PlateReading, Reading, Scene
+from alpr.plates.records import Detection, ImageArray, Plate, PlateReading, Reading, Scene
+from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor
 from alpr.reader.predictions import Labelled, Predicted
 
 NOTHING_READ = Reading("", 0.0, ())
-
-
-class PlateDetector(Protocol):
-    """Finds the plates in images."""
-
-    def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]: ...
-
-
-class PlateRecogniser(Protocol):
-    """Reads ready-made crops, and the plates inside corners of an image; flat corners read as an empty text."""
-
-    def read(self, crops: Sequence[ImageArray]) -> list[Reading]: ...
-
-    def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]: ...
-
-
-class Predictor(Protocol):
-    """A detector and a recogniser; one of them may be None, and then only the other is evaluated."""
-
-    @property
-    def detector(self) -> PlateDetector | None: ...
-
-    @property
-    def recogniser(self) -> PlateRecogniser | None: ...
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A predictor of one half, or of two."""
-
-    detector: PlateDetector | None = None
-    recogniser: PlateRecogniser | None = None
 
 
 def evaluate(

@@ -18,10 +18,9 @@ import numpy as np
 import onnx
 
 from alpr import __version__
-from alpr.benchmark.reader_speed import environment
 from alpr.data.manifest import Manifest
 from alpr.detection.detect import Detector
-from alpr.evaluation.evaluate import Parts, evaluate
+from alpr.evaluation.evaluate import evaluate
 from alpr.export.convert_report import ConversionReport, Latency, Networks, TargetReport, score_of, time_networks
 from alpr.export.graph_folding import fold_normalisation
 from alpr.export.onnx_bundle import put_in_place
@@ -48,8 +47,9 @@ from alpr.export.targets.runtimes import (
 from alpr.files import write_atomically
 from alpr.images.prepare import letterbox, read_image
 from alpr.plates.records import ImageBatch
-from alpr.provenance import commit_label
+from alpr.provenance import commit_label, environment
 from alpr.reader.card import CARD_FILE, ModelCard, WeightFile
+from alpr.reader.parts import Parts
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.read import Recogniser
 from alpr.training.weights import SUFFIX

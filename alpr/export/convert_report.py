@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alpr.benchmark.reader_speed import Environment
 from alpr.plates.records import FloatArray, ImageBatch
+from alpr.provenance import Environment
 
 RUNS_AT_ONCE = 5
 PAUSE_S = 0.02

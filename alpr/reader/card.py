@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -14,6 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from alpr.files import file_sha256
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
 from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
@@ -279,15 +279,6 @@ def _different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {_short(key)} is given twice")
         found[key] = value
     return found
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 _KIND_NAMES = {

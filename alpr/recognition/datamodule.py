@@ -14,10 +14,10 @@ from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.loading import single_thread
 from alpr.data.sampling import StepSampler
+from alpr.files import file_sha256
 from alpr.plates.charset import replaced
 from alpr.plates.country import CountryPack
 from alpr.plates.records import FloatArray
-from alpr.reader.card import file_sha256
 from alpr.recognition.data import (
     CropCollate,
     CropSource,

@@ -18,9 +18,8 @@ import numpy as np
 from alpr.data.columns import COLUMNS
 from alpr.data.manifest import csv_bytes
 from alpr.data.processes import run_in_processes
-from alpr.files import write_atomically
+from alpr.files import file_sha256, write_atomically
 from alpr.plates.country import CountryPack
-from alpr.reader.card import file_sha256
 from alpr.synthetic.glyph_bank import GlyphBank
 from alpr.synthetic.renderer import PlateRenderer
 

@@ -14,11 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.corrections import Correction
-from alpr.files import write_atomically
+from alpr.files import file_sha256, write_atomically
 from alpr.images.prepare import UnreadableImage
 from alpr.plates.geometry import FlatQuad
 from alpr.plates.records import FloatArray, ImageArray
-from alpr.reader.card import file_sha256
 from alpr.recognition.calibration import (
     Calibration,
     LabelledLogits,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from alpr.evaluation.evaluate import PlateDetector
-from alpr.reader.card import file_sha256
+from alpr.files import file_sha256
+from alpr.reader.parts import PlateDetector
 from alpr.reader.reader import Reader
 from alpr.recognition.datamodule import RecognitionData
 

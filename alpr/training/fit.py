@@ -19,7 +19,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from alpr.provenance import commit_label
+from alpr.provenance import commit_label, device_name, versions
 from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.module import RecogniserModule
 from alpr.task import TaskModule
@@ -29,17 +29,7 @@ from alpr.training.detected_corners import find_corners
 from alpr.training.metrics_csv import forget_from
 from alpr.training.plateau import ExpectedCurve, PlateauWatch
 from alpr.training.reconstructions import ReconstructionSheet
-from alpr.training.runs import (
-    RunError,
-    RunRecord,
-    device_name,
-    differences,
-    load_teacher,
-    precision_of,
-    read_checkpoint,
-    versions,
-    warm_start,
-)
+from alpr.training.runs import RunError, RunRecord, differences, load_teacher, precision_of, read_checkpoint, warm_start
 from alpr.training.validation_pictures import Filmstrip
 
 FREE_KEYS = frozenset((

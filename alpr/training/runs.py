@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from alpr import __version__
 from alpr.detection.module import DetectorModule
-from alpr.evaluation.evaluate import Parts
-from alpr.files import write_atomically
-from alpr.provenance import UnknownProvenance, commit_label, cpu_model
-from alpr.reader.card import file_sha256
+from alpr.files import file_sha256, write_atomically
+from alpr.provenance import commit_label, device_name, versions
+from alpr.reader.parts import Parts
 from alpr.recognition.calibration import CALIBRATION_FILE, Calibration
 from alpr.recognition.distillation import DistilledRecogniser
 from alpr.recognition.module import RecogniserModule
@@ -37,7 +33,6 @@ from alpr.task import TaskModule
 from alpr.training.weights import SUFFIX, read_weights
 
 RUN_FILE = "run.json"
-VERSIONED = ("torch", "lightning", "numpy", "opencv-python-headless", "albumentations", "hydra-core")
 CLASS_LAYERS = ("classifier", "ctc")
 """Layers of a recogniser whose outputs are the padding and the symbols of its alphabet."""
 M = TypeVar("M", bound=TaskModule)
@@ -339,22 +334,6 @@ class RunRecord:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (TypeError, ValueError) as error:
             raise RunError(f"{path} is no run record: {error}") from error
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result may depend on."""
-    return {"alpr": __version__, "python": platform.python_version(), **{p: metadata.version(p) for p in VERSIONED}}
-
-
-def device_name() -> str:
-    """The accelerator, or the processor with the threads in use."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name(0)
-    try:
-        model = cpu_model()
-    except UnknownProvenance:
-        model = platform.machine()
-    return f"{model}, {torch.get_num_threads()} threads"
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], spared: frozenset[str], at: str = "") -> list[str]:

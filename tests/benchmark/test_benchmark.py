@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tiny_bundle import scene, write_bundle
 
+from alpr import provenance
 from alpr.benchmark import reader_speed, recogniser_speed
 from alpr.benchmark.reader_speed import BenchmarkError, run_benchmark, write_report
 from alpr.provenance import UnknownProvenance, source_commit
@@ -30,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_report_has_every_figure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_speed, "source_commit", lambda repository: (COMMIT, False))
+    monkeypatch.setattr(provenance, "source_commit", lambda repository: (COMMIT, False))
     done: list[None] = []
     images = [*sorted(folder.glob("*.png")), folder / "bad.jpg"]
     report = run_benchmark(folder / "tiny", images, repeats=2, advance=lambda: done.append(None))
@@ -55,7 +56,7 @@ def test_a_report_has_every_figure(folder: Path, monkeypatch: pytest.MonkeyPatch
 def test_without_a_commit_or_an_image_nothing_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownProvenance, match=r"The commit of .* is not known"):
         source_commit(folder)
-    monkeypatch.setattr(reader_speed, "source_commit", lambda repository: (COMMIT, False))
+    monkeypatch.setattr(provenance, "source_commit", lambda repository: (COMMIT, False))
     with pytest.raises(BenchmarkError, match="None of 1 images can be read"):
         run_benchmark(folder / "tiny", [folder / "bad.jpg"])
 
@@ -73,7 +74,7 @@ def test_recognisers_are_timed_beside_the_reference(folder: Path, monkeypatch: p
 
     monkeypatch.setattr(recogniser_speed, "_exported", taking)
     monkeypatch.setattr(recogniser_speed, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(reader_speed, "source_commit", lambda repository: (COMMIT, False))
+    monkeypatch.setattr(provenance, "source_commit", lambda repository: (COMMIT, False))
     report = reader_speed.latency_report(["maskocr_slow"], rounds=2)
     slow, reference = report.recognisers
     assert calls == [(name, batch) for name in seconds for batch in (1, 8)] * 3  # in turns, the first not counted

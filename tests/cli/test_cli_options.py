@@ -15,6 +15,7 @@ import pytest
 from tiny_bundle import scene, write_bundle
 from typer.testing import CliRunner, Result
 
+from alpr import provenance
 from alpr.benchmark import reader_speed
 from alpr.cli.main import app
 from alpr.detection.detect import Detector
@@ -193,7 +194,7 @@ def test_info_refuses_a_bundle_that_was_changed(tmp_path: Path) -> None:
 
 
 def test_bench_measures_a_bundle(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_speed, "source_commit", lambda repository: ("a" * 40, False))
+    monkeypatch.setattr(provenance, "source_commit", lambda repository: ("a" * 40, False))
     monkeypatch.setattr(reader_speed, "EARLY_IMAGES", 3)
     out = tmp_path / "bench.json"
     result = run(folder, "bench", folder / "images" / "a.png", "--repeat", 5, "--output", out)

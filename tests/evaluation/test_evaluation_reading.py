@@ -11,11 +11,12 @@ from patch_world import BOXES, TEXTS, ColourRecogniser, PatchDetector, draw, pla
 from rich.console import Console
 
 from alpr.data.corrections import read_corrections
-from alpr.evaluation.evaluate import Parts, evaluate
+from alpr.evaluation.evaluate import evaluate
 from alpr.evaluation.gallery import Gallery
 from alpr.evaluation.page import evaluation_page
 from alpr.evaluation.tables import print_report
 from alpr.plates.records import Plate, Scene
+from alpr.reader.parts import Parts
 
 HEAD = "image,text,correction,reason\n"
 

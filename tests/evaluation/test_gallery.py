@@ -10,11 +10,12 @@ import pytest
 from patch_world import TEXTS, ColourRecogniser, PatchDetector, three_scenes
 
 from alpr.evaluation import gallery as gallery_module
-from alpr.evaluation.evaluate import Parts, evaluate
+from alpr.evaluation.evaluate import evaluate
 from alpr.evaluation.gallery import LABEL, DetectionGallery, Gallery, contact_sheet, write_picture
 from alpr.evaluation.outcomes import PlateRecord
 from alpr.plates.geometry import box_corners
 from alpr.plates.records import Detection, Plate, Reading, Scene
+from alpr.reader.parts import Parts
 
 
 def test_the_gallery_keeps_the_surest_errors_and_plates_not_found(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from tiny_runs import Scripts
 
 from alpr.data.ccpd_folders import TABLE, subset_manifest
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.evaluation.evaluate import Parts, evaluate
+from alpr.evaluation.evaluate import evaluate
 from alpr.evaluation.protocols.report import protocol_report
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.protocols.scoring import labels_of, scoring_of, write_protocol
 from alpr.plates.geometry import box_corners
+from alpr.reader.parts import Parts
 from alpr.reader.predictions import Predicted, write_predictions
 from alpr.reader.reader import Reader
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bundle import write_bundle
 
+from alpr.files import file_sha256
 from alpr.plates.country import CountryPack
 from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
-from alpr.reader.card import CardError, DataSource, ModelCard, TrainingRun, WeightFile, file_sha256
+from alpr.reader.card import CardError, DataSource, ModelCard, TrainingRun, WeightFile
 
 
 @pytest.fixture
