@@ -14,7 +14,7 @@ from string import ascii_uppercase, digits
 from alpr.files import write_atomically
 from alpr.plates.country import PACKS, CountryPack
 from alpr.plates.fonts import FACES
-from alpr.plates.yaml_lines import read_with_lines
+from alpr.plates.pack_reading import read_with_lines
 
 TEMPLATE = """\
 # {name}. Every key is explained in alpr/plates/layout.py; look at the plates with

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     from hydra.utils import instantiate
 
     from alpr.recognition.datamodule import RecognitionData
-    from alpr.reports.sheets import write_jpeg
+    from alpr.reports.drawing import write_jpeg
     from alpr.training.detected_corners import find_corners
     from alpr.training.preview import preview, preview_crops
 

@@ -15,7 +15,7 @@ import numpy as np
 from alpr.files import write_atomically
 from alpr.plates.country import CountryPack
 from alpr.plates.records import ImageArray
-from alpr.reports.sheets import sheet
+from alpr.reports.drawing import sheet
 from alpr.synthetic.glyph_bank import GlyphBank
 from alpr.synthetic.renderer import PlateRenderer, crops_per_second
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from alpr.evaluation.readable import LEAST_PLATES, SHARE, Readable, ReadableWidths, readable_from
+from alpr.evaluation.by_width import LEAST_PLATES, SHARE, Readable, ReadableWidths, readable_from
 from alpr.reader.card import DataSource, ModelCard
 
 FIGURES: Mapping[str, str] = {

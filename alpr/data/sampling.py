@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch.utils.data import Sampler
 
 from alpr.plates.records import FloatArray
@@ -123,3 +125,9 @@ class StepSampler(Sampler[list[SampleKey]]):
             items = self.sizes[source] or 0
             self._orders[key] = rng.permutation(items if weights is None else systematic(weights, items, rng))
         return self._orders[key]
+
+
+def single_thread(worker: int) -> None:
+    """One thread per loader process: OpenCV's and torch's pools would fight the training for the cores."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -13,9 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.decoded_images import Photographs
-from alpr.data.loading import single_thread
 from alpr.data.manifest import Manifest, read_manifest, where_from
-from alpr.data.sampling import StepSampler, shares
+from alpr.data.sampling import StepSampler, shares, single_thread
 from alpr.detection.data import DetectionSample, TrainingScenes, collate
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import ImageArray, Scene

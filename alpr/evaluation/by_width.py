@@ -1,12 +1,11 @@
-"""Recall against a plate's width in the network's input, at several input sizes: what an input size is chosen by."""
+"""Recall and accuracy by the plate's width: curves over input sizes, and the narrowest plate that a bundle reads."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from itertools import pairwise
-from math import sqrt
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -15,14 +14,22 @@ from typing import Any, NamedTuple
 import cv2
 
 from alpr.detection.metrics import FOUND_IOU
-from alpr.evaluation.outcomes import PlateRecord
+from alpr.evaluation.intervals import wilson
+from alpr.evaluation.outcomes import MEASURES, PlateRecord
 from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import Scene
 from alpr.reader.parts import PlateDetector
 
-EDGES_PX = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""The bins' lower edges; the last has no upper one."""
+RECALL_EDGES_PX = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""The lower edges of the curves' bins; the last has no upper one."""
+READ_EDGES_PX = (0, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""The same for the narrowest plate that is read."""
+SHARE = 0.9
+"""Of a bin's plates that must be found and read."""
+LEAST_PLATES = 10
+"""A bin of fewer says nothing."""
+_READ = "end_to_end_50"
 TIMED_IMAGES = 20
 _COLOURS = ("#4269d0", "#ff725c", "#3ca951", "#a463f2", "#efb118", "#6cc5b0")
 _WIDTH, _HEIGHT, _LEFT, _TOP = 640, 320, 56, 16
@@ -65,20 +72,6 @@ class WidthCurve:
     detector_ms: float | None
 
 
-def wilson(found: int, plates: int, z: float = 1.959964) -> tuple[float, float]:
-    """The score interval of a share.
-
-    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22(158), 1927.
-    """
-    if not plates:
-        return 0.0, 1.0
-    p = found / plates
-    middle = p + z * z / (2 * plates)
-    reach = z * sqrt(p * (1 - p) / plates + z * z / (4 * plates * plates))
-    whole = 1 + z * z / plates
-    return max(0.0, (middle - reach) / whole), min(1.0, (middle + reach) / whole)
-
-
 def recall_curve(records: Sequence[PlateRecord], input_px: int, detector_ms: float | None = None) -> WidthCurve:
     """The curve of the plates that were looked for at one input size."""
     pairs = [
@@ -87,7 +80,7 @@ def recall_curve(records: Sequence[PlateRecord], input_px: int, detector_ms: flo
         if r.input_width_px is not None and r.hull_iou is not None
     ]
     bins = []
-    for low, high in pairwise((*EDGES_PX, None)):
+    for low, high in pairwise((*RECALL_EDGES_PX, None)):
         assert low is not None  # only the last upper edge is
         found = [hit for width, hit in pairs if low <= width and (high is None or width < high)]
         bins.append(WidthBin(low, high, _share(found)))
@@ -147,7 +140,7 @@ def _cell(share: Share) -> str:
 
 def curve_svg(curves: Sequence[WidthCurve]) -> str:
     """The curves as an SVG picture: recall over width in even steps per bin, whiskers for the intervals."""
-    shown = [i for i in range(len(EDGES_PX)) if any(c.bins[i].share.plates for c in curves)]
+    shown = [i for i in range(len(RECALL_EDGES_PX)) if any(c.bins[i].share.plates for c in curves)]
     shown = list(range(min(shown), max(shown) + 1)) if shown else []
     step = (_WIDTH - _LEFT - 80) / max(1, len(shown))
     bottom = _HEIGHT - 44
@@ -213,3 +206,94 @@ def write_curves(curves: Sequence[WidthCurve], folder: Path, made_with: Mapping[
     numbers = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
     for suffix, text in (("json", numbers + "\n"), ("md", curve_table(curves)), ("svg", curve_svg(curves))):
         write_atomically(folder / f"recall_by_width.{suffix}", [text.encode()], sync=False)
+
+
+@dataclass(frozen=True)
+class ReadBin:
+    """The plates at least `low_px` and below `high_px` wide, and how many were found and read without a mistake."""
+
+    low_px: int
+    high_px: int | None
+    plates: int
+    read: int
+
+
+@dataclass(frozen=True)
+class Readable:
+    """How wide a plate must be to be read.
+
+    Attributes:
+        width_px: the lower edge of the narrowest bin of which, and of every wider bin, at least `SHARE` of the plates
+            were read; bins of fewer than `LEAST_PLATES` are passed over. None where there is no such bin.
+        bins: those that hold a plate, narrowest first.
+    """
+
+    width_px: int | None
+    bins: tuple[ReadBin, ...]
+
+    @property
+    def at(self) -> ReadBin | None:
+        """The bin that `width_px` begins."""
+        return next((b for b in self.bins if b.low_px == self.width_px), None)
+
+    @property
+    def narrower(self) -> bool:
+        """Whether narrower plates were measured, enough of them to say that they are read worse."""
+        return any(b.low_px < (self.width_px or 0) and b.plates >= LEAST_PLATES for b in self.bins)
+
+
+@dataclass(frozen=True)
+class ReadableWidths:
+    """By the plates' width in the photograph, and in the detector's input, to which photographs are reduced."""
+
+    image: Readable
+    input: Readable
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a card's metrics."""
+        return asdict(self)
+
+
+def readable_widths(records: Sequence[PlateRecord]) -> ReadableWidths:
+    """What the plates of an evaluation say; they need a place, a text and a reading by the detector's corners."""
+    return ReadableWidths(
+        _readable(records, lambda record: record.width_px), _readable(records, lambda record: record.input_width_px)
+    )
+
+
+def _readable(records: Sequence[PlateRecord], width: Callable[[PlateRecord], float | None]) -> Readable:
+    outcomes = [
+        (px, right)
+        for record in records
+        if (px := width(record)) is not None and (right := MEASURES[_READ](record)) is not None
+    ]
+    bins = []
+    for low, high in pairwise((*READ_EDGES_PX, None)):
+        assert low is not None  # only the last upper edge is
+        inside = [right for px, right in outcomes if low <= px and (high is None or px < high)]
+        if inside:
+            bins.append(ReadBin(low, high, len(inside), sum(inside)))
+    smallest = None
+    for found in reversed(bins):
+        if found.plates < LEAST_PLATES:
+            continue
+        if found.read < SHARE * found.plates:
+            break
+        smallest = found.low_px
+    return Readable(smallest, tuple(bins))
+
+
+def readable_from(metrics: Mapping[str, Any]) -> ReadableWidths | None:
+    """What a card's metrics say; None where they do not, or in another form."""
+
+    def one(entry: Mapping[str, Any]) -> Readable:
+        bins = tuple(ReadBin(**b) for b in entry["bins"])
+        numbers = [entry["width_px"], *(value for b in bins for value in astuple(b))]
+        if any(type(value) is not int for value in numbers if value is not None):
+            raise TypeError("a width or a count is no whole number")
+        return Readable(entry["width_px"], bins)
+
+    try:
+        return ReadableWidths(one(metrics["readable"]["image"]), one(metrics["readable"]["input"]))
+    except (KeyError, TypeError):
+        return None

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from alpr.evaluation.intervals import mcnemar
 from alpr.evaluation.outcomes import MEASURES, record_of
 
-EXACT_UP_TO = 25
-"""Discordant pairs from which the chi-square approximation is used."""
 SHOWN = ("found_50", "found_70", "read_on_crops", "read_on_true_corners", "end_to_end_50", "end_to_end_70")
 _PROTOCOL = {"detected": "found", "right": "read", "given_right": "read inside the labelled corners"}
 
@@ -77,19 +75,6 @@ class Comparison:
     figures: tuple[Paired, ...]
     alone: int
     settings: tuple[tuple[str, Any, Any], ...]
-
-
-def mcnemar(only_first: int, only_second: int) -> tuple[float, bool]:
-    """The two-sided p-value of McNemar's test, and whether it is exact.
-
-    Up to 25 discordant pairs the binomial test, above it chi-square with one degree and continuity correction.
-    Source: McNemar, Psychometrika 12(2), 1947; Edwards, Psychometrika 13(3), 1948.
-    """
-    n, least = only_first + only_second, min(only_first, only_second)
-    if n <= EXACT_UP_TO:
-        return min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n), True
-    statistic = max(0.0, abs(only_first - only_second) - 1) ** 2 / n
-    return math.erfc(math.sqrt(statistic / 2)), False
 
 
 def read_evaluated(path: Path) -> Evaluated:

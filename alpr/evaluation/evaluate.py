@@ -46,7 +46,7 @@ from alpr.evaluation.outcomes import (
     slices_of,
 )
 from alpr.evaluation.plate_properties import brightness, labelled_height, labelled_width, tilt_deg
-from alpr.images.opened import Opened, common_folder, ms_since, opened_in_batches
+from alpr.images.read_ahead import Opened, common_folder, ms_since, opened_in_batches
 from alpr.plates.records import Detection, ImageArray, Plate, PlateReading, Reading, Scene
 from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor
 from alpr.reader.predictions import Labelled, Predicted

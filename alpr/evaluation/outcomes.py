@@ -13,6 +13,7 @@ import numpy as np
 
 from alpr.data.corrections import Correction
 from alpr.detection.metrics import FOUND_IOU, RECALL_IOUS, DetectionMetrics, DetectionScores
+from alpr.evaluation.intervals import bootstrap
 from alpr.plates.records import Reading
 from alpr.recognition.metrics import RecognitionMetrics, RecognitionScores, equal_beyond, has_province
 
@@ -20,7 +21,6 @@ WIDTHS_PX = (0, 20, 40, 80, 120, 160, 240)
 HEIGHTS_PX = (0, 10, 15, 20, 30, 40, 60, 80)
 TILTS_DEG = (0, 5, 10, 20, 30)
 GREYS = (0, 40, 80, 120, 160, 200)
-RESAMPLES = 1000
 MAX_GROUPS = 40
 UNKNOWN = "unknown"
 
@@ -223,20 +223,6 @@ on the detector's corners of the plates found at 0.5, and on the upright box. en
 every character right, of all plates with a place and a text. *_without_province and *_without_prefix: of the texts that
 begin with a province sign, the first character, and the first two, set aside.
 """
-
-
-def bootstrap(values: Sequence[bool], clusters: Sequence[str], seed: int = 0) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentile of a share when clusters are drawn again with replacement, 1000 times."""
-    _, ids = np.unique(np.array(clusters, dtype=object).astype(str), return_inverse=True)
-    counts = np.bincount(ids).astype(np.float64)
-    hits = np.bincount(ids, weights=np.asarray(values, np.float64))
-    generator = np.random.default_rng(seed)
-    shares = np.empty(RESAMPLES)
-    for i in range(RESAMPLES):
-        drawn = np.bincount(generator.integers(0, len(counts), len(counts)), minlength=len(counts))
-        shares[i] = (hits @ drawn) / (counts @ drawn)
-    low, high = np.percentile(shares, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def figures_of(records: Sequence[PlateRecord], seed: int = 0) -> tuple[Figure, ...]:

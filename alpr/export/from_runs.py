@@ -11,8 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from alpr.evaluation.by_width import readable_widths
 from alpr.evaluation.outcomes import record_of
-from alpr.evaluation.readable import readable_widths
 from alpr.export.one_graph.compose import READER_FILE
 from alpr.export.onnx_bundle import add_reader, add_report, export_bundle
 from alpr.images.prepare import IMAGE_SUFFIXES, read_image

@@ -12,8 +12,7 @@ import yaml
 
 from alpr.plates.charset import Charset
 from alpr.plates.layout import Layout
-from alpr.plates.pack_reading import PackFault, check_keys, read_layout
-from alpr.plates.yaml_lines import Place, line_of, read_with_lines
+from alpr.plates.pack_reading import PackFault, Place, check_keys, line_of, read_layout, read_with_lines
 
 ALL_LAYOUTS = "all"
 PACKS = Path(__file__).resolve().parents[2] / "configs" / "country"

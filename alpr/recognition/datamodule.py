@@ -12,8 +12,7 @@ from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
-from alpr.data.loading import single_thread
-from alpr.data.sampling import StepSampler
+from alpr.data.sampling import StepSampler, single_thread
 from alpr.files import file_sha256
 from alpr.plates.charset import replaced
 from alpr.plates.country import CountryPack

@@ -28,9 +28,8 @@ from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimat
 from alpr.training.detected_corners import find_corners
 from alpr.training.metrics_csv import forget_from
 from alpr.training.plateau import ExpectedCurve, PlateauWatch
-from alpr.training.reconstructions import ReconstructionSheet
 from alpr.training.runs import RunError, RunRecord, differences, load_teacher, precision_of, read_checkpoint, warm_start
-from alpr.training.validation_pictures import Filmstrip
+from alpr.training.validation_pictures import Filmstrip, ReconstructionSheet
 
 FREE_KEYS = frozenset((
     "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.expected",

@@ -10,7 +10,7 @@ from alpr.detection.datamodule import DetectionData
 from alpr.detection.targets import IGNORED
 from alpr.plates.records import ImageArray
 from alpr.recognition.datamodule import RecognitionData
-from alpr.reports import sheets
+from alpr.reports import drawing
 from alpr.reports.drawing import captioned
 
 
@@ -23,7 +23,7 @@ def preview(data: DetectionData, count: int) -> ImageArray:
     samples = [scenes[key] for key in keys[:count]]
     for reason in (r for s in samples for r in ([s.unreadable] if s.unreadable else s.faults)):
         print(reason)
-    return sheets.sheet([drawn(sample) for sample in samples])
+    return drawing.sheet([drawn(sample) for sample in samples])
 
 
 def drawn(sample: DetectionSample) -> ImageArray:
@@ -31,11 +31,11 @@ def drawn(sample: DetectionSample) -> ImageArray:
     image = sample.image.copy()
     for box, corners, known, kind in zip(sample.boxes, sample.corners, sample.has_corners, sample.kinds, strict=True):
         if kind == IGNORED:
-            sheets.draw_ignored(image, box)
+            drawing.draw_ignored(image, box)
         elif known:
-            sheets.draw_plate(image, corners)
+            drawing.draw_plate(image, corners)
         else:
-            sheets.draw_box(image, box)
+            drawing.draw_box(image, box)
     return image
 
 
@@ -49,4 +49,4 @@ def preview_crops(data: RecognitionData, count: int) -> ImageArray:
     for reason in (s.unreadable for s in samples if s.unreadable):
         print(reason)
     empty = np.zeros((*data.size, 3), np.uint8)
-    return sheets.sheet([captioned(empty if s.crop is None else s.crop, s.text or "(no plate)") for s in samples])
+    return drawing.sheet([captioned(empty if s.crop is None else s.crop, s.text or "(no plate)") for s in samples])

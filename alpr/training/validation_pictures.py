@@ -1,4 +1,4 @@
-"""The same held-back scenes at every validation, with what the detector finds in them: to see it learn."""
+"""The same held-back samples at every validation, with what the network finds or restores in them: to see it learn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from alpr.data.sampling import shares
@@ -14,7 +15,9 @@ from alpr.detection.metrics import true_box
 from alpr.detection.module import DetectorModule
 from alpr.images.prepare import letterbox
 from alpr.plates.records import Detection, ImageArray
-from alpr.reports import sheets
+from alpr.recognition.pretraining.data import PlainCrops, UnlabelledData
+from alpr.recognition.pretraining.module import EncoderPretraining
+from alpr.reports import drawing
 
 PICTURES = 16
 SIDE_PX = 224
@@ -44,7 +47,7 @@ class Filmstrip(Callback):
             found = pl_module.detector().detect(images)
             pictures = [drawn(held, these) for held, these in zip(self._scenes, found, strict=True)]
             path = self.folder / f"epoch_{trainer.current_epoch:03d}.jpg"
-            sheets.write_jpeg(sheets.sheet(pictures, 4), path, LARGEST_BYTES)
+            drawing.write_jpeg(drawing.sheet(pictures, 4), path, LARGEST_BYTES)
 
 
 def evenly_chosen(data: DetectionData, count: int) -> list[HeldScene]:
@@ -67,11 +70,39 @@ def drawn(held: HeldScene, found: list[Detection]) -> ImageArray:
         if plate.ignored:
             region = true_box(plate)
             if region is not None:
-                sheets.draw_ignored(picture, box.forward(region.reshape(2, 2)).ravel())
+                drawing.draw_ignored(picture, box.forward(region.reshape(2, 2)).ravel())
         elif plate.corners is not None:
-            sheets.draw_plate(picture, box.forward(plate.corners))
+            drawing.draw_plate(picture, box.forward(plate.corners))
         elif plate.box is not None:
-            sheets.draw_box(picture, box.forward(plate.box.reshape(2, 2)).ravel())
+            drawing.draw_box(picture, box.forward(plate.box.reshape(2, 2)).ravel())
     for detection in found:
-        sheets.draw_detection(picture, box.forward(detection.corners), detection.score)
+        drawing.draw_detection(picture, box.forward(detection.corners), detection.score)
     return picture
+
+
+class ReconstructionSheet(Callback):
+    """`reconstructions/epoch_000.jpg`, one sheet per validation: each crop, what was visible of it, and the guess.
+
+    Args:
+        folder: the run's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "reconstructions"
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # At the start, where the averaged weights stand in; at the end they may be gone again.
+        data = getattr(trainer, "datamodule", None)
+        if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(data, UnlabelledData):
+            return
+        assert isinstance(pl_module, EncoderPretraining)
+        held = PlainCrops(data.val_crops, data.size, data.margin)
+        places = np.unique(np.linspace(0, len(held) - 1, PICTURES).round().astype(int)).tolist()
+        crops = [crop for crop in (held[i].crop for i in places) if crop is not None]
+        if not crops:
+            return
+        masked, filled = pl_module.pictures(torch.from_numpy(np.stack(crops)))
+        columns = zip(crops, masked.numpy(), filled.numpy(), strict=True)
+        pictures = [np.vstack(three) for three in columns]
+        path = self.folder / f"epoch_{trainer.current_epoch:03d}.jpg"
+        drawing.write_jpeg(drawing.sheet(pictures, 4), path, LARGEST_BYTES)

@@ -13,9 +13,8 @@ from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.decoded_images import Photographs
-from alpr.data.loading import single_thread
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.data.sampling import SampleKey, StepSampler
+from alpr.data.sampling import SampleKey, StepSampler, single_thread
 from alpr.detection.data import BadLabel, TrainingScenes, collate
 from alpr.detection.datamodule import DetectionData, HeldScenes
 from alpr.detection.model import make_anchors

@@ -14,7 +14,8 @@ import pytest
 from tiny_bundle import scene, write_bundle
 
 from alpr.data.manifest import Manifest
-from alpr.evaluation.by_width import curve_svg, curve_table, curves_of, recall_curve, wilson, write_curves
+from alpr.evaluation.by_width import curve_svg, curve_table, curves_of, recall_curve, write_curves
+from alpr.evaluation.intervals import wilson
 from alpr.evaluation.outcomes import PlateRecord
 from alpr.plates.predictor_settings import DetectorSettings
 

@@ -10,7 +10,8 @@ import pytest
 from hand_scored import TEXTS, labels, predictions
 from tiny_runs import ENVIRONMENT, REPOSITORY
 
-from alpr.evaluation.comparison import as_text, compared, mcnemar, read_evaluated
+from alpr.evaluation.comparison import as_text, compared, read_evaluated
+from alpr.evaluation.intervals import mcnemar
 from alpr.evaluation.protocols.report import protocol_report, write_values
 from alpr.evaluation.protocols.rules import Protocol
 

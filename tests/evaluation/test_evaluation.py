@@ -19,7 +19,8 @@ from rich.console import Console
 
 from alpr.detection.detect import Detector
 from alpr.evaluation.evaluate import common_folder, evaluate
-from alpr.evaluation.outcomes import bootstrap, write_report
+from alpr.evaluation.intervals import bootstrap
+from alpr.evaluation.outcomes import write_report
 from alpr.evaluation.tables import print_report
 from alpr.images.prepare import read_image, rectify
 from alpr.plates.geometry import box_corners, corner_box

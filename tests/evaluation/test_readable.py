@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from alpr.evaluation.by_width import Readable, readable_from, readable_widths
 from alpr.evaluation.outcomes import PlateRecord
-from alpr.evaluation.readable import Readable, readable_from, readable_widths
 from alpr.plates.records import Reading
 
 

@@ -11,9 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings
-from alpr.data.loading import single_thread
 from alpr.data.manifest import Manifest
-from alpr.data.sampling import SampleKey, StepSampler
+from alpr.data.sampling import SampleKey, StepSampler, single_thread
 from alpr.images.prepare import UnreadableImage, rectify, resize_crop
 from alpr.plates.country import CountryPack
 from alpr.plates.geometry import homography, is_convex_clockwise, pixel_centre_matrix

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from alpr.reports import sheets
+from alpr.reports import drawing
 
 QUAD = np.array([[100, 100], [500, 120], [500, 300], [100, 280]], np.float32)
 
@@ -16,15 +16,15 @@ QUAD = np.array([[100, 100], [500, 120], [500, 300], [100, 280]], np.float32)
 def test_each_kind_is_told_apart() -> None:
     drawn = []
     for draw in (
-        lambda i: sheets.draw_plate(i, QUAD),
-        lambda i: sheets.draw_box(i, np.array([100, 100, 500, 300], np.float32)),
-        lambda i: sheets.draw_ignored(i, np.array([100, 100, 5000, 300], np.float32)),
-        lambda i: sheets.draw_detection(i, QUAD, 0.97),
+        lambda i: drawing.draw_plate(i, QUAD),
+        lambda i: drawing.draw_box(i, np.array([100, 100, 500, 300], np.float32)),
+        lambda i: drawing.draw_ignored(i, np.array([100, 100, 5000, 300], np.float32)),
+        lambda i: drawing.draw_detection(i, QUAD, 0.97),
     ):
         image = np.zeros((900, 900, 3), np.uint8)
         draw(image)
         drawn.append(image)
-    for k, colour in enumerate((sheets.CORNERS, sheets.BOX, sheets.IGNORED, sheets.FOUND)):
+    for k, colour in enumerate((drawing.CORNERS, drawing.BOX, drawing.IGNORED, drawing.FOUND)):
         # Lines have soft edges.
         near = [(np.abs(image.astype(int) - colour).max(-1) < 70).sum() > 20 for image in drawn]
         assert near == [k == n for n in range(4)], k
@@ -35,11 +35,11 @@ def test_each_kind_is_told_apart() -> None:
 def test_a_sheet_and_its_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (60 + 10 * i, 80, 3), dtype=np.uint8) for i in range(5)]
-    page = sheets.sheet(pictures, columns=3)
+    page = drawing.sheet(pictures, columns=3)
     assert page.shape == (2 * 104, 3 * 84, 3) and np.array_equal(page[104:174, :80], pictures[3][:70])
-    sheets.write_jpeg(page, tmp_path / "new" / "a.jpg", 20_000)
+    drawing.write_jpeg(page, tmp_path / "new" / "a.jpg", 20_000)
     path = tmp_path / "new" / "a.jpg"
     image = cv2.imread(str(path))
     assert path.stat().st_size <= 20_000 and image is not None and image.shape == page.shape
     with pytest.raises(ValueError, match="at least one picture"):
-        sheets.sheet([])
+        drawing.sheet([])

@@ -23,7 +23,7 @@ from alpr.evaluation.protocols.scores import (
     selected_rows,
 )
 from alpr.files import write_atomically
-from alpr.images.opened import common_folder
+from alpr.images.read_ahead import common_folder
 from alpr.reader.predictions import Predicted, assigned
 
 _FOREIGN_CLOCK = "what the file's `ms` measures; its author has to say."

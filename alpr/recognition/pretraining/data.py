@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings
-from alpr.data.loading import single_thread
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.data.sampling import SampleKey, StepSampler
+from alpr.data.sampling import SampleKey, StepSampler, single_thread
 from alpr.images.prepare import UnreadableImage, read_image, rectify, resize_crop
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
