@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx.parser
 
+from alpr.detection.settings import DetectorSettings
 from alpr.plates.country import CountryPack, Layout
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.plates.records import ImageArray
 from alpr.reader.card import ModelCard, WeightFile
+from alpr.recognition.settings import RecogniserSettings
 
 ALPHABET = "皖AB12345"
 SLOTS = 4

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from alpr.detection.settings import DetectorSettings
 from alpr.plates.geometry import box_iou, corner_box
-from alpr.plates.predictor_settings import DetectorSettings
 from alpr.plates.records import Detection, FloatArray
 
 MAX_CANDIDATES = 1000

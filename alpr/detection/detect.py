@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from alpr.detection.decode import decode_detections, nms
+from alpr.detection.settings import DetectorSettings
 from alpr.images.prepare import letterbox
 from alpr.plates.geometry import Letterbox, box_iou, corner_box
-from alpr.plates.predictor_settings import DetectorSettings
 from alpr.plates.records import Detection, FloatArray, ImageArray, ImageBatch
 
 DetectorNetwork: TypeAlias = Callable[[ImageBatch], "tuple[FloatArray, FloatArray, FloatArray]"]

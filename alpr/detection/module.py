@@ -13,9 +13,9 @@ from alpr.detection.detect import Detector, DetectorNetwork
 from alpr.detection.losses import DetectionLosses, DetectionLossSettings, detection_losses
 from alpr.detection.metrics import AP_SCORE, COCO_MAX_DETECTIONS, DetectionMetrics
 from alpr.detection.model import RawDetections, Scrfd, ScrfdSettings
+from alpr.detection.settings import DetectorSettings
 from alpr.detection.targets import DetectionBatch
 from alpr.optim import OptimSettings
-from alpr.plates.predictor_settings import DetectorSettings
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Scene
 from alpr.task import TaskModule, TrainingFailed
 
@@ -43,7 +43,7 @@ class DetectorModule(TaskModule):
         network: see `ScrfdSettings`.
         loss: see `DetectionLossSettings`.
         optim: see `OptimSettings`.
-        predictor: see `alpr.plates.predictor_settings.DetectorSettings`; validation and export use it.
+        predictor: see `alpr.detection.settings.DetectorSettings`; validation and export use it.
         compile: whether `torch.compile` makes training faster, after a minute of compiling.
 
     Raises:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from alpr import __version__
 from alpr.detection.detect import Detector
 from alpr.detection.module import torch_detector
+from alpr.detection.settings import DetectorSettings
 from alpr.export.graph_folding import fold_constants, fold_normalisation
 from alpr.export.one_graph.compose import READER_FILE, write_reader
 from alpr.export.one_graph.parity import check_reader
@@ -32,12 +33,12 @@ from alpr.export.parity import (
 )
 from alpr.files import write_atomically
 from alpr.plates.country import CountryPack
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.plates.records import ImageArray
 from alpr.reader.card import CARD_FILE, DataSource, ModelCard, TrainingRun, WeightFile
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.module import torch_recogniser
 from alpr.recognition.read import Recogniser
+from alpr.recognition.settings import RecogniserSettings
 
 OPSET = 20
 DETECTOR_FILE = "detector.onnx"

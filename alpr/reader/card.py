@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from alpr.detection.settings import DetectorSettings
 from alpr.files import file_sha256
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
+from alpr.plates.values import Entry, different_keys, short
+from alpr.recognition.settings import RecogniserSettings
 
 FORMAT = 1
 CARD_FILE = "card.json"
@@ -24,7 +25,6 @@ MOST_BYTES = 4_000_000
 """Of a card; those of the shipped bundles have less than 100,000."""
 PRECISIONS = ("fp32", "fp16", "int8")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_T = TypeVar("_T")
 
 
 class CardError(ValueError):
@@ -140,7 +140,7 @@ class ModelCard:
         Raises:
             CardError: a missing, unknown or wrong entry; the sentence names the source, the key and what is expected.
         """
-        card = _Entry(data, source, "")
+        card = Entry(data, source, "", "the card", CardError)
         version = card.take("format", int)
         if version != FORMAT:
             raise CardError(f"{source}: format is {version}; this version of alpr reads format {FORMAT}.")
@@ -199,7 +199,7 @@ class ModelCard:
                 text = file.read(MOST_BYTES + 1)
             if len(text) > MOST_BYTES:
                 raise CardError(f"{path} has more than {MOST_BYTES} bytes; no card is that long.")
-            data = json.loads(text.decode("utf-8"), object_pairs_hook=_different_keys)
+            data = json.loads(text.decode("utf-8"), object_pairs_hook=different_keys)
         except CardError:
             raise
         except OSError as error:
@@ -271,81 +271,7 @@ def _regular(path: Path) -> Path:
     return path
 
 
-def _different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object of which no key is given twice: one reader would take the first, another the last."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {_short(key)} is given twice")
-        found[key] = value
-    return found
-
-
-_KIND_NAMES = {
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    dict: "a mapping",
-    list: "a list",
-}
-
-
-class _Entry:
-    """A JSON object that knows where it stands, so that every complaint can name its key."""
-
-    def __init__(self, data: Any, source: str, path: str) -> None:
-        if not isinstance(data, dict):
-            where = path.rstrip(".") or "the card"
-            raise CardError(f"{source}: {where} is {_short(data)}; expected a mapping.")
-        self.data, self.source, self.path = data, source, path
-
-    def only(self, keys: Sequence[str]) -> None:
-        """Refuses unknown and missing keys."""
-        for wrong, what in ((set(self.data) - set(keys), "unknown"), (set(keys) - set(self.data), "missing")):
-            if wrong:
-                named = ", ".join(f"{self.path}{key}" for key in sorted(wrong))
-                raise CardError(f"{self.source}: {what} {named}; expected the keys {', '.join(keys)}.")
-
-    def take(self, key: str, kind: type[_T]) -> _T:
-        """The value of a key, of exactly this type; a whole number also passes as a number."""
-        if key not in self.data:
-            raise CardError(f"{self.source}: missing {self.path}{key}; expected {_KIND_NAMES[kind]}.")
-        value: Any = self.data[key]
-        if kind is float and type(value) is int:
-            value = float(value)
-        # type(), not isinstance: True is an int
-        if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
-            raise CardError(f"{self.source}: {self.path}{key} is {_short(value)}; expected {_KIND_NAMES[kind]}.")
-        taken: _T = value
-        return taken
-
-    def optional(self, key: str, kind: type[_T]) -> _T | None:
-        return None if self.data[key] is None else self.take(key, kind)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        found = self.take(key, list)
-        if any(type(text) is not str for text in found):
-            raise CardError(f"{self.source}: {self.path}{key} is {_short(found)}; expected a list of texts.")
-        return tuple(found)
-
-    def entry(self, key: str, keys: Sequence[str]) -> _Entry:
-        entry = _Entry(self.take(key, dict), self.source, f"{self.path}{key}.")
-        entry.only(keys)
-        return entry
-
-    def entries(self, key: str, keys: Sequence[str]) -> list[_Entry]:
-        found = [_Entry(v, self.source, f"{self.path}{key}[{i}].") for i, v in enumerate(self.take(key, list))]
-        for entry in found:
-            entry.only(keys)
-        return found
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _country(card: _Entry) -> CountryPack:
+def _country(card: Entry) -> CountryPack:
     data = card.take("country", dict)
     try:
         return CountryPack.from_dict(data, f"{card.source}: country")
@@ -353,13 +279,12 @@ def _country(card: _Entry) -> CountryPack:
         raise CardError(str(error) if isinstance(error, ValueError) else f"{card.source}: country: {error}.") from error
 
 
-def _detector_settings(detector: _Entry) -> DetectorSettings:
+def _detector_settings(detector: Entry) -> DetectorSettings:
     # A card from before the vote, or the second look, was measured without it.
     known = DetectorSettings(corner_vote=None)
     older = {key: getattr(known, key) for key in ("corner_vote", "fine_px", "sure_score", "small_px", "fine_weight")}
     written = {**older, **detector.take("settings", dict)}
-    settings = _Entry(written, detector.source, f"{detector.path}settings.")
-    settings.only([f.name for f in fields(DetectorSettings)])
+    settings = detector.inner(written, "settings.", [f.name for f in fields(DetectorSettings)])
     values = {
         "input_px": settings.take("input_px", int),
         "multiple": settings.take("multiple", int),
@@ -383,16 +308,15 @@ def _detector_settings(detector: _Entry) -> DetectorSettings:
         raise CardError(f"{settings.source}: {settings.path}{error}") from error
 
 
-def _recogniser_settings(recogniser: _Entry) -> RecogniserSettings:
+def _recogniser_settings(recogniser: Entry) -> RecogniserSettings:
     # A card from before the calibration has no thresholds, one from before the heads has none.
     older: dict[str, Any] = {"threshold_99": None, "threshold_999": None, "countries": [], "kinds": []}
     older["read_again_below"] = 0.0  # every crop was read once
     written = {**older, **recogniser.take("settings", dict)}
-    settings = _Entry(written, recogniser.source, f"{recogniser.path}settings.")
-    settings.only([f.name for f in fields(RecogniserSettings)])
+    settings = recogniser.inner(written, "settings.", [f.name for f in fields(RecogniserSettings)])
     size = settings.take("size", list)
     if len(size) != 2 or any(type(side) is not int for side in size):
-        raise CardError(f"{settings.source}: {settings.path}size is {_short(size)}; expected [height, width].")
+        raise CardError(f"{settings.source}: {settings.path}size is {short(size)}; expected [height, width].")
     try:
         return RecogniserSettings(
             size=(size[0], size[1]),
@@ -411,11 +335,11 @@ def _recogniser_settings(recogniser: _Entry) -> RecogniserSettings:
         raise CardError(f"{settings.source}: {settings.path}{error}") from error
 
 
-def _weight_file(entry: _Entry) -> WeightFile:
+def _weight_file(entry: Entry) -> WeightFile:
     name, sha256 = entry.take("file", str), entry.take("sha256", str)
     _refuse_path(name, f"{entry.source}: {entry.path}file")
     if not _SHA256.fullmatch(sha256):
-        raise CardError(f"{entry.source}: {entry.path}sha256 is {_short(sha256)}; expected 64 hexadecimal digits.")
+        raise CardError(f"{entry.source}: {entry.path}sha256 is {short(sha256)}; expected 64 hexadecimal digits.")
     return WeightFile(name, sha256)
 
 
@@ -424,7 +348,7 @@ def _refuse_path(name: str, where: str) -> None:
         raise CardError(f"{where} is {name!r}; expected the plain name of a file inside the bundle's folder.")
 
 
-def _alphabet(recogniser: _Entry) -> str:
+def _alphabet(recogniser: Entry) -> str:
     alphabet = recogniser.take("alphabet", str)
     try:
         Charset(alphabet)

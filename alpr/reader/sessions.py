@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from alpr.plates.predictor_settings import RecogniserSettings
 from alpr.plates.records import FloatArray
 from alpr.reader.onnx_file import MalformedOnnx, names_other_files
+from alpr.recognition.settings import RecogniserSettings
 
 CPU = "CPUExecutionProvider"
 ONE_BY_ONE = "one_by_one"

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from alpr.optim import OptimSettings
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
-from alpr.plates.predictor_settings import RecogniserSettings
 from alpr.plates.records import FloatArray, ImageBatch
 from alpr.recognition.data import ValidationPlate
 from alpr.recognition.decode import PLAIN, Decoding
@@ -19,6 +18,7 @@ from alpr.recognition.losses import RecognitionLosses, RecognitionLossSettings, 
 from alpr.recognition.metrics import RecognitionMetrics
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
 from alpr.recognition.read import NOTHING_READ, Recogniser, RecogniserNetwork
+from alpr.recognition.settings import RecogniserSettings
 from alpr.recognition.targets import RecognitionBatch
 from alpr.task import TaskModule
 
@@ -45,7 +45,7 @@ class RecogniserModule(TaskModule):
         network: see `MaskOcrSettings`, without slots, classes, size and text_rows; its heads are the predictor's too.
         loss: see `RecognitionLossSettings`.
         optim: see `OptimSettings`.
-        predictor: size and margin of the crops, see `alpr.plates.predictor_settings.RecogniserSettings`.
+        predictor: size and margin of the crops, see `alpr.recognition.settings.RecogniserSettings`.
         label_entropy: the labels' marginal entropy in nats per slot, of which the run reminds, see
         `alpr.training.plateau`.
 

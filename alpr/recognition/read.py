@@ -11,9 +11,9 @@ import numpy as np
 
 from alpr.images.prepare import rectify, resize_crop
 from alpr.plates.charset import Charset
-from alpr.plates.predictor_settings import RecogniserSettings
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Reading
 from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits, mean_logits
+from alpr.recognition.settings import RecogniserSettings
 
 RecogniserNetwork: TypeAlias = Callable[[ImageBatch], tuple[FloatArray, ...]]
 """Crops to the slots' logits (B, L, K+1), and behind them those of `RecogniserSettings.outputs`, (B, C) each."""

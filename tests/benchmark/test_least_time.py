@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from alpr.benchmark.least_time import Floor, floor_of, multiply_adds, peak_gmac_s
+from alpr.detection.settings import DetectorSettings
 from alpr.export.onnx_bundle import export_detector
-from alpr.plates.predictor_settings import DetectorSettings
 
 
 class Toy(nn.Module):

@@ -16,8 +16,8 @@ from alpr.data.sampling import SampleKey
 from alpr.detection.data import TrainingScenes
 from alpr.detection.detect import Detector
 from alpr.detection.model import Anchors, Scrfd, ScrfdSettings, make_anchors
+from alpr.detection.settings import DetectorSettings
 from alpr.detection.targets import ABSENT, IGNORED, PLATE, Assignment, assign, pairwise_iou
-from alpr.plates.predictor_settings import DetectorSettings
 from alpr.plates.records import FloatArray, ImageBatch, Plate, Scene
 
 CANVAS = (96, 128)

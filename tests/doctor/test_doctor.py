@@ -19,6 +19,7 @@ from tiny_runs import REPOSITORY
 from alpr.data.columns import COLUMNS, ManifestError
 from alpr.data.manifest import read_manifest
 from alpr.detection.detect import Found
+from alpr.detection.settings import DetectorSettings
 from alpr.doctor.examination import Settings, examine, ordered
 from alpr.doctor.findings import DROP, RULES, Finding, Severity
 from alpr.doctor.geometry_rules import mended_corners
@@ -30,9 +31,9 @@ from alpr.doctor.text_rules import judge
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
 from alpr.plates.geometry import corner_box
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.plates.records import Detection, Reading
 from alpr.reader.reader import Reader
+from alpr.recognition.settings import RecogniserSettings
 
 WITHOUT_PLANTING = {"companion-lost", "image-huge", "symbols-mixed", "country-unknown", "kind-missing"}
 

@@ -14,10 +14,10 @@ import pytest
 from tiny_bundle import scene, write_bundle
 
 from alpr.data.manifest import Manifest
+from alpr.detection.settings import DetectorSettings
 from alpr.evaluation.by_width import curve_svg, curve_table, curves_of, recall_curve, write_curves
 from alpr.evaluation.intervals import wilson
 from alpr.evaluation.outcomes import PlateRecord
-from alpr.plates.predictor_settings import DetectorSettings
 
 
 def record(width: float | None, iou: float | None) -> PlateRecord:

@@ -18,13 +18,13 @@ from patch_world import BOXES, TEXTS, ColourRecogniser, PatchDetector, draw, pla
 from rich.console import Console
 
 from alpr.detection.detect import Detector
+from alpr.detection.settings import DetectorSettings
 from alpr.evaluation.evaluate import common_folder, evaluate
 from alpr.evaluation.intervals import bootstrap
 from alpr.evaluation.outcomes import write_report
 from alpr.evaluation.tables import print_report
 from alpr.images.prepare import read_image, rectify
 from alpr.plates.geometry import box_corners, corner_box
-from alpr.plates.predictor_settings import DetectorSettings
 from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
 from alpr.reader.parts import Parts
 

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from alpr import Reader
 from alpr.detection.detect import Detector
+from alpr.detection.settings import DetectorSettings
 from alpr.export import onnx_bundle
 from alpr.export.parity import ParityError, ReaderParity, check_detector, check_recogniser, generated_scenes
 from alpr.images.prepare import letterbox
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.reader.card import DataSource, ModelCard, TrainingRun, WeightFile
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.read import Recogniser
+from alpr.recognition.settings import RecogniserSettings
 
 DETECTOR = DetectorSettings(input_px=160, score_threshold=0.5, max_plates=10)
 RECOGNISER = RecogniserSettings(slots=SLOTS)

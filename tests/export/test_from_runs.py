@@ -13,10 +13,10 @@ import yaml
 from tiny_bundle import write_bundle
 
 from alpr.detection.module import DetectorModule
+from alpr.detection.settings import DetectorSettings
 from alpr.evaluation.outcomes import PlateRecord
 from alpr.export import from_runs
 from alpr.export.from_runs import bundle_runs, reported_figures
-from alpr.plates.predictor_settings import DetectorSettings
 from alpr.plates.records import Reading
 from alpr.reader.card import ModelCard
 from alpr.recognition.module import RecogniserModule

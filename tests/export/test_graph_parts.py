@@ -12,13 +12,14 @@ import onnxruntime
 import pytest
 
 from alpr.detection.decode import decode_detections
+from alpr.detection.settings import DetectorSettings
 from alpr.export.one_graph.parts import crops_part, labels_part, letterbox_part, plates_part, texts_part
 from alpr.export.parity import generated_scenes
 from alpr.images.prepare import letterbox, rectify
 from alpr.plates.geometry import Letterbox
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.plates.records import FloatArray, ImageArray
 from alpr.recognition.decode import softmax
+from alpr.recognition.settings import RecogniserSettings
 
 SEED = np.random.default_rng
 

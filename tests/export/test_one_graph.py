@@ -14,15 +14,16 @@ import pytest
 from tiny_bundle import ALPHABET, SLOTS, scene, write_bundle
 
 from alpr import Reader
+from alpr.detection.settings import DetectorSettings
 from alpr.export import onnx_bundle
 from alpr.export.from_runs import bundle_runs
 from alpr.export.one_graph.compose import METADATA_KEY, READER_FILE, write_reader
 from alpr.export.one_graph.parity import _Tally, check_reader, read_frames
 from alpr.export.parity import ParityError
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.plates.records import Detection, PlateReading, Reading
 from alpr.reader.card import CardError, ModelCard
 from alpr.reader.sessions import open_session
+from alpr.recognition.settings import RecogniserSettings
 from alpr.training.configuration import composed
 from alpr.training.runs import RunError
 

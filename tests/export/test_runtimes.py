@@ -12,6 +12,7 @@ import torch
 
 from alpr.detection.model import Scrfd
 from alpr.detection.module import torch_detector
+from alpr.detection.settings import DetectorSettings
 from alpr.export.onnx_bundle import export_detector
 from alpr.export.quantise import PrecisionError, fixed_shapes, without_preparation
 from alpr.export.targets.runtimes import (
@@ -23,7 +24,6 @@ from alpr.export.targets.runtimes import (
     write_ncnn,
     write_tflite,
 )
-from alpr.plates.predictor_settings import DetectorSettings
 from alpr.plates.records import FloatArray
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)

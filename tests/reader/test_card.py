@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bundle import write_bundle
 
+from alpr.detection.settings import DetectorSettings
 from alpr.files import file_sha256
 from alpr.plates.country import CountryPack
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.reader.card import CardError, DataSource, ModelCard, TrainingRun, WeightFile
+from alpr.recognition.settings import RecogniserSettings
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from alpr.plates.charset import Charset
-from alpr.plates.predictor_settings import RecogniserSettings
 from alpr.plates.records import FloatArray, ImageArray
 from alpr.recognition.decode import decode_logits, mean_logits, softmax
 from alpr.recognition.read import Recogniser, shifted
+from alpr.recognition.settings import RecogniserSettings
 
 CHARSET = Charset("AB")
 SETTINGS = RecogniserSettings(size=(4, 192), slots=1, temperature=2.0, read_again_below=0.9)

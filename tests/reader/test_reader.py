@@ -18,14 +18,15 @@ from tiny_bundle import ALPHABET, SLOTS, pack, scene, write_bundle
 
 from alpr import Reader
 from alpr.detection.detect import Detector
+from alpr.detection.settings import DetectorSettings
 from alpr.images.prepare import UnreadableImage, read_photograph
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
 from alpr.plates.records import ImageArray
 from alpr.reader import reader as reader_module
 from alpr.reader.card import CardError, ModelCard, WeightFile
 from alpr.reader.reader import default_bundle
 from alpr.reader.sessions import OnnxDetector, SessionError, open_session
 from alpr.recognition.read import CROPS_AT_ONCE, Recogniser
+from alpr.recognition.settings import RecogniserSettings
 
 
 @pytest.fixture(scope="module")

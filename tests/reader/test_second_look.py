@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alpr.detection.detect import Detector
-from alpr.plates.predictor_settings import DetectorSettings
+from alpr.detection.settings import DetectorSettings
 from alpr.plates.records import FloatArray, ImageArray
 
 SETTINGS = DetectorSettings(input_px=320, fine_px=640, score_threshold=0.4, sure_score=0.6, small_px=64)

@@ -10,9 +10,9 @@ import pytest
 
 from alpr.detection.decode import MAX_CANDIDATES, decode_detections, nms
 from alpr.detection.detect import Detector
+from alpr.detection.settings import DetectorSettings
 from alpr.plates.charset import Charset
 from alpr.plates.geometry import box_corners
-from alpr.plates.predictor_settings import DetectorSettings
 from alpr.recognition.decode import decode_logits, softmax
 
 CHARSET = Charset("AB1")

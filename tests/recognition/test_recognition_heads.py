@@ -21,7 +21,6 @@ from alpr.export.onnx_bundle import export_recogniser
 from alpr.export.parity import ParityError, check_recogniser
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
-from alpr.plates.predictor_settings import RecogniserSettings
 from alpr.plates.records import Reading
 from alpr.reader.card import CARD_FILE, CardError, ModelCard, WeightFile
 from alpr.reader.reader import Reader
@@ -35,6 +34,7 @@ from alpr.recognition.mixture.sources import kind_label
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
 from alpr.recognition.module import RecogniserModule, torch_recogniser
 from alpr.recognition.read import Recogniser
+from alpr.recognition.settings import RecogniserSettings
 from alpr.recognition.targets import UNKNOWN, RecognitionBatch
 from alpr.training.runs import load_recogniser, warm_start
 from alpr.training.weights import write_weights

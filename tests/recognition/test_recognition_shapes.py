@@ -16,11 +16,11 @@ from alpr.export.onnx_bundle import export_recogniser
 from alpr.export.parity import check_recogniser, generated_scenes
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
-from alpr.plates.predictor_settings import RecogniserSettings
 from alpr.reader.sessions import OnnxRecogniser
 from alpr.recognition.model import EncoderLayer, MaskOcr, MaskOcrSettings, slot_centre_bias
 from alpr.recognition.module import RecogniserModule, torch_recogniser
 from alpr.recognition.read import Recogniser
+from alpr.recognition.settings import RecogniserSettings
 from alpr.training.runs import load_recogniser
 
 SMALL = MaskOcrSettings(5, 4, (48, 64), (4, 6, 8), width=16, heads=2, encoder_layers=1)

@@ -17,8 +17,9 @@ from onnxscript import BOOL, DOUBLE, FLOAT, INT64, UINT8, OnnxFunction, optimize
 from onnxscript import opset20 as op
 
 from alpr.detection.decode import MAX_CANDIDATES, VOTE_SHARE
+from alpr.detection.settings import DetectorSettings
 from alpr.images.prepare import GREY
-from alpr.plates.predictor_settings import DetectorSettings, RecogniserSettings
+from alpr.recognition.settings import RecogniserSettings
 
 FRAMES = UINT8["B", "H", "W", 3]
 MOST_STEPS = 8
