@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
@@ -155,19 +156,22 @@ def environment(repository: Path | None = None) -> Environment:
     )
 
 
-def versions() -> dict[str, str]:
-    """The versions that the result of a training may depend on."""
-    return {"alpr": package_version(), "python": platform.python_version(), **{p: version(p) for p in TRAINED_WITH}}
+def versions(packages: Sequence[str] = TRAINED_WITH) -> dict[str, str]:
+    """The versions of this package, of Python and of packages that a result may depend on."""
+    return {"alpr": package_version(), "python": platform.python_version(), **{p: version(p) for p in packages}}
 
 
 def device_name() -> str:
     """The accelerator, or the processor with the threads in use."""
     import torch  # only what trains has it
 
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name(0)
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else processor(torch.get_num_threads())
+
+
+def processor(threads: int) -> str:
+    """The processor, or its kind where nothing names it, with the threads in use."""
     try:
         model = cpu_model()
     except UnknownProvenance:
         model = platform.machine()
-    return f"{model}, {torch.get_num_threads()} threads"
+    return f"{model}, {threads} threads"

@@ -1,0 +1,347 @@
+"""One evaluation as `configs/evaluate` describes it: a table on the screen, report.json, and pages of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from alpr.data.corrections import read_corrections
+from alpr.data.manifest import Manifest, read_manifest
+from alpr.evaluation.by_width import curve_table, detector_ms, recall_curve, write_curves
+from alpr.evaluation.evaluate import evaluate
+from alpr.evaluation.gallery import DetectionGallery, Gallery, contact_sheet, write_picture
+from alpr.evaluation.outcomes import EvaluationReport, write_report
+from alpr.evaluation.page import evaluation_page
+from alpr.evaluation.protocols.rules import Protocol
+from alpr.evaluation.protocols.scoring import Scoring, print_overlap, print_protocols, scoring_of, write_protocol
+from alpr.evaluation.tables import print_report
+from alpr.files import file_sha256
+from alpr.provenance import commit_label, device_name, processor, versions
+from alpr.reader.parts import Parts
+from alpr.reader.predictions import Predicted, read_predictions, write_predictions
+from alpr.reader.reader import Reader
+from alpr.reader.sessions import available_cores
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def run(config: DictConfig) -> bool:
+    """Evaluates, prints and writes; False when it was stopped before the last image.
+
+    Raises:
+        ValueError: a wrong setting, model or manifest.
+        OSError: a file that cannot be read or written.
+    """
+    console = Console()
+    find_labels(config, console)
+    check(config)
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+    scoring = opened_scoring(config, console)
+    if config.predictions is not None:
+        assert scoring is not None
+        score_file(config, scoring, output, console)
+        return True
+    paths = [Path(p) for p in listed(config.data.manifest)]
+    manifest = read_manifest(paths, splits=split_of(config)) if scoring is None else scoring.wanted()
+    manifest = manifest.select(fold=config.data.fold)
+    if not manifest.rows:
+        raise ValueError(f"data.fold={config.data.fold} holds no row of {', '.join(map(str, paths))}.")
+    if manifest.rejected:
+        console.print(f"{len(manifest.rejected)} rows cannot be used; the first: {manifest.rejected[0]}", markup=False)
+    parts, identity = open_model(config)
+    if config.input_px is None:
+        return evaluate_once(config, parts, identity, manifest, output, console, scoring).complete
+    if parts.detector is None:
+        raise ValueError("input_px is the detector's; there is only a recogniser to evaluate.")
+    sizes = [int(px) for px in listed(config.input_px)]
+    sized = {px: replace(parts, detector=parts.detector.at(px)) for px in sizes}  # type: ignore[attr-defined]
+    curves = []
+    for px, at_size in sized.items():
+        folder = output if len(sized) == 1 else output / f"{px}px"
+        report = evaluate_once(config, at_size, identity | {"input_px": str(px)}, manifest, folder, console, scoring)
+        if not report.complete:
+            return False
+        assert at_size.detector is not None
+        curves.append(recall_curve(report.plates, px, detector_ms(at_size.detector, manifest.scenes())))
+    write_curves(curves, output, made_with(config))
+    console.print(curve_table(curves), markup=False, highlight=False)
+    return True
+
+
+def evaluate_once(
+    config: DictConfig,
+    parts: Parts,
+    identity: dict[str, str],
+    manifest: Manifest,
+    output: Path,
+    console: Console,
+    scoring: Scoring | None = None,
+) -> EvaluationReport:
+    """One evaluation: printed, and written into a folder."""
+    output.mkdir(parents=True, exist_ok=True)
+    paths = [Path(p) for p in listed(config.data.manifest)]
+    gallery = Gallery(limit=config.worst) if config.worst else None
+    drawings = DetectionGallery(config.drawn // 2, config.drawn - config.drawn // 2) if config.drawn else None
+    predictions: list[Predicted] = []
+    released = output / "predictions.jsonl" if config.predictions_out is None else Path(config.predictions_out)
+    report = evaluate(
+        parts,
+        manifest.scenes(),
+        model=identity,
+        manifests=named(paths, manifest),
+        predictions=predictions,
+        groups=groups_of(manifest, paths),
+        gallery=gallery,
+        drawings=drawings,
+        crops=listed(config.crops),
+        corrections=() if config.corrections is None else read_corrections(Path(config.corrections)),
+        replaced=replaced_by(config),
+        batch=config.batch,
+        workers=config.workers,
+        console=console,
+    )
+    print_report(report, console)
+    write_report(replace(report, made_with=made_with(config)), output / "report.json")
+    evaluation_page(report, gallery).write(output / "report.html")
+    if gallery is not None and gallery.misses:
+        write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
+    if drawings is not None and drawings.drawn:
+        write_picture(drawings.sheet(), output / "detections.jpg")
+    if predictions:
+        write_predictions(predictions, released)
+    if scoring is not None and report.complete:  # what is released is scored: all come to the same figures
+        score(config, scoring, read_predictions(released), identity, output, console, clock_of(config))
+    console.print(f"Written to {output}", markup=False, highlight=False)
+    return report
+
+
+def opened_scoring(config: DictConfig, console: Console) -> Scoring | None:
+    """The protocols and their labels, with what their parts share printed; None where no protocol is asked for."""
+    if config.protocol is None and config.predictions is None:
+        return None
+    scoring = scoring_of(
+        ["plain"] if config.protocol is None else listed(config.protocol),
+        [Path(p) for p in listed(config.data.manifest)],
+        images=None if config.data.images is None else Path(config.data.images),
+        train=[] if config.data.train is None else [Path(p) for p in listed(config.data.train)],
+        splits=split_of(config),
+        corrections=() if config.corrections is None else read_corrections(Path(config.corrections)),
+    )
+    print_overlap(scoring, console)
+    return scoring
+
+
+def score_file(config: DictConfig, scoring: Scoring, output: Path, console: Console) -> None:
+    """Scores any system's predictions."""
+    path = Path(config.predictions)
+    predictions = read_predictions(path)
+    score(config, scoring, predictions, {"name": path.stem, "predictions": file_sha256(path)}, output, console, "")
+    console.print(f"Written to {output}", markup=False, highlight=False)
+
+
+def score(
+    config: DictConfig,
+    scoring: Scoring,
+    predictions: Sequence[Predicted],
+    model: dict[str, str],
+    output: Path,
+    console: Console,
+    clock: str,
+) -> None:
+    """Predictions under each protocol: printed, and written into a folder."""
+    paths = [Path(p) for p in listed(config.data.manifest)]
+    reports = scoring.reports(
+        predictions,
+        model=model,
+        manifests=named(paths, scoring.manifest),
+        made_with=made_with(config),
+        clock=clock,
+    )
+    print_protocols(reports, console)
+    for report in reports:
+        write_protocol(report, scoring.manifest, output, config.worst)
+
+
+def clock_of(config: DictConfig) -> str:
+    """What the times of an evaluation's predictions measure."""
+    return (
+        "decoding the file, letterbox, network and non-maximum suppression (with candidates for AP, in batches of up "
+        f"to {config.batch}), rectification and reading of all detections, one stage after the other; while threads "
+        f"read ahead. Drawing, scoring and writing stand outside. On {made_with(config)['device']}."
+    )
+
+
+def named(paths: Sequence[Path], manifest: Manifest) -> dict[str, str]:
+    """The labels' SHA-256 by the names of their files."""
+    return {", ".join(f"{p.absolute().parent.name}/{p.name}" for p in paths): manifest.sha256}
+
+
+def split_of(config: DictConfig) -> list[str] | None:
+    """The splits that are asked for."""
+    return None if config.data.split is None else listed(config.data.split)
+
+
+def made_with(config: DictConfig) -> dict[str, Any]:
+    """The commit, the device and the versions behind a report's figures."""
+    from omegaconf import OmegaConf
+
+    runtime = "torch" if config.model is None and config.predictions is None else "onnxruntime"
+    if config.predictions is not None:
+        device = "another program's"
+    elif config.model is None:
+        device = device_name()
+    else:
+        device = processor(config.threads or available_cores())
+    return {
+        "commit": commit_label(),
+        "device": device,
+        "versions": versions(("numpy", "opencv-python-headless", runtime)),
+        "settings": OmegaConf.to_container(config, resolve=True),
+    }
+
+
+def groups_of(manifest: Manifest, paths: Sequence[Path]) -> dict[Path, dict[str, str]]:
+    """The subset, the note and, of several, the manifest of every image, by which the report is sliced."""
+    columns = {"note": manifest.note, **{k: v for k, v in manifest.extra.items() if k == "subset"}}
+    if len(paths) > 1:
+        names = manifest_names(paths)
+        columns["manifest"] = [names[int(i)] for i in manifest.folder_index]
+    groups: dict[Path, dict[str, str]] = {}
+    for row in range(manifest.rows):
+        values = {name: column[row] for name, column in columns.items() if column[row]}
+        if values:
+            groups.setdefault(manifest.path(row), {}).update(values)
+    return groups
+
+
+def manifest_names(paths: Sequence[Path]) -> list[str]:
+    """What tells manifests apart: the name of the folder, or as many of the last parts of the path as it takes."""
+    parts = [path.absolute().parts for path in paths]
+    folders = [path[-2] for path in parts]
+    if len(set(folders)) == len(parts):
+        return folders
+    depth = next(n for n in range(2, max(map(len, parts)) + 1) if len({p[-n:] for p in parts}) == len(parts))
+    return ["/".join(path[-depth:]) for path in parts]
+
+
+def find_labels(config: DictConfig, console: Console) -> None:
+    """Sets data.manifest, and data.train, to the protocol's own where none are given; says which are not there.
+
+    Raises:
+        ValueError: none is there, or there is no such protocol.
+    """
+    if config.data.manifest is not None or config.protocol is None:
+        return
+    protocols, root = [Protocol.read(name) for name in listed(config.protocol)], Path(config.data.root)
+    tables = list(dict.fromkeys(file for protocol in protocols for file in protocol.tables))
+    train = list(dict.fromkeys(file for protocol in protocols for file in protocol.train))
+    there = [str(root / file) for file in tables if (root / file).is_file()]
+    lacking = [str(root / file) for file in tables if str(root / file) not in there]
+    if not there:
+        where = f"of {', '.join(lacking)} none is there" if lacking else "the protocol names none"
+        raise ValueError(f"Nothing gives data.manifest, and {where}. See datasets/ccpd.md, or give data.manifest.")
+    if lacking:
+        console.print(
+            f"Not there, so not measured: {', '.join(lacking)}.", markup=False, highlight=False, soft_wrap=True
+        )
+    config.data.manifest = there
+    if config.data.train is None:
+        config.data.train = [str(root / file) for file in train if (root / file).is_file()] or None
+
+
+def check(config: DictConfig) -> None:
+    """Refuses a missing manifest and wrong values.
+
+    Raises:
+        ValueError: the sentence names the key, what is expected and what was given.
+    """
+    if not config.data.manifest:
+        raise ValueError("Nothing gives data.manifest; expected the path of a CSV table of labelled plates.")
+    for key, least in (("batch", 1), ("workers", 1), ("worst", 0), ("drawn", 0)):
+        if type(config[key]) is not int or config[key] < least:
+            raise ValueError(f"{key} is {config[key]!r}; expected a whole number from {least}.")
+    if config.threads is not None and (type(config.threads) is not int or config.threads < 1):
+        raise ValueError(f"threads is {config.threads!r}; expected a whole number from 1, or null.")
+    fold = config.data.fold
+    if fold is not None and (type(fold) is not int or not 0 <= fold <= 9):
+        raise ValueError(f"data.fold is {fold!r}; expected 0 to 9, or null.")
+    sizes = [] if config.input_px is None else listed(config.input_px)
+    if config.input_px is not None and (not sizes or not all(px.isdecimal() for px in sizes)):
+        raise ValueError(f"input_px is {config.input_px!r}; expected a size in px, a list such as [320,640], or null.")
+    if config.only not in (None, "detector", "recogniser"):
+        raise ValueError(f"only is {config.only!r}; expected detector, recogniser or null.")
+
+    unknown = [source for source in listed(config.crops) if source not in ("corners", "detector", "box")]
+    if unknown:
+        raise ValueError(f"crops has {unknown[0]!r}; expected some of corners, detector and box.")
+    scored = config.protocol is not None or config.predictions is not None
+    if scored and (config.data.replace or config.data.fold is not None):
+        raise ValueError("data.replace and data.fold do not go with protocol or predictions; a protocol has its rules.")
+    given = [key for key in ("model", "detector", "recogniser", "input_px") if config[key] is not None]
+    if config.predictions is not None and given:
+        raise ValueError(f"predictions and {given[0]} are both given; expected one of them.")
+    for old, new in replaced_by(config).items():
+        if len(old) != 1 or len(new) > 1:
+            raise ValueError(f"data.replace has {old!r}: {new!r}; expected one character for another.")
+
+
+def replaced_by(config: DictConfig) -> dict[str, str]:
+    """The characters that count as others."""
+    return {str(old): str(new) for old, new in (config.data.replace or {}).items()}
+
+
+def listed(value: Any) -> list[str]:
+    """One value or a list of them, as texts."""
+    return [str(value)] if isinstance(value, str | int) else [str(v) for v in value]
+
+
+def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
+    """What is evaluated, and its identity for the report.
+
+    Raises:
+        ValueError: no model, two kinds of model, or a folder that is no bundle.
+    """
+    runs = {key: Path(config[key]) for key in ("detector", "recogniser") if config[key] is not None}
+    if (config.model is None) == (not runs):
+        found = ", ".join(f"{key}={config[key]}" for key in ("model", "detector", "recogniser"))
+        raise ValueError(f"Expected either model=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
+    if config.model is not None:
+        return open_bundle(Path(config.model), config)
+    from alpr.training.runs import best_checkpoint, load_reader
+
+    for key, path in runs.items():
+        if not path.exists():
+            raise ValueError(f"{key}={path} does not exist; expected a run folder or a checkpoint.")
+    if config.only is not None and config.only not in runs:
+        raise ValueError(f"only={config.only}, but no {config.only}=RUN is given.")
+    reader = load_reader(detector=runs.get("detector"), recogniser=runs.get("recogniser"), grammar=config.grammar)
+    chosen = [key for key in runs if config.only in (None, key)]
+    identity = {key: f"{runs[key].name} {file_sha256(best_checkpoint(runs[key]))}" for key in chosen}
+    return Parts(**{key: getattr(reader, key) for key in chosen}), identity
+
+
+def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]]:
+    """The halves of an exported bundle, and its name and checksums.
+
+    Raises:
+        ValueError: a folder that is no bundle.
+    """
+    if not (folder / "card.json").is_file():
+        raise ValueError(
+            f"model={folder} is no bundle: it has no card.json. For a run folder or a checkpoint give "
+            f"detector=RUN and/or recogniser=RUN."
+        )
+    reader = Reader(folder, threads=config.threads, grammar=config.grammar)
+    card = reader.card
+    identity = {"name": folder.name}
+    if card is not None:
+        files = {"detector": card.detector_file.sha256, "recogniser": card.recogniser_file.sha256}
+        identity = {"name": card.name, **{k: v for k, v in files.items() if config.only in (None, k)}}
+    chosen = [key for key in ("detector", "recogniser") if config.only in (None, key)]
+    return Parts(**{key: getattr(reader, key) for key in chosen}), identity
