@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,6 +43,18 @@ def write_atomically(path: Path, chunks: Iterable[bytes], *, sync: bool = True) 
             raise
     except OSError as error:
         raise NotWritten(_sentence(path, error)) from error
+
+
+def write_json(path: Path, values: object, *, indent: int = 1) -> None:
+    """Writes plain values as JSON, whole or not at all; makes the folder.
+
+    Raises:
+        NotWritten: a full disk, or a folder that may not be written to.
+        ValueError: a number that is not finite.
+    """
+    text = json.dumps(values, ensure_ascii=False, indent=indent, allow_nan=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, [text.encode(), b"\n"])
 
 
 def file_sha256(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 
 from alpr.benchmark.recogniser_speed import BATCHES, RecogniserLatency, time_recognisers
 from alpr.benchmark.reference_system import Comparison, StageFigures, WholeComparison, figures_of
-from alpr.files import write_atomically
+from alpr.files import write_json
 from alpr.images.prepare import UnreadableImage
 from alpr.plates.records import FloatArray, ImageBatch
 from alpr.provenance import Environment, environment
@@ -98,9 +97,7 @@ def write_report(report: BenchmarkReport | LatencyReport, path: Path) -> None:
     Raises:
         NotWritten: a full disk, a folder that may not be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(asdict(report), ensure_ascii=False, indent=2) + "\n"
-    write_atomically(path, [text.encode()])
+    write_json(path, asdict(report), indent=2)
 
 
 def latency_report(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from alpr.data.corrections import Correction
 from alpr.detection.metrics import FOUND_IOU, RECALL_IOUS, DetectionMetrics, DetectionScores
 from alpr.evaluation.intervals import bootstrap
+from alpr.files import write_json
 from alpr.plates.records import Reading
 from alpr.recognition.metrics import RecognitionMetrics, RecognitionScores, equal_beyond, has_province
 
@@ -359,13 +358,6 @@ def write_report(report: EvaluationReport, path: Path) -> None:
     """Writes a report as JSON, whole or not at all.
 
     Raises:
-        OSError: the file cannot be written; what stood there before is unchanged.
+        NotWritten: the file cannot be written; what stood there before is unchanged.
     """
-    text = json.dumps(asdict(report), ensure_ascii=False, indent=1, allow_nan=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_json(path, asdict(report))

@@ -5,7 +5,6 @@ What loses plates is not written unless asked for: a converted network is judged
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -35,16 +34,11 @@ from alpr.export.quantise import (
     quantised_recogniser,
     without_preparation,
 )
-from alpr.export.targets.runtimes import (
-    extra,
-    open_fixed_onnx,
-    open_ncnn,
-    open_openvino,
-    open_tflite,
-    write_ncnn,
-    write_tflite,
-)
-from alpr.files import write_atomically
+from alpr.export.targets.fixed_shape import extra, open_fixed_onnx
+from alpr.export.targets.ncnn import open_ncnn, write_ncnn
+from alpr.export.targets.openvino import open_openvino
+from alpr.export.targets.tflite import open_tflite, write_tflite
+from alpr.files import write_json
 from alpr.images.prepare import letterbox, read_image
 from alpr.plates.records import ImageBatch
 from alpr.provenance import commit_label, environment
@@ -152,8 +146,8 @@ def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) 
         )
         for row in rows:
             makers[row.target].write(row)
-            _write(asdict(row), asked.output / "measured" / row.target / "conversion.json")
-        _write(asdict(report), asked.output / "conversion.json")
+            write_json(asked.output / "measured" / row.target / "conversion.json", asdict(row), indent=2)
+        write_json(asked.output / "conversion.json", asdict(report), indent=2)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return report
@@ -216,11 +210,6 @@ def calibration_batches(manifest: Manifest, card: ModelCard, count: int = CALIBR
 
 def _scenes(asked: Asked) -> list[Path]:
     return [scene.image for manifest in asked.scored.values() for scene in manifest.scenes()]
-
-
-def _write(values: Mapping[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, [json.dumps(values, ensure_ascii=False, indent=2).encode(), b"\n"])
 
 
 @dataclass

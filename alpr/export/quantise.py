@@ -143,7 +143,7 @@ def _quiet() -> Any:
 def without_preparation(model: onnx.ModelProto) -> onnx.ModelProto:
     """The network from its first convolution on: float32 (B, 3, H, W) BGR less 127.5 instead of uint8 (B, H, W, 3).
 
-    For runtimes without uint8; `alpr.export.targets.runtimes.planes` prepares what it takes. The shapes must be fixed,
+    For runtimes without uint8; `alpr.export.targets.ncnn.planes` prepares what it takes. The shapes must be fixed,
     and the normalisation folded (`fold_normalisation`).
 
     Raises:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from alpr.detection.module import DetectorModule
-from alpr.files import file_sha256, write_atomically
+from alpr.files import file_sha256, write_json
 from alpr.provenance import commit_label, device_name, versions
 from alpr.reader.parts import Parts
 from alpr.recognition.calibration import CALIBRATION_FILE, Calibration
@@ -316,9 +316,7 @@ class RunRecord:
 
     def write(self, folder: Path) -> None:
         """Writes `run.json`, whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(vars(self), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(folder / RUN_FILE, [text.encode(), b"\n"])
+        write_json(folder / RUN_FILE, vars(self))
 
     @classmethod
     def read(cls, folder: Path) -> RunRecord | None:

@@ -17,6 +17,7 @@ import pytest
 from patch_world import BOXES, TEXTS, ColourRecogniser, PatchDetector, draw, plate, three_scenes, value
 from rich.console import Console
 
+from alpr import files
 from alpr.detection.detect import Detector
 from alpr.detection.settings import DetectorSettings
 from alpr.evaluation.evaluate import common_folder, evaluate
@@ -314,12 +315,11 @@ def test_the_report_file_is_whole_or_absent(
     assert data["plates"][0]["image"] == "blur/two.png" and str(tmp_path) not in path.read_text(encoding="utf-8")
     before = path.read_bytes()
 
-    def full_disk(self: Path, *args: object, **kwargs: object) -> int:
-        self.touch()
+    def full_disk(file: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(files.os, "fsync", full_disk)
+    with pytest.raises(files.NotWritten, match="the disk is full"):
         write_report(report, path)
     assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == ["report.json"]
 

@@ -21,7 +21,7 @@ from alpr.benchmark.least_time import multiply_adds
 from alpr.export.convert import Asked, ConversionError, check, convert
 from alpr.export.convert_report import Networks, TargetReport, score_of, time_networks
 from alpr.export.one_graph.compose import one_by_one
-from alpr.export.targets.runtimes import RuntimeFailed, RuntimeMissing, open_fixed_onnx
+from alpr.export.targets.fixed_shape import RuntimeFailed, RuntimeMissing, open_fixed_onnx
 from alpr.images.prepare import read_image
 from alpr.reader.card import ModelCard, WeightFile
 from alpr.reader.sessions import open_session

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from alpr.evaluation.protocols.scores import (
     overall_of,
     selected_rows,
 )
-from alpr.files import write_atomically
+from alpr.files import write_json
 from alpr.images.read_ahead import common_folder
 from alpr.reader.predictions import Predicted, assigned
 
@@ -236,5 +235,4 @@ def write_values(report: ProtocolReport, path: Path) -> None:
     Raises:
         NotWritten: a full disk, or a folder that may not be written to.
     """
-    text = json.dumps(report_values(report), ensure_ascii=False, indent=1, allow_nan=False)
-    write_atomically(path, [text.encode()])
+    write_json(path, report_values(report))

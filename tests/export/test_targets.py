@@ -15,15 +15,10 @@ from alpr.detection.module import torch_detector
 from alpr.detection.settings import DetectorSettings
 from alpr.export.onnx_bundle import export_detector
 from alpr.export.quantise import PrecisionError, fixed_shapes, without_preparation
-from alpr.export.targets.runtimes import (
-    FixedShape,
-    open_ncnn,
-    open_openvino,
-    open_tflite,
-    planes,
-    write_ncnn,
-    write_tflite,
-)
+from alpr.export.targets.fixed_shape import FixedShape
+from alpr.export.targets.ncnn import open_ncnn, planes, write_ncnn
+from alpr.export.targets.openvino import open_openvino
+from alpr.export.targets.tflite import open_tflite, write_tflite
 from alpr.plates.records import FloatArray
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
