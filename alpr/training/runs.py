@@ -33,6 +33,14 @@ from alpr.task import TaskModule
 from alpr.training.weights import SUFFIX, read_weights
 
 RUN_FILE = "run.json"
+MOVED_CLASSES = {
+    "alpr.metrics_csv.MetricsCsv": "alpr.training.metrics_csv.MetricsCsv",
+    "alpr.recognition.pretrain_data.PlacedData": "alpr.recognition.pretraining.data.PlacedData",
+    "alpr.recognition.pretrain_data.UnlabelledData": "alpr.recognition.pretraining.data.UnlabelledData",
+    "alpr.recognition.pretrain_module.DecoderPretraining": "alpr.recognition.pretraining.module.DecoderPretraining",
+    "alpr.recognition.pretrain_module.EncoderPretraining": "alpr.recognition.pretraining.module.EncoderPretraining",
+}
+"""What the configuration of a stored run names, and the same class where it stands now."""
 CLASS_LAYERS = ("classifier", "ctc")
 """Layers of a recogniser whose outputs are the padding and the symbols of its alphabet."""
 M = TypeVar("M", bound=TaskModule)
@@ -329,9 +337,19 @@ class RunRecord:
         if not path.is_file():
             return None
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            record = cls(**json.loads(path.read_text(encoding="utf-8")))
+            record.config = _with_moved_classes(record.config)
+            return record
         except (TypeError, ValueError) as error:
             raise RunError(f"{path} is no run record: {error}") from error
+
+
+def _with_moved_classes(config: Any) -> Any:
+    """A stored configuration with every class under its name of today."""
+    if isinstance(config, Mapping):
+        new = {key: _with_moved_classes(value) for key, value in config.items()}
+        return new | {"_target_": MOVED_CLASSES.get(new["_target_"], new["_target_"])} if "_target_" in new else new
+    return [_with_moved_classes(value) for value in config] if isinstance(config, list) else config
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], spared: frozenset[str], at: str = "") -> list[str]:
