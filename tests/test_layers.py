@@ -95,6 +95,12 @@ def test_no_circle_of_imports() -> None:
     assert done == NAMES
 
 
+def test_the_count_of_rooms_agrees() -> None:
+    command = [sys.executable, str(REPOSITORY / "tools" / "count_rooms.py"), str(REPOSITORY)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "upward none\ncircles none\nlargest " in done.stdout, done.stdout + done.stderr
+
+
 def test_no_file_named_after_nothing() -> None:
     empty = {"utils", "util", "common", "core", "helpers", "helper", "misc", "base"}
     assert not [str(path) for path in FILES if path.stem in empty or empty & set(path.parts)]
