@@ -40,9 +40,8 @@ def main(checkout: Path) -> None:
     largest = max(lines, key=lines.__getitem__)
     known = bool(rank) and all(name in rank for name in lines)
     upward = sorted(f"{a} -> {b}" for a, b in arrows if known and rank[a] < rank[b])
-    print(
-        f"\nboxes {len(lines)} (loose files {sum((package / f'{n}.py').is_file() for n in lines)}), arrows {len(arrows)}"
-    )
+    loose = sum((package / f"{name}.py").is_file() for name in lines)
+    print(f"\nboxes {len(lines)}, {loose} of them loose files; arrows {len(arrows)}")
     print("upward", ", ".join(upward) or ("none" if known else "unknown: no ORDER"))
     print("circles", ", ".join(map(" ".join, circles(set(lines), arrows))) or "none")
     print(f"largest {largest}, {100 * lines[largest] / total:.1f} % of {total:,} lines of code")
