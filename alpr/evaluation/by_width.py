@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import cv2
 
 from alpr.detection.metrics import FOUND_IOU
+from alpr.evaluation.figures import MEASURES
 from alpr.evaluation.intervals import wilson
-from alpr.evaluation.outcomes import MEASURES, PlateRecord
+from alpr.evaluation.outcomes import PlateRecord
 from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import Scene

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from alpr.evaluation.figures import MEASURES
 from alpr.evaluation.intervals import mcnemar
-from alpr.evaluation.outcomes import MEASURES, record_of
+from alpr.evaluation.outcomes import record_of
 
 SHOWN = ("found_50", "found_70", "read_on_crops", "read_on_true_corners", "end_to_end_50", "end_to_end_70")
 _PROTOCOL = {"detected": "found", "right": "read", "given_right": "read inside the labelled corners"}

@@ -33,19 +33,11 @@ from alpr.detection.metrics import (
     quad_iou,
     true_hull,
 )
+from alpr.evaluation.figures import READ, audit_of, figures_of, scores_of
 from alpr.evaluation.gallery import DetectionGallery, Gallery
-from alpr.evaluation.outcomes import (
-    READ,
-    UNKNOWN,
-    EvaluationReport,
-    ImageError,
-    PlateRecord,
-    audit_of,
-    figures_of,
-    scores_of,
-    slices_of,
-)
+from alpr.evaluation.outcomes import EvaluationReport, ImageError, PlateRecord
 from alpr.evaluation.plate_properties import brightness, labelled_height, labelled_width, tilt_deg
+from alpr.evaluation.slices import UNKNOWN, slices_of
 from alpr.images.read_ahead import Opened, common_folder, ms_since, opened_in_batches
 from alpr.plates.records import Detection, ImageArray, Plate, PlateReading, Reading, Scene
 from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor

@@ -1,27 +1,17 @@
-"""What an evaluation found: per-plate records, figures with intervals, slices and the report file."""
+"""What an evaluation found: a record of every plate, and the report with its file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from alpr.data.corrections import Correction
-from alpr.detection.metrics import FOUND_IOU, RECALL_IOUS, DetectionMetrics, DetectionScores
-from alpr.evaluation.intervals import bootstrap
+from alpr.detection.metrics import DetectionScores
 from alpr.files import write_json
 from alpr.plates.records import Reading
-from alpr.recognition.metrics import RecognitionMetrics, RecognitionScores, equal_beyond, has_province
-
-WIDTHS_PX = (0, 20, 40, 80, 120, 160, 240)
-HEIGHTS_PX = (0, 10, 15, 20, 30, 40, 60, 80)
-TILTS_DEG = (0, 5, 10, 20, 30)
-GREYS = (0, 40, 80, 120, 160, 200)
-MAX_GROUPS = 40
-UNKNOWN = "unknown"
+from alpr.recognition.metrics import RecognitionScores, has_province
 
 
 @dataclass(frozen=True)
@@ -173,171 +163,6 @@ class EvaluationReport:
     def figure(self, name: str) -> Figure | None:
         """A headline figure by name, or None where it was not measured."""
         return next((f for f in self.figures if f.name == name), None)
-
-
-Measure = Callable[[PlateRecord], "bool | None"]
-
-
-def _found(iou: float) -> Measure:
-    return lambda r: None if r.hull_iou is None else r.hull_iou > iou
-
-
-def _read(get: Callable[[PlateRecord], Reading | None], found_iou: float | None, skipped: int) -> Measure:
-    """Whether a reading is right. `found_iou`: None asks no detection; else the plate must be found above it."""
-
-    def measure(record: PlateRecord) -> bool | None:
-        reading = get(record)
-        if reading is None or not record.text or (skipped and not has_province(record.text)):
-            return None
-        right = equal_beyond(record.text, reading.text, skipped)
-        return right and (found_iou is None or (record.hull_iou or 0.0) > found_iou)
-
-    return measure
-
-
-def _of_found(measure: Measure) -> Measure:
-    return lambda r: measure(r) if (r.hull_iou or 0.0) > 0.5 else None
-
-
-def _measures() -> dict[str, Measure]:
-    def predicted(r: PlateRecord) -> Reading | None:
-        return r.on_predicted_corners
-
-    measures: dict[str, Measure] = {f"found_{round(100 * iou)}": _found(iou) for iou in RECALL_IOUS}
-    for suffix, skipped in (("", 0), ("_without_province", 1), ("_without_prefix", 2)):
-        measures[f"read_on_crops{suffix}"] = _read(lambda r: r.on_crop, None, skipped)
-        measures[f"read_on_true_corners{suffix}"] = _read(lambda r: r.on_true_corners, None, skipped)
-        measures[f"read_on_predicted_corners{suffix}"] = _of_found(_read(predicted, None, skipped))
-        measures[f"read_on_box{suffix}"] = _read(lambda r: r.on_box, None, skipped)
-        measures[f"end_to_end_50{suffix}"] = _read(predicted, 0.5, skipped)
-        measures[f"end_to_end_70{suffix}"] = _read(predicted, 0.7, skipped)
-    return measures
-
-
-MEASURES: Mapping[str, Measure] = _measures()
-"""The headline figures: whether a plate counts as a success, None where it does not count at all.
-
-found_*: hull IoU above 0.5, 0.7, 0.9. read_on_*: every character right, on ready-made crops, on the labelled corners,
-on the detector's corners of the plates found at 0.5, and on the upright box. end_to_end_*: found above that IoU and
-every character right, of all plates with a place and a text. *_without_province and *_without_prefix: of the texts that
-begin with a province sign, the first character, and the first two, set aside.
-"""
-
-
-def figures_of(records: Sequence[PlateRecord], seed: int = 0) -> tuple[Figure, ...]:
-    """The headline figures of plates, with intervals; those that no plate counts for are left out."""
-    figures = []
-    for name, measure in MEASURES.items():
-        measured = [(value, r.cluster) for r in records if (value := measure(r)) is not None]
-        if measured:
-            values, clusters = zip(*measured, strict=True)
-            low, high = bootstrap(values, clusters, seed)
-            figures.append(Figure(name, sum(values) / len(values), len(values), low, high))
-    return tuple(figures)
-
-
-def audit_of(records: Sequence[PlateRecord], applied: Sequence[Correction], given: Sequence[Correction]) -> Audit:
-    """The figures of plates with their audited texts; an unreadable plate has none."""
-    audited = [r if r.audited is None else replace(r, text=r.audited or None) for r in records]
-    unused = tuple(c for c in given if c not in applied)
-    return Audit(tuple(c for c in given if c in applied), unused, figures_of(audited))
-
-
-READ: Mapping[str, Callable[[PlateRecord], Reading | None]] = {
-    "on_crops": lambda r: r.on_crop,
-    "on_true_corners": lambda r: r.on_true_corners,
-    "end_to_end": lambda r: r.on_predicted_corners,
-    "on_predicted_corners": lambda r: r.on_predicted_corners if (r.hull_iou or 0.0) > FOUND_IOU else None,
-    "on_box": lambda r: r.on_box,
-}
-"""The reading of a plate by the field of the report that holds its scores, in the order of the printed columns."""
-
-
-def scores_of(records: Iterable[PlateRecord], field_name: str) -> RecognitionScores | None:
-    """The scores of a field of the report; None where nothing was read so."""
-    metrics = RecognitionMetrics()
-    for record in records:
-        reading = READ[field_name](record)
-        if reading is not None and record.text:
-            metrics.update(reading, record.text, record.country, record.kind)
-    return metrics.compute() if metrics.outcomes else None
-
-
-def _bin(value: float | None, edges: Sequence[int], unit: str) -> str | None:
-    if value is None:
-        return None
-    lower = max(edge for edge in edges if edge <= max(value, edges[0]))
-    upper = next((edge for edge in edges if edge > lower), None)
-    return f">= {lower} {unit}" if upper is None else f"{lower}-{upper} {unit}"
-
-
-SLICES: Mapping[str, Callable[[PlateRecord], str | None]] = {
-    "split": lambda r: r.split,
-    "country": lambda r: r.country,
-    "folder": lambda r: r.folder,
-    "province": lambda r: r.province,
-    "plate width": lambda r: _bin(r.width_px, WIDTHS_PX, "px"),
-    "plate height": lambda r: _bin(r.height_px, HEIGHTS_PX, "px"),
-    "brightness": lambda r: _bin(r.brightness, GREYS, "grey"),
-    "tilt": lambda r: _bin(r.tilt_deg, TILTS_DEG, "deg"),
-    "text length": lambda r: f"{len(r.text)} characters" if r.text else None,
-}
-
-
-def _group(name: str) -> Callable[[PlateRecord], str | None]:
-    return lambda record: record.groups.get(name)
-
-
-def slices_of(
-    records: Sequence[PlateRecord], by_image: Mapping[tuple[str, str], DetectionMetrics] | None = None
-) -> tuple[Slice, ...]:
-    """The figures by slice; a property of one value, or of more than 40, is left out.
-
-    Args:
-        by_image: the detection of the images for which a property has a value, by (property, value).
-    """
-    whole = by_image or {}
-    slices = []
-    keys = dict(SLICES)
-    for name in sorted({name for record in records for name in record.groups} | {by for by, _ in whole} - set(keys)):
-        keys[name] = _group(name)
-    for by, key in keys.items():
-        groups: dict[str, list[PlateRecord]] = {value: [] for name, value in whole if name == by}
-        for record in records:
-            value = key(record)
-            groups.setdefault(UNKNOWN if value is None else value, []).append(record)
-        if 1 < len(groups) <= MAX_GROUPS:
-            for value, members in sorted(groups.items(), key=_natural):
-                figures = _shares(members) | _image_figures(whole.get((by, value)))
-                slices.append(Slice(by, value, len(members), figures))
-    return tuple(slices)
-
-
-def _image_figures(metrics: DetectionMetrics | None) -> dict[str, float]:
-    if metrics is None:
-        return {}
-    return {name: value for name, value in asdict(metrics.compute()).items() if isinstance(value, float)}
-
-
-def _natural(item: tuple[str, list[PlateRecord]]) -> tuple[bool, int, str]:
-    digits = item[0].lstrip("> =").split("-")[0].split(" ")[0]
-    return (item[0] == UNKNOWN, int(digits) if digits.isdecimal() else 0, item[0])
-
-
-def _shares(records: Iterable[PlateRecord]) -> dict[str, float]:
-    listed = list(records)
-    shares = {}
-    for name, measure in MEASURES.items():
-        values = [v for r in listed if (v := measure(r)) is not None]
-        if values:
-            shares[name] = sum(values) / len(values)
-    errors = [r.corner_error for r in listed if r.corner_error is not None]
-    overlaps = [r.polygon_iou for r in listed if r.polygon_iou is not None]
-    if errors:
-        shares["corner_error_median"] = float(np.median(errors))
-        shares["corner_error_p95"] = float(np.percentile(errors, 95))
-        shares["polygon_iou"] = float(np.mean(overlaps))
-    return shares
 
 
 def record_of(plate: Mapping[str, Any]) -> PlateRecord:

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from alpr.detection.metrics import RECALL_IOUS
-from alpr.evaluation.outcomes import READ, EvaluationReport
+from alpr.evaluation.figures import READ
+from alpr.evaluation.outcomes import EvaluationReport
 from alpr.recognition.metrics import RecognitionScores
 
 
