@@ -105,7 +105,7 @@ def cpu_model() -> str:
 
 
 def package_version() -> str:
-    """This package's version, which its `__init__` holds; read without an import, for everything imports this file."""
+    """This package's version, which its `__init__` holds; read without an import: this file stands below all."""
     return str(vars(sys.modules["alpr"])["__version__"])
 
 

@@ -71,10 +71,14 @@ def imported(tree: ast.Module, modules: set[str]) -> Iterator[str]:
 
 def code_lines(tree: ast.Module) -> set[int]:
     """The numbers of the lines on which something of the syntax tree stands that is no docstring."""
-    texts = (n for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
-    words = {number for n in texts if isinstance(n.value.value, str) for number in range(n.lineno, n.end_lineno + 1)}
-    nodes = (n for n in ast.walk(tree) if isinstance(n, ast.stmt | ast.expr | ast.arg | ast.alias | ast.keyword))
-    return {number for n in nodes for number in (n.lineno, n.end_lineno)} - words
+    code: set[int] = set()
+    words: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            words |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        elif isinstance(node, ast.stmt | ast.expr | ast.arg | ast.alias | ast.keyword):
+            code |= {node.lineno, node.end_lineno or node.lineno}
+    return code - words
 
 
 def order_of(test: Path) -> tuple[str, ...]:

@@ -69,10 +69,10 @@ def opened_in_batches(scenes: Sequence[Scene], batch: int, workers: int) -> Iter
     """The images of scenes, a batch at a time; the next batch is read by threads meanwhile."""
     with ThreadPoolExecutor(workers) as pool:
         try:
-            ahead = [pool.submit(_open, scene) for scene in scenes[:batch]]
+            waiting = [pool.submit(_open, scene) for scene in scenes[:batch]]
             for start in range(0, len(scenes), batch):
-                futures = ahead
-                ahead = [pool.submit(_open, scene) for scene in scenes[start + batch : start + 2 * batch]]
+                futures = waiting
+                waiting = [pool.submit(_open, scene) for scene in scenes[start + batch : start + 2 * batch]]
                 yield [future.result() for future in futures]
         finally:
             pool.shutdown(cancel_futures=True)

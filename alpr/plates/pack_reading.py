@@ -16,6 +16,9 @@ Place = tuple[str | int, ...]
 """The keys and list positions that lead to a value."""
 MOST_VALUES = 20_000
 """With every alias written out: a few lines of aliases of aliases stand for more than any memory holds."""
+MOST_FORMS = 4096
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+T = TypeVar("T")
 
 
 def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
@@ -67,11 +70,6 @@ def line_of(place: Place, lines: Mapping[Place, int]) -> int | None:
         if place[:end] in lines:
             return lines[place[:end]]
     return None
-
-
-MOST_FORMS = 4096
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-T = TypeVar("T")
 
 
 class PackFault(ValueError):
