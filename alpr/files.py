@@ -12,6 +12,12 @@ from pathlib import Path
 TEMPORARY_SUFFIX = ".tmp"
 
 
+def packaged(name: str) -> Path:
+    """The folder of what travels with the package, `configs` or `model_bin`: in an installed package or a checkout."""
+    package = Path(__file__).resolve().parent
+    return package / name if (package / name).is_dir() else package.parent / name
+
+
 class NotWritten(OSError):
     """A file that could not be written; the sentence names it and says why. What stood there before still stands."""
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
+from alpr.files import packaged
 from alpr.plates.charset import Charset
 from alpr.plates.layout import Layout
 from alpr.plates.pack_reading import PackFault, Place, check_keys, line_of, read_layout, read_with_lines
 
 ALL_LAYOUTS = "all"
-PACKS = Path(__file__).resolve().parents[2] / "configs" / "country"
+PACKS = packaged("configs") / "country"
 """The folder of the packs, in a source checkout."""
 
 

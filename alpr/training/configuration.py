@@ -13,7 +13,9 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+from alpr.files import packaged
+
+CONFIGS = packaged("configs")
 HELP = ("--help", "-h", "--cfg", "-c", "--hydra-help", "--info", "-i", "--version", "--shell-completion", "-sc")
 SWEEP = ("-m", "--multirun")
 

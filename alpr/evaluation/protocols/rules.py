@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
-FOLDER = Path(__file__).resolve().parents[3] / "configs" / "protocol"
+from alpr.files import packaged
+
+FOLDER = packaged("configs") / "protocol"
 SPLITS = ("train", "val", "test")
 
 
