@@ -68,7 +68,10 @@ class Attention(nn.Module):
         self.output = nn.Linear(self.inner, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, queries: Tensor, memory: Tensor, bias: Tensor | None = None) -> Tensor:
+    def forward(
+        self, queries: Tensor, memory: Tensor, bias: Tensor | None = None, seen: list[Tensor] | None = None
+    ) -> Tensor:
+        """`seen` is given what the queries look at, the mean of the heads (B, L, T); it is not detached."""
         # The batch alone is -1, so that an exported graph computes no shapes while it runs.
         if queries is memory:  # one product in place of two
             weight = torch.cat([self.query.weight, self.key_value.weight])
@@ -80,7 +83,10 @@ class Attention(nn.Module):
             joint = self.key_value(memory).reshape(-1, memory.shape[1], 2 * self.heads, self.head_width)
             k, v = joint.transpose(1, 2).chunk(2, dim=1)
         weights = q @ k.transpose(2, 3) * self.head_width**-0.5
-        attended = (weights if bias is None else weights + bias).softmax(dim=-1).to(v.dtype) @ v
+        shares = (weights if bias is None else weights + bias).softmax(dim=-1)
+        if seen is not None:
+            seen.append(shares.mean(1))
+        attended = shares.to(v.dtype) @ v
         joined: Tensor = self.dropout(self.output(attended.transpose(1, 2).reshape(-1, queries.shape[1], self.inner)))
         return joined
 

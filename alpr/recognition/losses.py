@@ -11,7 +11,14 @@ from torch.nn import functional
 
 from alpr.plates.charset import PAD
 from alpr.recognition.model import ReadingLogits
-from alpr.recognition.targets import UNKNOWN, UNSEEN, RecognitionBatch, text_lengths, token_targets
+from alpr.recognition.targets import (
+    UNKNOWN,
+    UNSEEN,
+    RecognitionBatch,
+    cell_distances,
+    text_lengths,
+    token_targets,
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,25 @@ def places_loss(logits: Tensor, slots: Tensor, places: Tensor, rows: Tensor) -> 
     return total / (targets != UNSEEN).sum().clamp(min=1)
 
 
+def attention_loss(attention: Tensor, places: Tensor, rows: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Minus the logarithm of the attention that slots pay to their own character: a scalar, the mean of known places.
+
+    Without it slots lean on what usually stands at their place, and double or drop characters where a crop is shifted.
+
+    Args:
+        attention: (B, L, T), sums of 1 over the tokens, which are listed row by row.
+        places: (B, L, 4), see `token_targets`; the mean is 0 where no place is known.
+        rows: (B,) rows of characters of each plate; one of one row may be seen in any row of tokens.
+        grid: (rows, columns) of the tokens.
+    """
+    own = cell_distances(places, *grid)[1]  # (B, L, rows, columns)
+    single = cell_distances(places, 1, grid[1])[1]
+    own = torch.where((rows == 1)[:, None, None, None], single, own).flatten(2)
+    known = own.any(-1)
+    paid = (attention * own).sum(-1).clamp(min=1e-6)
+    return -(paid.log() * known).sum() / known.sum().clamp(min=1)
+
+
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of the crops that have a label: (B, C), (B,) -> scalar in nats; 0 where none has one."""
     total = functional.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="sum")
@@ -111,6 +137,11 @@ def recognition_losses(
         total = total + kind
     of_places = None
     if settings.places_weight and batch.places is not None:
-        of_places = settings.places_weight * places_loss(logits.ctc, batch.slots, batch.places, batch.rows)
+        of_places = places_loss(logits.ctc, batch.slots, batch.places, batch.rows)
+        if logits.attention is not None:
+            rows = logits.attention.shape[-1] // logits.ctc.shape[2]
+            grid = rows, logits.ctc.shape[2]
+            of_places = of_places + attention_loss(logits.attention, batch.places, batch.rows, grid)
+        of_places = settings.places_weight * of_places
         total = total + of_places
     return RecognitionLosses(total, of_slots, of_ctc, country, kind, of_places)

@@ -143,6 +143,7 @@ class ReadingLogits(NamedTuple):
     ctc: Tensor  # (B, R, C, K+1) of R rows of C tokens, class 0 = blank
     countries: Tensor | None = None  # (B, C); None without this head
     kinds: Tensor | None = None  # (B, K'); None without this head
+    attention: Tensor | None = None  # (B, L, T): how much each slot looks at each token in the last layer, sums of 1
 
 
 class ConvStem(nn.Module):
@@ -207,10 +208,11 @@ class DecoderLayer(nn.Module):
         bias = slot_centre_bias(s.slots, s.token_grid, s.text_rows) if s.slot_bias else None
         self.slot_bias = None if bias is None else nn.Parameter(bias)
 
-    def forward(self, slots: Tensor, tokens: Tensor) -> Tensor:
+    def forward(self, slots: Tensor, tokens: Tensor, seen: list[Tensor] | None = None) -> Tensor:
+        """`seen` is given what the slots look at (B, L, T)."""
         normed = self.norm_self(slots)
         slots = slots + self.self_attention(normed, normed)
-        slots = slots + self.cross_attention(self.norm_cross(slots), tokens, self.slot_bias)
+        slots = slots + self.cross_attention(self.norm_cross(slots), tokens, self.slot_bias, seen)
         output: Tensor = slots + self.mlp(self.norm_mlp(slots))
         return output
 
@@ -285,13 +287,13 @@ class MaskOcr(nn.Module):
         tokens: Tensor = self.encoder(self.embed(crops))
         return tokens
 
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Slot logits (B, L, K+1) of tokens."""
+    def decode(self, tokens: Tensor, seen: list[Tensor] | None = None) -> Tensor:
+        """Slot logits (B, L, K+1) of tokens; `seen` is given what the slots of each layer look at (B, L, T)."""
         # What the slots say to each other before they see a token is the same for every crop, and a constant when
         # exported; in training dropout makes it differ.
         slots = self.queries.expand(tokens.shape[0], -1, -1) if self.training else self.queries
         for layer in self.decoder:
-            slots = layer(slots, tokens)
+            slots = layer(slots, tokens, seen)
         logits: Tensor = self.classifier(self.norm(slots))
         return logits
 
@@ -318,7 +320,9 @@ class MaskOcr(nn.Module):
         """All heads' logits in float32, also under autocast."""
         tokens = self.encode(crops)
         labels = (None if logits is None else logits.float() for logits in self.label_logits(tokens))
-        return ReadingLogits(self.decode(tokens).float(), self.ctc_logits(tokens).float(), *labels)
+        seen: list[Tensor] = []
+        slots = self.decode(tokens, seen).float()
+        return ReadingLogits(slots, self.ctc_logits(tokens).float(), *labels, attention=seen[-1].float())
 
     def forward(self, crops: Tensor) -> Tensor | tuple[Tensor, ...]:
         tokens = self.encode(crops)

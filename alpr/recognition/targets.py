@@ -83,23 +83,34 @@ def token_targets(slots: Tensor, places: Tensor, rows: int, columns: int) -> Ten
     Args:
         slots: class ids, padded with PAD. places: x1, y1, x2, y2 as fractions of the crop; NaN where not known.
     """
+    far, core = cell_distances(places, rows, columns)
+    distance, owner = torch.where(core, far, torch.inf).min(1)  # (B, rows, columns): of the nearest character's middle
+    seen = slots.gather(1, owner.flatten(1)).view_as(owner)
+    free = torch.where((far <= 0.5).any(1), UNSEEN, PAD)
+    targets = torch.where(distance.isinf(), free, seen)
+    return torch.where(places[..., 0].isnan().all(1)[:, None, None], UNSEEN, targets)
+
+
+def cell_distances(places: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """How far the tokens' centres are from the middle of each character's cell, and which tokens are the character's.
+
+    Args:
+        places: (B, L, 4) as of `token_targets`.
+
+    Returns:
+        (B, L, rows, columns) in widths of the cell, infinite in other rows and where the place is not known; and bool,
+        the tokens in the middle of the cell and the nearest one.
+    """
     known = ~places[..., 0].isnan()  # (B, L)
     x1, y1, x2, y2 = places.nan_to_num(-9.0).unbind(-1)
-    middle, width = (x1 + x2) / 2, (x2 - x1).clamp(min=1e-6)
     row = ((y1 + y2) / 2 * rows).floor().clamp(0, rows - 1)  # (B, L)
-    in_row = row[:, :, None] == torch.arange(rows, device=slots.device)  # (B, L, rows)
-    centres = (torch.arange(columns, device=slots.device) + 0.5) / columns
-    away = (centres - middle[..., None]).abs()  # (B, L, columns)
-    far = torch.where(known[..., None], away / width[..., None], torch.inf)
-    nearest = away == away.amin(-1, keepdim=True)
-    inside, core = far <= 0.5, (far <= CORE / 2) | (nearest & known[..., None])
-    cell = torch.where(in_row[..., None], torch.where(core, far, torch.inf)[:, :, None], torch.inf)
-    distance, owner = cell.min(1)  # (B, rows, columns): the character whose middle is nearest
-    seen = slots.gather(1, owner.flatten(1)).view_as(owner)
-    touched = (in_row[..., None] & inside[:, :, None]).any(1)
-    free = torch.where(touched, UNSEEN, PAD)
-    targets = torch.where(distance.isinf(), free, seen)
-    return torch.where(known.any(1)[:, None, None], targets, UNSEEN)
+    in_row = known[..., None] & (row[:, :, None] == torch.arange(rows, device=places.device))  # (B, L, rows)
+    centres = (torch.arange(columns, device=places.device) + 0.5) / columns
+    away = (centres - ((x1 + x2) / 2)[..., None]).abs()  # (B, L, columns)
+    share = away / (x2 - x1).clamp(min=1e-6)[..., None]
+    core = (share <= CORE / 2) | (away == away.amin(-1, keepdim=True))
+    far = torch.where(in_row[..., None], share[:, :, None], torch.inf)
+    return far, in_row[..., None] & core[:, :, None]
 
 
 def text_lengths(slots: Tensor) -> Tensor:
