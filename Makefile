@@ -1,6 +1,7 @@
 # The two commands of a newcomer are `make demo` and `make test`; each sets itself up in .venv.
 PYTHON ?= python3
 VENV := .venv
+SEED ?= 1
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 BIN := $(VENV)/bin
@@ -30,7 +31,7 @@ demo/ccpd/done: $(READY)
 	@touch $@
 
 demo/%/done: demo/ccpd/done
-	$(RUN) -u train.py experiment=demo_$* 2>&1 | while IFS= read -r line; do echo "$*: $$line"; done
+	$(RUN) -u train.py experiment=demo_$* seed=$(SEED) 2>&1 | while IFS= read -r line; do echo "$*: $$line"; done
 	@touch $@
 
 # Each network has one core of two, which takes half the time of one after the other on both.
@@ -42,7 +43,7 @@ demo/bundle/card.json: demo/trained
 	$(RUN) scripts/export_onnx.py detector=demo/detector recogniser=demo/recogniser output=demo/bundle images=demo/ccpd/ccpd_green/test
 
 demo/evaluation/report.json: demo/bundle/card.json
-	$(RUN) evaluate.py model=demo/bundle data.manifest='[demo/ccpd/ccpd_base/alpr_dataset.csv,demo/ccpd/ccpd_green/alpr_dataset.csv]' data.split=test output=demo/evaluation
+	$(RUN) evaluate.py model=demo/bundle data.manifest='[demo/ccpd/ccpd_base/alpr_dataset.csv,demo/ccpd/ccpd_green/alpr_dataset.csv]' data.split=test output=demo/evaluation > demo/evaluation.txt
 
 demo/readings.jsonl: demo/evaluation/report.json
 	$(BIN)/alpr predict demo/ccpd/ccpd_green/test --model demo/bundle --threads 1 --annotate demo/annotated --output $@
