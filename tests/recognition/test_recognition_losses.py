@@ -13,7 +13,14 @@ from torch.nn import functional
 
 from alpr.plates.charset import PAD, Charset
 from alpr.plates.country import CountryPack
-from alpr.recognition.losses import RecognitionLossSettings, ctc_loss, places_loss, recognition_losses, slot_loss
+from alpr.recognition.losses import (
+    RecognitionLossSettings,
+    attention_loss,
+    ctc_loss,
+    places_loss,
+    recognition_losses,
+    slot_loss,
+)
 from alpr.recognition.mixture.crops import RenderedCrops
 from alpr.recognition.model import ReadingLogits
 from alpr.recognition.module import RecogniserModule
@@ -204,6 +211,40 @@ def test_places_are_learnt_where_they_are_known() -> None:
     torch.testing.assert_close(places_loss(twice, slots, places, ones), by_hand)
     checked = logits.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: places_loss(x, slots, places, ones), (checked,))
+
+
+def test_slots_are_paid_for_looking_at_their_own_character() -> None:
+    places = torch.cat([places_of((0.0, 0, 0.5, 1), (0.5, 0, 1.0, 1)), places_of()])
+    ones = torch.ones(2, dtype=torch.int64)
+    attention = torch.rand(2, 4, 4, dtype=torch.float64, generator=torch.manual_seed(0)).softmax(-1)
+    by_hand = -(attention[0, 0, :2].sum().log() + attention[0, 1, 2:].sum().log()) / 2
+    torch.testing.assert_close(attention_loss(attention, places, ones, (1, 4)), by_hand)
+    assert attention_loss(attention, places_of().expand(2, -1, -1), ones, (1, 4)).item() == 0
+    exact = torch.zeros(1, 4, 4, dtype=torch.float64)
+    exact[0, 0, 0] = exact[0, 1, 3] = 1
+    assert attention_loss(exact, places[:1], ones[:1], (1, 4)).item() == pytest.approx(0, abs=1e-9)
+    checked = attention.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: attention_loss(x, places, ones, (1, 4)), (checked,))
+
+
+def test_of_two_rows_each_character_is_sought_in_its_own_and_of_one_in_both() -> None:
+    cells = places_of((0.0, 0.0, 0.5, 0.5), (0.0, 0.5, 0.5, 1.0))
+    attention = torch.zeros(1, 4, 8)  # 2 rows of 4 tokens
+    attention[0, 0, 0] = attention[0, 1, 1] = 1  # both look at the upper row
+    two, one = torch.tensor([2]), torch.tensor([1])
+    assert attention_loss(attention, cells, two, (2, 4)).item() == pytest.approx(-np.log(1e-6) / 2, rel=1e-5)
+    assert attention_loss(attention, cells, one, (2, 4)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_training_shows_what_the_slots_look_at(china: CountryPack) -> None:
+    shape = {"stem_widths": (4, 6, 8), "width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 2}
+    network = RecogniserModule(china.to_dict(), shape, predictor={"size": (32, 128)}).network.eval()
+    crops = torch.zeros(2, 32, 128, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        logits = network.training_logits(crops)
+        torch.testing.assert_close(logits.slots, network(crops))  # what is exported is the same
+    assert logits.attention is not None and logits.attention.shape == (2, china.slots, network.settings.tokens)
+    torch.testing.assert_close(logits.attention.sum(-1), torch.ones(2, china.slots))
 
 
 def test_rendered_crops_know_their_places_and_the_term_is_logged(china: CountryPack) -> None:
