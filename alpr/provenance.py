@@ -56,7 +56,7 @@ def installed_source() -> tuple[str, bool] | None:
     """
     package = Path(__file__).resolve().parent
     try:
-        installed = distribution("alpr")
+        installed = distribution("alpr-train")
     except PackageNotFoundError:
         return None
     if not Path(str(installed.locate_file("alpr"))).is_dir() or not package.samefile(

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -22,7 +22,7 @@ from alpr.images.prepare import UnreadableImage
 from alpr.plates.records import FloatArray, ImageBatch
 from alpr.provenance import Environment, environment
 from alpr.reader.card import ModelCard
-from alpr.reader.reader import Reader, default_bundle
+from alpr.reader.reader import Reader, find_bundle
 
 if TYPE_CHECKING:
     from alpr.benchmark.least_time import Floor
@@ -144,7 +144,7 @@ def run_benchmark(
         BenchmarkError: no readable image, or an environment that is not known.
     """
     described = environment()
-    folder = default_bundle() if bundle is None else bundle
+    folder = find_bundle(bundle)
     cv2.setNumThreads(threads)
     started = perf_counter()
     reader = Reader(folder, threads=threads)
@@ -242,4 +242,4 @@ def _floor(folder: Path, card: ModelCard, shape: tuple[int, ...], stages: Mappin
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
