@@ -71,7 +71,7 @@ class BenchmarkReport:
     whole_twice: StageFigures | None
     floor: Floor | None  # None where onnx is not installed
     images_per_s: float
-    peak_memory_mb: float
+    peak_memory_mb: float | None  # None where the system does not say it
     environment: Environment
     reference: Comparison | None = None
     reference_whole: WholeComparison | None = None
@@ -114,10 +114,12 @@ def latency_report(
     return LatencyReport(_now(), threads, rounds, BATCHES, timed, described)
 
 
-def peak_memory_mb() -> float:
-    """The most memory this process has held, in MB of 10^6 bytes."""
-    import resource  # not on Windows, where only this figure would be lacking
-
+def peak_memory_mb() -> float | None:
+    """The most memory this process has held, in MB of 10^6 bytes; None where the system does not say it."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 

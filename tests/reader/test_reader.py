@@ -278,6 +278,7 @@ def test_a_bundle_is_found_by_its_name(bundles: Path, tmp_path: Path, monkeypatc
             find_bundle(unknown)
     (tmp_path / "tiny").mkdir()
     assert find_bundle("tiny") == inside  # a folder without a card is no bundle
+    (tmp_path / "tiny").rmdir()
     write_bundle(tmp_path / "tiny")
     assert find_bundle("tiny") == Path("tiny")  # one's own comes first
 
