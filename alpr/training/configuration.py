@@ -21,6 +21,7 @@ CONFIGS = packaged("configs")
 OTHER_ROOTS = ("--config-name", "-cn", "--config-path", "-cp")
 HELP = ("--help", "-h", "--cfg", "-c", "--hydra-help", "--info", "-i", "--version", "--shell-completion", "-sc")
 SWEEP = ("-m", "--multirun")
+FLAGS = (*SWEEP, "-r", "--run")
 FOLDER = ("--config-dir", "-cd")
 SEARCH_PATH = "hydra.searchpath"
 OPTIONS = f"{FOLDER[0]} DIR, {SWEEP[1]}, {HELP[0]}"
@@ -61,10 +62,10 @@ def complaint_about(arguments: Sequence[str], name: str) -> str | None:
     names = [a.split("=", 1)[0] for a in arguments]
     if set(names) & {*HELP, *OTHER_ROOTS}:
         return None
-    option = next((n for n in names if n.startswith("-") and n not in (*FOLDER, *SWEEP)), None)
+    option = next((n for n in names if n.startswith("-") and n not in (*FOLDER, *FLAGS)), None)
     if option is not None:
         return f"Unknown option {option}; expected {OPTIONS}, or key=value."
-    given, own = _with_search_path(quoted_paths([a for a in arguments if a not in SWEEP]))
+    given, own = _with_search_path(quoted_paths([a for a in arguments if a not in FLAGS]))
     bare = next((a for a in given if "=" not in a and not a.startswith("~")), None)
     if bare is not None:
         return f"{bare!r} is no setting; expected key=value."
