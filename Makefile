@@ -54,6 +54,18 @@ demo/table.txt: demo/readings.jsonl
 test: $(READY) ## the whole fast test suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses 2 --dist loadfile
 
+# Whether the lower bounds of pyproject.toml hold: all but torch and torchvision in the lowest versions they allow.
+LOWEST := .venv-lowest
+.PHONY: check-lowest
+check-lowest: ## the fast tests with the lowest versions that pyproject.toml allows, in .venv-lowest
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet uv
+	$(LOWEST)/bin/pip install --quiet --no-deps 'torch>=2.6,<2.14' 'torchvision>=0.21,<0.29'
+	$(LOWEST)/bin/pip freeze | grep -E '^torch(vision)?==' > $(LOWEST)/torch.txt
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+	  --constraint $(LOWEST)/torch.txt --editable '.[dev]'
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest --quiet --numprocesses 2 --dist loadfile $(TESTS)
+
 check: format-check lint types test ## what CI runs: format, lint, types, tests
 
 format: $(READY) ## format the code

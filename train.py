@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import hydra
 
 import alpr  # noqa: F401 - it installs the torchvision hook before anything else is imported
-from alpr.training.configuration import complaint_about
+from alpr.training.configuration import complaint_about, quoted_paths
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -28,6 +28,7 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = quoted_paths(sys.argv[1:])
     complaint = complaint_about(sys.argv[1:], "train")
     if complaint is not None:
         sys.exit(f"train.py: {complaint}")

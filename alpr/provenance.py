@@ -56,7 +56,7 @@ def installed_source() -> tuple[str, bool] | None:
     """
     package = Path(__file__).resolve().parent
     try:
-        installed = distribution("alpr")
+        installed = distribution("alpr-train")
     except PackageNotFoundError:
         return None
     if not Path(str(installed.locate_file("alpr"))).is_dir() or not package.samefile(
@@ -92,9 +92,11 @@ def cpu_model() -> str:
         UnknownProvenance: nothing on this machine says it.
     """
     if sys.platform == "darwin":
-        return subprocess.run(
-            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise UnknownProvenance(f"The model of this machine's CPU is not known: {error}.") from error
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
@@ -102,6 +104,23 @@ def cpu_model() -> str:
     if not model:
         raise UnknownProvenance("The model of this machine's CPU is not known (no 'model name' in /proc/cpuinfo).")
     return model
+
+
+def memory_bytes() -> int:
+    """The memory of this machine.
+
+    Raises:
+        UnknownProvenance: nothing on this machine says it.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        kibibytes = ctypes.c_ulonglong()
+        if ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kibibytes)):
+            return 1024 * kibibytes.value
+    elif hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    raise UnknownProvenance("The memory of this machine is not known: the system does not say it.")
 
 
 def package_version() -> str:
@@ -145,7 +164,7 @@ def environment(repository: Path | None = None) -> Environment:
         cpu=cpu_model(),
         cores=os.cpu_count() or 0,
         system=platform.platform(),
-        memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        memory_gb=round(memory_bytes() / 2**30, 1),
         python=platform.python_version(),
         numpy=np.__version__,
         opencv=cv2.__version__,

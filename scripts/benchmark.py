@@ -92,7 +92,7 @@ def show(report: BenchmarkReport) -> None:
     console.print(
         f"{report.images} images, {report.repeats} times, {report.plates_per_image:.2f} plates per image: "
         f"{report.images_per_s:.1f} images/s on {report.threads} thread(s); start {report.start_ms:.0f} ms, "
-        f"first image {report.first_ms:.0f} ms, peak memory {report.peak_memory_mb:.0f} MB."
+        f"first image {report.first_ms:.0f} ms, peak memory {report.peak_memory_mb or float('nan'):.0f} MB."
     )
     show_looks(console, report)
     if report.floor is not None:

@@ -1,4 +1,7 @@
-"""The wheel in an empty environment outside the repository: the command reads a plate, and torch is not there."""
+"""The wheel in an empty environment outside the repository: the command reads a plate, and torch is not there.
+
+Bundles and country packs are found by their names.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ def test_the_wheel_reads_a_plate_without_torch(repository: Path, tmp_path: Path)
     _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, repository, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "alpr/model_bin/default" in names and "alpr/py.typed" in names
+    assert wheel.name.startswith("alpr_train-")  # `alpr` on the package index is another project
+    carried = {"alpr/py.typed", "alpr/configs/train.yaml", "alpr/configs/country/br.yaml", "alpr/model_bin/default"}
+    assert carried <= set(names)
     assert not [n for n in names if n.startswith(("tests/", "configs/", "scripts/")) or n.endswith(".safetensors")]
     environment = tmp_path / "environment"
     _run(sys.executable, "-m", "venv", environment, cwd=tmp_path)
@@ -45,10 +50,17 @@ def test_the_wheel_reads_a_plate_without_torch(repository: Path, tmp_path: Path)
     assert where["uncommitted_changes"] is False
     code = (
         "import importlib.util as u, alpr, alpr.reader.reader as p; print(alpr.__file__)\n"
+        "from alpr.plates.country import CountryPack\n"
         "print([m for m in ('torch', 'lightning', 'hydra', 'onnx', 'PIL') if u.find_spec(m)])\n"
-        "try: print(p.default_bundle())\n"
-        "except ValueError as e: print(e)"
+        "print(p.find_bundle(), len(alpr.Reader('world', threads=1)('car.png')), CountryPack.find('br').name)\n"
+        "for find, name in ((alpr.Reader, 'wrold'), (CountryPack.find, 'zz')):\n"
+        "    try: find(name)\n"
+        "    except ValueError as e: print(e)"
     )
-    place, absent, default = _run(scripts / "python", "-c", code, cwd=tmp_path).splitlines()
+    place, absent, found, bundle, pack = _run(scripts / "python", "-c", code, cwd=tmp_path).splitlines()
     assert Path(place).is_relative_to(environment) and absent == "[]"
-    assert str(Path(place).parent / "model_bin") in default
+    bundles = Path(place).parent / "model_bin"
+    default, plates, country = found.split()
+    assert Path(default).parent == bundles and plates.isdecimal() and country == "Brazil"
+    assert bundle == f"There is no bundle 'wrold'; expected a bundle's folder or one of cn, world in {bundles}."
+    assert pack.startswith("There is no country pack 'zz'; expected a YAML file or one of ar, br, cn, ")

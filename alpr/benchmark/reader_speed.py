@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -22,7 +22,7 @@ from alpr.images.prepare import UnreadableImage
 from alpr.plates.records import FloatArray, ImageBatch
 from alpr.provenance import Environment, environment
 from alpr.reader.card import ModelCard
-from alpr.reader.reader import Reader, default_bundle
+from alpr.reader.reader import Reader, find_bundle
 
 if TYPE_CHECKING:
     from alpr.benchmark.least_time import Floor
@@ -71,7 +71,7 @@ class BenchmarkReport:
     whole_twice: StageFigures | None
     floor: Floor | None  # None where onnx is not installed
     images_per_s: float
-    peak_memory_mb: float
+    peak_memory_mb: float | None  # None where the system does not say it
     environment: Environment
     reference: Comparison | None = None
     reference_whole: WholeComparison | None = None
@@ -114,10 +114,12 @@ def latency_report(
     return LatencyReport(_now(), threads, rounds, BATCHES, timed, described)
 
 
-def peak_memory_mb() -> float:
-    """The most memory this process has held, in MB of 10^6 bytes."""
-    import resource  # not on Windows, where only this figure would be lacking
-
+def peak_memory_mb() -> float | None:
+    """The most memory this process has held, in MB of 10^6 bytes; None where the system does not say it."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
@@ -144,7 +146,7 @@ def run_benchmark(
         BenchmarkError: no readable image, or an environment that is not known.
     """
     described = environment()
-    folder = default_bundle() if bundle is None else bundle
+    folder = find_bundle(bundle)
     cv2.setNumThreads(threads)
     started = perf_counter()
     reader = Reader(folder, threads=threads)
@@ -242,4 +244,4 @@ def _floor(folder: Path, card: ModelCard, shape: tuple[int, ...], stages: Mappin
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")

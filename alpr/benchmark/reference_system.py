@@ -18,7 +18,7 @@ import numpy as np
 from alpr.benchmark.recogniser_speed import REFERENCE, untrained
 from alpr.images.prepare import read_image
 from alpr.reader.card import ModelCard
-from alpr.reader.reader import Reader, default_bundle
+from alpr.reader.reader import Reader, find_bundle
 
 REFERENCE_DETECTOR = ("experiment=reference_detector",)
 
@@ -132,7 +132,7 @@ def compare_detectors(
     with tempfile.TemporaryDirectory() as folder:
         export_detector(module.network, Path(folder) / "other.onnx", module.predictor)
         other = OnnxDetector(Path(folder) / "other.onnx", threads=threads)
-    card_folder = default_bundle() if bundle is None else bundle
+    card_folder = find_bundle(bundle)
     ours = OnnxDetector(card_folder / ModelCard.read(card_folder).detector_file.file, threads=threads)
     noise = np.random.default_rng(0)
     images = [noise.integers(0, 256, (1, *shape, 3), dtype=np.uint8) for shape in (size, (side, side), (side, side))]

@@ -99,7 +99,7 @@ def _summary(report: BenchmarkReport) -> str:
         lines.append(
             f"Memory {report.memory.first_mb:.0f} MB after the first image, {report.memory.early_mb:.0f} MB after "
             f"{report.memory.early_images}, {report.memory.last_mb:.0f} MB at the end; "
-            f"peak {report.peak_memory_mb:.0f} MB."
+            f"peak {report.peak_memory_mb or float('nan'):.0f} MB."
         )
     lines.append(f"{where.cpu}, {where.cores} cores, {where.system}; onnxruntime {where.onnxruntime} on ")
     lines[-1] += f"{', '.join(report.providers)}; alpr {where.alpr}, {where.commit}"

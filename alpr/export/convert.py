@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,7 @@ def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) 
         made_with = {"commit": commit, "device": described.cpu, "bundle": card.name}
         rows = tuple(maker.report(scores, latency[name], made_with) for name, maker in makers.items())
         report = ConversionReport(
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
             bundle=card.name,
             sha256={f.file: f.sha256 for f in (card.detector_file, card.recogniser_file)},
             manifests={name: manifest.sha256 for name, manifest in asked.scored.items()},
@@ -360,7 +360,7 @@ class _Target:
         measured = {"of": self.card.name, "accuracy": dict(row.accuracy), "changed": row.changed, "lost": row.lost}
         card = ModelCard(
             name=output.name,
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
             alpr=__version__,
             commit=commit_label(),
             country=self.card.country,

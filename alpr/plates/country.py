@@ -17,7 +17,7 @@ from alpr.plates.pack_reading import PackFault, Place, check_keys, line_of, read
 
 ALL_LAYOUTS = "all"
 PACKS = packaged("configs") / "country"
-"""The folder of the packs, in a source checkout."""
+"""The folder of the packs that travel with the package."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,12 @@ class CountryPack:
         """The pack of a name in configs/country, such as `br`, or in a YAML file anywhere.
 
         Raises:
-            ValueError: no such pack, or one that is wrong.
+            ValueError: no such pack, or one that is wrong; the sentence lists the names that there are.
             OSError: a file that cannot be read.
         """
-        if Path(country).suffix in (".yaml", ".yml"):
-            return cls.read(country)
-        path = PACKS / f"{str(country).lower()}.yaml"
+        path = Path(country).expanduser()
+        if path.suffix not in (".yaml", ".yml"):
+            path = PACKS / f"{str(country).lower()}.yaml"
         if not path.is_file():
             names = ", ".join(sorted(path.stem for path in PACKS.glob("*.yaml")))
             raise ValueError(f"There is no country pack {str(country)!r}; expected a YAML file or one of {names}.")

@@ -58,8 +58,8 @@ def font_file(name: str) -> tuple[Path, int]:
         module = import_module(packaged.module)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"Rendering with the face {name!r} needs its font: pip install 'alpr[synthetic]', or name a font file of "
-            "your own in the country pack."
+            f"Rendering with the face {name!r} needs its font: pip install 'alpr-train[synthetic]', or name a font "
+            "file of your own in the country pack."
         ) from error
     if not packaged.file:
         return Path(module.FONT_PATH), packaged.face

@@ -18,10 +18,11 @@ from typing import NamedTuple, TypeAlias, overload
 import numpy as np
 
 from alpr.detection.detect import Detector, Found
+from alpr.files import packaged
 from alpr.images.prepare import Photograph, UnreadableImage, read_image, read_photograph
 from alpr.plates.geometry import plate_width
 from alpr.plates.records import ImageArray, PlateReading
-from alpr.reader.card import ModelCard
+from alpr.reader.card import CARD_FILE, ModelCard
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.decode import Decoding
 from alpr.recognition.grammar import Grammar
@@ -65,7 +66,8 @@ class Reader:
     """Reads the plates in images with an exported bundle.
 
     Args:
-        bundle: a bundle's folder; by default the one that the text file `default` in `model_bin` names.
+        bundle: a bundle's folder, or the name of one that travels with the package, such as "world"; by default the
+            one that the text file `default` in `model_bin` names.
         threads: threads per network; by default one per core this process may use.
         providers: ONNX Runtime execution providers, best first; by default the CPU's alone.
         input_px: the long side at which the detector looks, once, in place of the card's one or two looks.
@@ -100,7 +102,7 @@ class Reader:
         alternatives: int = 0,
         min_score: float | str | None = None,
     ) -> None:
-        folder = default_bundle() if bundle is None else Path(bundle)
+        folder = find_bundle(bundle)
         card = ModelCard.read(folder)
         card.verify(folder, others=False)
         if isinstance(min_score, str):
@@ -239,26 +241,44 @@ class Reader:
         return photograph.finer(WHOLE_LOOK * max(settings.input_px, settings.fine_px or 0))
 
 
+def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of a bundle: a path, or the name of one that travels with the package, such as `world`.
+
+    Args:
+        bundle: a folder that holds card.json comes before a name; None for the default bundle.
+
+    Raises:
+        ValueError: no such bundle; the sentence lists the names that there are.
+    """
+    if bundle is None:
+        return default_bundle()
+    given = Path(bundle).expanduser()
+    if (given / CARD_FILE).exists():
+        return given
+    bundles = packaged("model_bin")
+    known = sorted(card.parent.name for card in bundles.glob(f"*/{CARD_FILE}"))
+    if str(bundle) in known:
+        return bundles / str(bundle)
+    what = f"{bundle} is no bundle: it has no {CARD_FILE}" if given.is_dir() else f"There is no bundle {str(bundle)!r}"
+    raise ValueError(f"{what}; expected a bundle's folder or one of {', '.join(known) or 'none'} in {bundles}.")
+
+
 def default_bundle() -> Path:
-    """The folder of the default bundle: in a source checkout beside the package, else inside the installed package.
+    """The folder of the default bundle, which the file `default` beside it names.
 
     Raises:
         ValueError: no file `default`, or one that names no bundle.
     """
-    package = Path(__file__).resolve().parents[1]
-    places = (package.parent / "model_bin", package / "model_bin")
-    for place in places:
-        if not (place / "default").is_file():
-            continue
-        name = (place / "default").read_text(encoding="utf-8").strip()
-        if not name or name in {".", ".."} or Path(name).name != name:
-            raise ValueError(f"{place / 'default'} holds {name!r}; expected the name of a folder beside it.")
-        if not (place / name / "card.json").is_file():
-            raise ValueError(
-                f"The default bundle {name!r}, named by {place / 'default'}, is not there; "
-                f"train and export one, or name a bundle's folder yourself."
-            )
-        return place / name
-    raise ValueError(
-        f"No default bundle: there is no file 'default' in {' or '.join(map(str, places))}; name a bundle's folder."
-    )
+    bundles = packaged("model_bin")
+    default = bundles / "default"
+    if not default.is_file():
+        raise ValueError(f"No default bundle: there is no file 'default' in {bundles}; name a bundle's folder.")
+    name = default.read_text(encoding="utf-8").strip()
+    if not name or name in {".", ".."} or Path(name).name != name:
+        raise ValueError(f"{default} holds {name!r}; expected the name of a folder beside it.")
+    if not (bundles / name / CARD_FILE).is_file():
+        raise ValueError(
+            f"The default bundle {name!r}, named by {default}, is not there; "
+            f"train and export one, or name a bundle's folder yourself."
+        )
+    return bundles / name

@@ -211,7 +211,7 @@ def _load_font(path: Path, number: int, px: int) -> FreeTypeFont:
     try:
         from PIL import ImageFont
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("Reading a font file needs Pillow: pip install 'alpr[synthetic]'.") from error
+        raise ModuleNotFoundError("Reading a font file needs Pillow: pip install 'alpr-train[synthetic]'.") from error
     try:
         font = ImageFont.truetype(str(path), px, index=number)
     except OSError as error:

@@ -9,15 +9,24 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from alpr.files import packaged
+from alpr.training import pack_source
+from alpr.training.pack_source import quoted_paths as quoted_paths
 
 CONFIGS = packaged("configs")
+OTHER_ROOTS = ("--config-name", "-cn", "--config-path", "-cp")
 HELP = ("--help", "-h", "--cfg", "-c", "--hydra-help", "--info", "-i", "--version", "--shell-completion", "-sc")
 SWEEP = ("-m", "--multirun")
+FLAGS = (*SWEEP, "-r", "--run")
+FOLDER = ("--config-dir", "-cd")
+SEARCH_PATH = "hydra.searchpath"
+OPTIONS = f"{FOLDER[0]} DIR, {SWEEP[1]}, {HELP[0]}"
+
+pack_source.register()
 
 
 def root_of(name: str) -> tuple[Path, str]:
@@ -30,11 +39,15 @@ def root_of(name: str) -> tuple[Path, str]:
 
 
 def composed(name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """A configuration of `configs/` with overrides, outside a Hydra application."""
+    """A configuration of `configs/` with overrides, outside a Hydra application.
+
+    Args:
+        overrides: as on a command line; `hydra.searchpath=[DIR]` adds folders of one's own.
+    """
     folder, root = root_of(name)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(folder), version_base="1.3"):
-        return compose(root, overrides=list(overrides))
+        return compose(root, overrides=quoted_paths(overrides))
 
 
 def complaint_about(arguments: Sequence[str], name: str) -> str | None:
@@ -46,18 +59,27 @@ def complaint_about(arguments: Sequence[str], name: str) -> str | None:
         arguments: a command line's, without the program. Of a sweep (-m) only the keys are looked at.
         name: the root configuration.
     """
-    if any(a in HELP for a in arguments):
+    names = [a.split("=", 1)[0] for a in arguments]
+    if set(names) & {*HELP, *OTHER_ROOTS}:
         return None
-    given = [a for a in arguments if not a.startswith("-")]
+    option = next((n for n in names if n.startswith("-") and n not in (*FOLDER, *FLAGS)), None)
+    if option is not None:
+        return f"Unknown option {option}; expected {OPTIONS}, or key=value."
+    given, own = _with_search_path(quoted_paths([a for a in arguments if a not in FLAGS]))
     bare = next((a for a in given if "=" not in a and not a.startswith("~")), None)
     if bare is not None:
         return f"{bare!r} is no setting; expected key=value."
+    complaint = next((c for c in map(_folder_complaint, own) if c is not None), None)
+    if complaint is not None:
+        return complaint
+    path = [a for a in given if a.startswith(SEARCH_PATH)]
     overrides = [a for a in given if not a.startswith(("hydra", "+", "~"))]
     folder, _ = root_of(name)
-    groups = [o for o in overrides if (folder / _key(o)).is_dir()]
+    groups = [o for o in overrides if any((place / _key(o)).is_dir() for place in (folder, *own))]
     sweep = any(a in SWEEP for a in arguments)
+    first = [f"{_key(o)}={o.split('=', 1)[1].split(',')[0]}" for o in groups] if sweep else groups
     try:
-        config = composed(name, [f"{_key(o)}={o.split('=', 1)[1].split(',')[0]}" for o in groups] if sweep else groups)
+        config = composed(name, [*path, *first])
         for override in overrides:
             complaint = _unknown_key(override, config) if override not in groups else None
             if complaint is not None:
@@ -69,11 +91,12 @@ def complaint_about(arguments: Sequence[str], name: str) -> str | None:
                 return complaint
         if sweep:
             return None
-        final = composed(name, [a for a in given if not a.lstrip("+~").startswith("hydra")])
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
+        final = composed(name, [*path, *(a for a in given if not a.lstrip("+~").startswith("hydra"))])
+    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:  # ValueError: a group set to null
         return _flat(error)
     complaints = (_wrong_type(o, config, final) for o in overrides if o not in groups)
-    return next((c for c in complaints if c is not None), None) or _missing(final, folder / "experiment")
+    missing = next((c for c in complaints if c is not None), None)
+    return missing or _missing(final, [place / "experiment" for place in (folder, *own)])
 
 
 def plain_sentence(error: BaseException) -> str:
@@ -89,6 +112,42 @@ def plain_sentence(error: BaseException) -> str:
         return _flat(error)
     at_key = f"{where}: " if where and isinstance(cause, TypeError) else ""
     return f"{at_key}{cause}"
+
+
+def _with_search_path(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Arguments with --config-dir as the first place of hydra.searchpath, where Hydra puts it; and all such folders."""
+    given: list[str] = []
+    places: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name in FOLDER:
+            places = [value if equals else next(rest, "")]
+        else:
+            given.append(argument)
+    for override in [a for a in given if _key(a) == SEARCH_PATH]:
+        given.remove(override)
+        parsed = OmegaConf.from_dotlist([override]).hydra.searchpath
+        places += map(str, [parsed] if isinstance(parsed, str) else parsed or [])
+    own = [Path(place.removeprefix("file://")) for place in places if not place.startswith("pkg://")]
+    if places:
+        quoted = ",".join(f"'{place}'" for place in places)
+        given.append(f"{SEARCH_PATH}=[{quoted}]")
+    return given, own
+
+
+def _folder_complaint(place: Path) -> str | None:
+    """Why a folder of one's own cannot be used: it is not there, or the project's own file would be read for one of it.
+
+    Hydra takes the first file of a name that it finds, and looks into the application's own configurations first.
+    """
+    if not place.is_dir():
+        return f"{str(place)!r} is no folder; expected one of configurations, such as experiment/NAME.yaml below it."
+    for path in sorted(place.glob("*/*.yaml")):
+        ours = CONFIGS / path.relative_to(place)
+        if ours.is_file() and ours.read_bytes() != path.read_bytes():
+            return f"{path}: alpr has a {path.parent.name}={path.stem} of its own, which is read first; rename yours."
+    return None
 
 
 def _key(override: str) -> str:
@@ -143,13 +202,13 @@ def _value(config: DictConfig, key: str) -> Any:
         return None
 
 
-def _missing(config: DictConfig, experiments: Path) -> str | None:
+def _missing(config: DictConfig, experiments: Sequence[Path]) -> str | None:
     missing = sorted(_unset(OmegaConf.to_container(config, resolve=False)))
     if not missing:
         return None
     if "trainer" not in config:
         return f"Nothing gives {', '.join(missing)}. Give key=value for each."
-    names = ", ".join(sorted(path.stem for path in experiments.glob("*.yaml")))
+    names = ", ".join(sorted({path.stem for folder in experiments for path in folder.glob("*.yaml")}))
     return f"Nothing gives {', '.join(missing)}. Give experiment=NAME (one of {names}), or key=value for each."
 
 
@@ -161,4 +220,6 @@ def _unset(node: Any, at: str = "") -> list[str]:
 
 def _flat(error: BaseException) -> str:
     """On one line, and without Hydra's list of where it looked."""
+    if isinstance(error, MissingConfigException) and error.options:
+        return f"There is no {error.missing_cfg_file}; expected one of {', '.join(error.options)}."
     return " ".join(str(error).split()).partition(" Config search path:")[0]

@@ -8,7 +8,7 @@ import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -311,7 +311,7 @@ class RunRecord:
     fold: int | None = None  # the tenth of the plates that was held back to choose the checkpoint
     teacher: str | None = None  # SHA-256 of the weights that it was distilled from
     status: str = "running"  # running, finished, stopped or failed
-    started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     seconds: float = 0.0  # over all resumptions
     resumed: int = 0
     steps: int = 0

@@ -168,7 +168,7 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_command(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, module: str, target: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(RuntimeMissing, match=rf"pip install 'alpr\[{target}\]'"):
+    with pytest.raises(RuntimeMissing, match=rf"pip install 'alpr-train\[{target}\]'"):
         check(replace(asked, targets=(target,)), ModelCard.read(asked.bundle))
 
 

@@ -45,20 +45,20 @@ def assert_near(found: tuple[FloatArray, ...], network: Scrfd, tolerance: float)
 
 
 def test_openvino_gives_what_torch_gives(request: pytest.FixtureRequest, network: Scrfd) -> None:
-    pytest.importorskip("openvino", reason="the extra alpr[openvino] is not installed")
+    pytest.importorskip("openvino", reason="the extra alpr-train[openvino] is not installed")
     run = open_openvino(request.getfixturevalue("exported"), 1, "f32")
     assert_near(run(IMAGES), network, 1e-4)
 
 
 def test_tflite_gives_what_torch_gives(network: Scrfd, tmp_path: Path) -> None:
-    pytest.importorskip("litert_torch", reason="the extra alpr[tflite] is not installed")
+    pytest.importorskip("litert_torch", reason="the extra alpr-train[tflite] is not installed")
     write_tflite(network, SHAPE, tmp_path / "detector.tflite")
     assert_near(open_tflite(tmp_path / "detector.tflite", 1)(IMAGES), network, 1e-4)
 
 
 def test_ncnn_gives_what_torch_gives(request: pytest.FixtureRequest, network: Scrfd, tmp_path: Path) -> None:
-    pytest.importorskip("ncnn", reason="the extra alpr[ncnn] is not installed")
-    pytest.importorskip("pnnx", reason="the extra alpr[ncnn] is not installed")
+    pytest.importorskip("ncnn", reason="the extra alpr-train[ncnn] is not installed")
+    pytest.importorskip("pnnx", reason="the extra alpr-train[ncnn] is not installed")
     model = onnx.load(request.getfixturevalue("exported"))
     onnx.save(without_preparation(fixed_shapes(model, (*SHAPE, 3))), tmp_path / "prepared.onnx")
     write_ncnn(tmp_path / "prepared.onnx", SHAPE, tmp_path, "detector")

@@ -23,7 +23,7 @@ from alpr.images.prepare import UnreadableImage, read_photograph
 from alpr.plates.records import ImageArray
 from alpr.reader import reader as reader_module
 from alpr.reader.card import CardError, ModelCard, WeightFile
-from alpr.reader.reader import default_bundle
+from alpr.reader.reader import default_bundle, find_bundle
 from alpr.reader.sessions import OnnxDetector, SessionError, open_session
 from alpr.recognition.read import CROPS_AT_ONCE, Recogniser
 from alpr.recognition.settings import RecogniserSettings
@@ -240,24 +240,47 @@ def test_a_batch_the_graph_cannot_take_is_named(bundle: Path) -> None:
         OnnxDetector(bundle / "detector.onnx", 1)(np.zeros((1, 32, 32, 4), np.uint8))
 
 
-def test_the_default_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "site" / "alpr"
-    package.mkdir(parents=True)
-    monkeypatch.setattr(reader_module, "__file__", str(package / "reader" / "reader.py"))
+@pytest.fixture
+def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in place of the one that travels with the package."""
+    folder = tmp_path / "site" / "model_bin"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(reader_module, "packaged", {folder.name: folder}.__getitem__)
+    return folder
+
+
+def test_the_default_bundle(bundles: Path) -> None:
     with pytest.raises(ValueError, match="No default bundle"):
         default_bundle()
-    inside = write_bundle(package / "model_bin" / "tiny")
-    (package / "model_bin" / "default").write_text("tiny\n")
-    assert default_bundle() == inside
+    inside = write_bundle(bundles / "tiny")
+    (bundles / "default").write_text("tiny\n")
+    assert find_bundle() == default_bundle() == inside
     assert Reader(threads=1).card == ModelCard.read(inside)
-    beside = tmp_path / "site" / "model_bin"
-    beside.mkdir()
-    (beside / "default").write_text("cn\n")  # a source checkout comes first, and is not passed over
+    (bundles / "default").write_text("cn\n")
     with pytest.raises(ValueError, match=r"'cn', named by .* is not there"):
         default_bundle()
-    (beside / "default").write_text("../alpr\n")
+    (bundles / "default").write_text("../alpr\n")
     with pytest.raises(ValueError, match="expected the name of a folder"):
         default_bundle()
+
+
+def test_a_bundle_is_found_by_its_name(bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="no bundle 'tiny'; expected a bundle's folder or one of none in"):
+        find_bundle("tiny")
+    inside = write_bundle(bundles / "tiny")
+    write_bundle(bundles / "other")
+    monkeypatch.chdir(tmp_path)
+    assert find_bundle("tiny") == inside
+    assert Reader("tiny", threads=1).card == ModelCard.read(inside)
+    assert find_bundle(inside) == inside
+    for unknown in ("tyni", "../model_bin", "a/tiny", ""):
+        with pytest.raises(ValueError, match="expected a bundle's folder or one of other, tiny in"):
+            find_bundle(unknown)
+    (tmp_path / "tiny").mkdir()
+    assert find_bundle("tiny") == inside  # a folder without a card is no bundle
+    (tmp_path / "tiny").rmdir()
+    write_bundle(tmp_path / "tiny")
+    assert find_bundle("tiny") == Path("tiny")  # one's own comes first
 
 
 def test_the_predictor_leaves_torch_unloaded(bundle: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_missing_font_package_is_explained(monkeypatch: pytest.MonkeyPatch, ch
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(fonts, "import_module", absent)
-    with pytest.raises(ModuleNotFoundError, match=r"alpr\[synthetic\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"alpr-train\[synthetic\]"):
         fonts.font_file("noto-cjk")
     blue = {**china.to_dict()["layouts"][0], "pattern": "LLLDDDD", "region_places": 0}
     latin = {**china.to_dict(), "alphabet": "ABC0123", "classes": {"L": "ABC", "D": "0123"}, "layouts": [blue]}

@@ -306,10 +306,10 @@ GREEN = "experiment=ccpd_green_detector"
     ("arguments", "sentence"),
     [
         ([], "Nothing gives data.manifest, name. Give experiment=NAME (one of br_recogniser"),
-        (["experiment=nope"], "Could not find 'experiment/nope' Available options in 'experiment': br_recogniser"),
+        (["experiment=nope"], "There is no experiment/nope; expected one of br_recogniser, "),
         ([GREEN, "model.bakbone=1"], "Unknown key 'bakbone' in 'model.bakbone=1': model has _target_, compile, loss"),
         ([GREEN, "trainer.max_epoch=3"], "Did you mean trainer.max_epochs?"),
-        ([GREEN, "trainer=defualt"], "Could not find 'trainer/defualt'"),
+        ([GREEN, "trainer=defualt"], "There is no trainer/defualt; expected one of default."),
         ([GREEN, "data.batch_size=abc"], "data.batch_size is 'abc'; expected a whole number, such as 16."),
         ([GREEN, "data.batch_size=1.5"], "data.batch_size is '1.5'; expected a whole number, such as 16."),
         ([GREEN, "optim.lr=fast"], "optim.lr is 'fast'; expected a number, such as 0.002."),

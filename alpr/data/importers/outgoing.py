@@ -137,13 +137,19 @@ class Outgoing:
             if place.resolve() == scene.source.resolve():
                 return relative
             place.unlink()
-        if self.images == "link" and member_of(scene.source) is None:
-            place.symlink_to(scene.source.resolve())
-        else:
+        if self.images != "link" or member_of(scene.source) is not None or not self._linked(place, scene.source):
             temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
             temporary.write_bytes(read_bytes(scene.source))
             temporary.replace(place)
         return relative
+
+    def _linked(self, place: Path, source: Path) -> bool:
+        try:
+            place.symlink_to(source.resolve())
+        except (OSError, NotImplementedError):  # on Windows only some users may; nor can every file system
+            self.counts["{n} images were copied: no links can be made there."] += 1
+            return False
+        return True
 
     def put(self, relative: str, text: str) -> None:
         """Writes a text file below the target.

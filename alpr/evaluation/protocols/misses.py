@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.protocols.scores import Outcome, overall_of
@@ -16,7 +16,7 @@ WELL_FOUND = 0.7
 FEW_EDITS = 2
 
 
-class Cause(str, Enum):
+class Cause(StrEnum):
     """Why a plate was missed; a miss has the first cause that fits, in the order of `cause_of`."""
 
     NOT_FOUND = "not found"

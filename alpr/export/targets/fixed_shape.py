@@ -42,7 +42,7 @@ def extra(module: str, name: str) -> ModuleType:
     except ImportError as error:
         raise RuntimeMissing(
             f"{name} needs the package {module.partition('.')[0]}, which cannot be imported ({error}); "
-            f"pip install 'alpr[{name}]'."
+            f"pip install 'alpr-train[{name}]'."
         ) from error
 
 
