@@ -45,7 +45,8 @@ def bench(
 ) -> None:
     """Measure a bundle on this machine, from file to text.
 
-    And whether its memory grows; images with plates say most. The shapes of the reference and of recognisers need the extra `train`.
+    And whether its memory grows; images with plates say most.
+    The shapes of the reference and of recognisers need the extra `train`.
     """
     from alpr.benchmark.measurement import beside_the_reference, noise_picture
     from alpr.benchmark.reader_speed import latency_report, run_benchmark, write_report
