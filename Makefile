@@ -26,12 +26,12 @@ demo: demo/table.txt ## synthetic CCPD -> tables -> training -> evaluation -> ON
 	@cat demo/table.txt
 
 demo/ccpd/done: $(READY)
-	$(RUN) scripts/synthesize_ccpd.py --output demo/ccpd --scenes 900 --seed 2026 --num_workers 2
-	$(RUN) scripts/create_dataset.py --dataset_path demo/ccpd --categories ccpd_base ccpd_green
+	$(BIN)/alpr synth ccpd --output demo/ccpd --scenes 900 --seed 2026 --workers 2
+	$(BIN)/alpr data ccpd --dataset-path demo/ccpd --categories ccpd_base --categories ccpd_green
 	@touch $@
 
 demo/%/done: demo/ccpd/done
-	$(RUN) -u train.py experiment=demo_$* seed=$(SEED) 2>&1 | while IFS= read -r line; do echo "$*: $$line"; done
+	$(RUN) -u -m alpr train experiment=demo_$* seed=$(SEED) 2>&1 | while IFS= read -r line; do echo "$*: $$line"; done
 	@touch $@
 
 # Each network has one core of two, which takes half the time of one after the other on both.
@@ -40,16 +40,16 @@ demo/trained: demo/ccpd/done
 	@touch $@
 
 demo/bundle/card.json: demo/trained
-	$(RUN) scripts/export_onnx.py detector=demo/detector recogniser=demo/recogniser output=demo/bundle images=demo/ccpd/ccpd_green/test
+	$(BIN)/alpr export detector=demo/detector recogniser=demo/recogniser output=demo/bundle images=demo/ccpd/ccpd_green/test
 
 demo/evaluation/report.json: demo/bundle/card.json
-	$(RUN) evaluate.py model=demo/bundle data.manifest='[demo/ccpd/ccpd_base/alpr_dataset.csv,demo/ccpd/ccpd_green/alpr_dataset.csv]' data.split=test output=demo/evaluation > demo/evaluation.txt
+	$(BIN)/alpr evaluate bundle=demo/bundle data.manifest='[demo/ccpd/ccpd_base/alpr_dataset.csv,demo/ccpd/ccpd_green/alpr_dataset.csv]' data.split=test output=demo/evaluation > demo/evaluation.txt
 
 demo/readings.jsonl: demo/evaluation/report.json
-	$(BIN)/alpr predict demo/ccpd/ccpd_green/test --model demo/bundle --threads 1 --annotate demo/annotated --output $@
+	$(BIN)/alpr predict demo/ccpd/ccpd_green/test --bundle demo/bundle --threads 1 --annotate demo/annotated --output $@
 
 demo/table.txt: demo/readings.jsonl
-	$(RUN) scripts/demo_table.py --report demo/evaluation/report.json --readings demo/readings.jsonl --annotated demo/annotated --output $@
+	$(RUN) tools/demo_table.py --report demo/evaluation/report.json --readings demo/readings.jsonl --annotated demo/annotated --output $@
 
 test: $(READY) ## the whole fast test suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses 2 --dist loadfile

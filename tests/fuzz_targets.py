@@ -1,7 +1,7 @@
 """What is fuzzed: for every reader of foreign bytes, how inputs are made and what it may answer.
 
 The property is the same everywhere: a result, or the reader's own documented exception, within a second of CPU time and
-bounded memory. `tests/test_fuzz.py` tries a few inputs of each, `scripts/fuzz.py` many.
+bounded memory. `tests/test_fuzz.py` tries a few inputs of each, `tools/fuzz.py` many.
 """
 
 from __future__ import annotations

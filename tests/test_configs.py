@@ -82,7 +82,7 @@ def test_every_experiment_is_short_says_its_command_and_takes_a_step(
     experiment: str, scripts: Scripts, tiny_data: Path, tmp_path: Path
 ) -> None:
     text = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
-    assert f"python train.py experiment={experiment}" in text and len(text.splitlines()) < 40
+    assert f"alpr train experiment={experiment}" in text and len(text.splitlines()) < 40
     # The networks, optimiser and precision are the experiment's own; only the amount of data is small.
     small = [s for s in task_of(experiment) if s.startswith(("data.manifest", "data.workers", "trainer.accelerator"))]
     batch = SMALL_BATCH[task_of(experiment)]
@@ -114,8 +114,8 @@ def test_values_that_stand_twice_are_the_same() -> None:
 
 
 def test_a_bundle_is_no_choice_of_the_group_of_models(tmp_path: Path) -> None:
-    """`model=` chooses a network in training and names a bundle in evaluation."""
-    arguments = [f"model={tmp_path}", "data.manifest=a.csv"]
+    """`bundle=` names a bundle in evaluation, and the settings of a released one in export."""
+    arguments = [f"bundle={tmp_path}", "data.manifest=a.csv"]
     assert complaint_about(arguments, "evaluate") is None
-    assert composed("evaluate", arguments).model == str(tmp_path)
+    assert composed("evaluate", arguments).bundle == str(tmp_path)
     assert "Did you mean data.manifest?" in str(complaint_about(["data.manifst=a.csv"], "evaluate"))

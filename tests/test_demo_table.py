@@ -28,7 +28,7 @@ def run(repository: Path, folder: Path, share: float) -> subprocess.CompletedPro
         "--output",
         "t.txt",
     ]
-    script = repository / "scripts" / "demo_table.py"
+    script = repository / "tools" / "demo_table.py"
     return subprocess.run([sys.executable, script, *arguments], cwd=folder, capture_output=True, text=True)
 
 

@@ -57,7 +57,7 @@ def test_a_hostile_pack_is_refused_at_once(text: str, sentence: str, tmp_path: P
 
 
 def test_the_script_counts_inputs(repository: Path, tmp_path: Path) -> None:
-    script = [sys.executable, repository / "scripts" / "fuzz.py"]
+    script = [sys.executable, repository / "tools" / "fuzz.py"]
     arguments = ["--minutes", "0.001", "--target", "ccpd_name", "--found", tmp_path / "found"]
     done = subprocess.run([*script, *arguments], env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "ccpd_name: 100 inputs" in done.stdout, done.stdout + done.stderr

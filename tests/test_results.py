@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def collect_results(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("collect_results", repository / "scripts" / "collect_results.py")
+    spec = importlib.util.spec_from_file_location("collect_results", repository / "tools" / "collect_results.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
@@ -25,7 +25,7 @@ def collect_results(repository: Path) -> ModuleType:
 def test_the_document_is_up_to_date_with_its_kept_json(collect_results: ModuleType, repository: Path) -> None:
     kept, document = repository / "docs" / "results", (repository / "docs" / "results.md").read_text(encoding="utf-8")
     tables = collect_results.read_tables(kept / "tables.yaml")
-    assert collect_results.filled(document, tables, kept) == document, "run scripts/collect_results.py"
+    assert collect_results.filled(document, tables, kept) == document, "run tools/collect_results.py"
     assert {p.stem for p in kept.glob("*.json")} == {row.keep for table in tables for row in table.rows}
     for table in tables:
         for row in table.rows:
@@ -46,7 +46,7 @@ runs:
     - {title: found, key: result.val/recall_hull_70, format: .1%}
     - {title: best, key: result.best, format: .3f}
   rows:
-    - {label: base, keep: base, folder: FOLDER, command: python train.py experiment=base}
+    - {label: base, keep: base, folder: FOLDER, command: alpr train experiment=base}
 """
 
 
@@ -66,7 +66,7 @@ def test_a_run_is_kept_without_places_and_the_table_survives_the_run(
     before = "# R\n<!-- table runs -->\nold\n<!-- end -->\ntext\n"
     text = collect_results.filled(before, [tables], kept)
     assert "| base | 1,600 | 50.0% | - |\n" in text and "Device: a CPU. Commit: aaaaaaa.\n" in text
-    assert "python train.py experiment=base\n" in text and "old" not in text and text.endswith("<!-- end -->\ntext\n")
+    assert "alpr train experiment=base\n" in text and "old" not in text and text.endswith("<!-- end -->\ntext\n")
     shutil.rmtree(run)
     collect_results.collect([tables], kept)
     assert collect_results.filled(text, [tables], kept) == text

@@ -22,7 +22,14 @@ from alpr.reader.reader import Reader
 from alpr.reader.sessions import SessionError
 
 PACKAGE = Path(__file__).resolve().parent.parent
-SOURCES = sorted([*(PACKAGE / "alpr").rglob("*.py"), *(PACKAGE / "scripts").glob("*.py"), *PACKAGE.glob("*.py")])
+SOURCES = sorted(
+    [
+        *(PACKAGE / "alpr").rglob("*.py"),
+        *(PACKAGE / "scripts").glob("*.py"),
+        *(PACKAGE / "tools").glob("*.py"),
+        *PACKAGE.glob("*.py"),
+    ]
+)
 
 
 def crafted(folder: Path, name: str, model: onnx.ModelProto | bytes) -> Path:

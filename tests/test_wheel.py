@@ -39,12 +39,12 @@ def test_the_wheel_reads_a_plate_without_torch(repository: Path, tmp_path: Path)
     _run(scripts / "python", "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)
     write_bundle(tmp_path / "tiny")
     cv2.imwrite(str(tmp_path / "car.png"), scene("皖A12"))
-    line = _run(scripts / "alpr", "predict", "--model", "tiny", "car.png", "--annotate", "drawn", cwd=tmp_path)
+    line = _run(scripts / "alpr", "predict", "--bundle", "tiny", "car.png", "--annotate", "drawn", cwd=tmp_path)
     record = json.loads(line)
     assert record["image"] == "car.png" and record["plates"][0]["text"] == "皖A12"
     assert (tmp_path / "drawn" / "car.png").is_file()
     assert "Testland (CN)" in _run(scripts / "alpr", "info", "tiny", cwd=tmp_path)
-    _run(scripts / "alpr", "bench", "car.png", "--model", "tiny", "--output", "bench.json", cwd=tmp_path)
+    _run(scripts / "alpr", "bench", "car.png", "--bundle", "tiny", "--output", "bench.json", cwd=tmp_path)
     where = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["environment"]
     assert re.fullmatch(r"installed \S+, sha256 of its code [0-9a-f]{64}", where["commit"])  # there is no commit
     assert where["uncommitted_changes"] is False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,21 @@ def bundle_info(folder: Path) -> BundleInfo:
         data=card.data,
         training=tuple(Lineage(run.name, run.seed) for run in card.training),
     )
+
+
+def bundle_lines(folders: Sequence[Path]) -> list[str]:
+    """A line for each bundle: its name, country, precision and the megabytes of its networks.
+
+    Raises:
+        CardError: a card that cannot be trusted.
+    """
+    lines = []
+    for folder in folders:
+        card = ModelCard.read(folder)
+        megabytes = sum((folder / entry.file).stat().st_size for entry in card.files.values()) / 1e6
+        what = f"{card.country.name} ({card.country.code}), {card.precision}, {megabytes:.1f} MB"
+        lines.append(f"{folder.name:<12} {what}: {folder}")
+    return lines
 
 
 def _accuracies(figures: Any) -> Iterator[Accuracy]:

@@ -1,188 +1,199 @@
-"""What `alpr predict` and `alpr read` share: a reader over many images, the results, the copies, and how it ends."""
+"""`alpr predict`: find and read the plates in images."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
-import cv2
 import typer
 
-from alpr.images.prepare import Photograph
-from alpr.images.read_ahead import ahead
-from alpr.plates.records import ImageArray
-from alpr.reader.many_images import InputError, Item, Results, collect_images, progress, refuse_overwriting, save_image
+from alpr.cli.options import BundleOption, stop
+from alpr.cli.reading import (
+    Annotate,
+    AtPrecision,
+    Form,
+    Format,
+    Grammar,
+    MinScore,
+    Opened,
+    Outcome,
+    Output,
+    Providers,
+    Run,
+    Texts,
+    Threads,
+    Top,
+    Wanted,
+    Workers,
+    head_keys,
+    results_of,
+)
+from alpr.plates.country import CountryPack
+from alpr.plates.records import PlateReading
+from alpr.reader.blur import blur_plates
+from alpr.reader.many_images import PLATE_COLUMNS, Item
+from alpr.reader.predictions import plate_record
 from alpr.reader.reader import Reader
+from alpr.reports.drawing import annotate as draw_plates
+
+if TYPE_CHECKING:  # it reads and writes every labelling format: a tenth of a second that plain reading spares
+    from alpr.reader.label_drafts import Drafting
 
 
-class Precision(str, Enum):
-    """The precisions in per cent for which a card may hold thresholds."""
+class DraftFormat(str, Enum):
+    """The labelling tools that drafts are written for."""
 
-    P99 = "99"
-    P999 = "99.9"
+    LABELME = "labelme"
+    CVAT = "cvat"
+    COCO = "coco"
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a reading's record holds beyond text and scores; each option adds its own keys."""
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT", help="Images, folders (searched with their subfolders) or globs.")
+]
 
-    grammar: bool = False
-    top: int = 0
-    precision: Precision | None = None
-    min_score: float | None = None
 
-    @property
-    def lowest(self) -> float | str | None:
-        """The lowest score of a certain reading, as `Reader` takes it.
+def predict(
+    inputs: Inputs,
+    bundle: BundleOption = None,
+    output: Output = None,
+    form: Form = Format.JSONL,
+    texts: Texts = None,
+    annotate: Annotate = None,
+    blur: Annotated[
+        Path | None,
+        typer.Option("--blur", metavar="DIR", help="Write copies in which no plate can be read, without metadata."),
+    ] = None,
+    blur_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--blur-threshold", metavar="S", min=0, max=1, help="Blur from this score on; else half of usual."
+        ),
+    ] = None,
+    threads: Threads = None,
+    workers: Workers = 1,
+    provider: Providers = None,
+    input_px: Annotated[
+        int | None,
+        typer.Option("--input-px", metavar="PX", help="Long side at which plates are looked for; else the bundle's."),
+    ] = None,
+    grammar: Grammar = False,
+    top: Top = 0,
+    precision: AtPrecision = None,
+    min_score: MinScore = None,
+    drafts: Annotated[
+        DraftFormat | None,
+        typer.Option("--drafts", help="Write drafts for a labelling tool, the most doubtful photographs first."),
+    ] = None,
+    drafts_folder: Annotated[
+        Path,
+        typer.Option("--drafts-folder", metavar="DIR", help="Where drafts go; their order: review.csv."),
+    ] = Path("drafts"),
+    country: Annotated[
+        str | None,
+        typer.Option(
+            "--country", metavar="XX", help="The pack that drafts fit, a code or a YAML file; else the bundle's."
+        ),
+    ] = None,
+) -> None:
+    """Find and read the plates in images.
 
-        Raises:
-            InputError: it is given in two ways.
-        """
-        if self.precision is None:
-            return self.min_score
-        if self.min_score is not None:
-            raise InputError("--precision and --min-score are both given; expected one of them.")
-        return self.precision.value
+    Corners are top left, top right, bottom right, bottom left as the text is read, in pixels of the image. An
+    unreadable image gives its name and an error; the others are read and the exit code is 1. Copies hold pixels alone:
+    an orientation in the metadata is applied, and no metadata is copied, such as where a photograph was taken.
+    """
+    wanted = Wanted(grammar, top, precision, min_score)
+    drafting = _drafting(drafts, drafts_folder, country)
+    if blur is not None and drafting is not None:
+        stop("--blur and --drafts are both given; expected one of them, as each looks for fainter plates.", 2)
+    if blur is not None and blur == annotate:
+        stop(f"--blur and --annotate are both {blur}; expected different folders.", 2)
+    least = _Least(blur_threshold)
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The record's further keys, which are a CSV's further columns."""
-        chosen = {
-            ("rule", "raw_text"): self.grammar,
-            ("certain",): self.precision is not None or self.min_score is not None,
-            ("alternatives",): self.top > 0,
+    def prepare(reader: Reader) -> None:
+        if drafting is not None:
+            drafting.prepare(reader)
+        if blur is not None:
+            least.lower(reader)
+
+    def read(reader: Reader, item: Item, opened: Opened) -> Outcome:
+        found = reader.read_timed(opened.photograph)
+        plates = least.sure(found.plates) if blur is not None else found.plates
+        if drafting is not None:
+            plates = drafting.add(item.path, plates)
+        height, width = found.photograph.size
+        ms = found.ms._replace(decode=opened.ms)
+        record = {
+            "image": str(item.path),
+            "width": width,
+            "height": height,
+            "plates": [plate_record(plate, (*wanted.keys, *head_keys(reader))) for plate in plates],
+            "ms": {stage: round(spent, 2) for stage, spent in ms._asdict().items()},
         }
-        return tuple(key for keys, wanted in chosen.items() if wanted for key in keys)
+        copies = []
+        if annotate is not None:
+            copies.append((annotate, draw_plates(found.photograph.pixels, plates)))
+        if blur is not None:
+            copies.append(
+                (blur, blur_plates(found.photograph.pixels, [plate.detection.corners for plate in found.plates]))
+            )
+        return Outcome(record, copies)
+
+    def finish(failed: Sequence[Mapping[str, Any]]) -> list[str]:
+        if drafting is None:
+            return []
+        lost = [f"{drafting.form} could not hold everything: {line}" for line in drafting.write(failed)]
+        return [*lost, f"{len(drafting.drafts)} drafts: {drafting.folder}"]
+
+    Run(
+        inputs,
+        bundle,
+        results_of(output, form, (*PLATE_COLUMNS, *wanted.keys), texts),
+        wanted,
+        threads,
+        provider,
+        workers,
+        input_px,
+        [folder for folder in (annotate, blur) if folder is not None],
+        prepare=prepare,
+        finish=finish,
+    ).over(read)
 
 
-class Opened(NamedTuple):
-    """An image, decoded, and the milliseconds that took."""
+class _Least:
+    """Lets a reader find fainter plates for blurring, and tells them from those it would have found by itself.
 
-    photograph: Photograph
-    ms: float
-
-
-class Outcome(NamedTuple):
-    """An image's record, and pictures to write below folders."""
-
-    record: Mapping[str, Any]
-    copies: Sequence[tuple[Path, ImageArray]] = ()
-
-
-@dataclass
-class Run:
-    """One call of a command over images.
-
-    Attributes:
-        results: where records go; the first is what the command was called for.
-        folders: of copies, which must not hold the images themselves.
-        workers: threads that decode ahead.
-        whole: decode every pixel, as copies and crops need.
-        prepare: is called with the reader before the first image.
-        finish: is called with the failed records after the last one; gives lines for stderr.
+    Args:
+        score: from which plates are found; None for half of the bundle's threshold. Of 205 labelled plates of streets
+            and of the world that covered 93.7 % in place of 89.7 %, with 0.7 areas per image that are no plate in place
+            of 0.1; a quarter of the threshold covered 94.6 %, with 3.2.
     """
 
-    inputs: list[str]
-    model: Path | None
-    results: list[Results]
-    wanted: Wanted
-    threads: int | None = None
-    providers: list[str] | None = None
-    workers: int = 1
-    input_px: int | None = None
-    folders: Sequence[Path] = ()
-    whole: bool = False
-    prepare: Callable[[Reader], None] = lambda reader: None
-    finish: Callable[[Sequence[Mapping[str, Any]]], Sequence[str]] = lambda failed: ()
-    failed: list[Mapping[str, Any]] = field(default_factory=list)
+    MOST_PLATES = 300
 
-    def over(self, read: Callable[[Reader, Item, Opened], Outcome]) -> None:
-        """Reads every image into the results: exit code 0, 1 where an image failed, 2 where nothing could begin."""
-        try:
-            items, reader = self._begin()
-        except (InputError, OSError, ValueError) as error:
-            stop(str(error), 2)
-        first = self.results[0]
-        try:
-            with progress(len(items), shown=first.path is not None or not sys.stdout.isatty()) as advance:
+    def __init__(self, score: float | None) -> None:
+        self.score = score
 
-                def opened(item: Item) -> Opened:
-                    started = perf_counter()
-                    photograph = reader.open(str(item.path), whole=self.whole or bool(self.folders))
-                    return Opened(photograph, 1000 * (perf_counter() - started))
+    def lower(self, reader: Reader) -> None:
+        self.detector = reader.detector
+        settings = reader.detector.settings
+        usual = settings.score_threshold
+        score = usual / 2 if self.score is None else min(self.score, usual)
+        reader.detector = reader.detector.down_to(score, max(self.MOST_PLATES, settings.max_plates))
 
-                for item, get in ahead(items, opened, self.workers):
-                    record = _read_one(reader, item, get, read)
-                    self.failed += [record] if "error" in record else []
-                    for results in self.results:
-                        results.write(record)
-                    advance()
-            for results in self.results:
-                results.close()
-            for line in self.finish(self.failed):
-                typer.echo(line, err=True)
-        except KeyboardInterrupt:
-            stop(f"Interrupted after {first.written} of {len(items)} images.{self._kept()}", 130)
-        except BrokenPipeError:  # the reader of our output has gone, as `head` does
-            raise
-        except OSError as error:
-            stop(f"Stopped after {first.written} of {len(items)} images: {error}.{self._kept()}", 1)
-        if self.failed:
-            stop(f"{len(self.failed)} of {len(items)} images could not be read; their lines hold the error.", 1)
-
-    def _begin(self) -> tuple[list[Item], Reader]:
-        items = collect_images(self.inputs)
-        for folder in self.folders:
-            refuse_overwriting(items, folder)
-        reader = Reader(
-            self.model,
-            threads=self.threads,
-            providers=self.providers or None,
-            input_px=self.input_px,
-            grammar=self.wanted.grammar,
-            alternatives=self.wanted.top,
-            min_score=self.wanted.lowest,
-        )
-        if self.providers:
-            typer.echo(f"Networks run on {', '.join(reader.providers)}.", err=True)
-        if self.threads is not None:
-            cv2.setNumThreads(self.threads)
-        self.prepare(reader)
-        for results in self.results:
-            results.columns = (*results.columns, *head_keys(reader))
-            results.open()
-        return items, reader
-
-    def _kept(self) -> str:
-        return "".join(results.keep() for results in self.results)
+    def sure(self, plates: Sequence[PlateReading]) -> list[PlateReading]:
+        kept = {id(detection) for detection in self.detector.sure([plate.detection for plate in plates])}
+        return [plate for plate in plates if id(plate.detection) in kept]
 
 
-def head_keys(reader: Reader) -> tuple[str, ...]:
-    """The record's further keys where the recogniser has heads for country and kind."""
-    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score")}
-    return tuple(key for output in reader.recogniser.settings.outputs for key in keys[output])
+def _drafting(form: DraftFormat | None, folder: Path, country: str | None) -> Drafting | None:
+    if form is None:
+        return None
+    from alpr.reader.label_drafts import Drafting
 
-
-def _read_one(
-    reader: Reader, item: Item, get: Callable[[], Opened], read: Callable[[Reader, Item, Opened], Outcome]
-) -> Mapping[str, Any]:
     try:
-        record, copies = read(reader, item, get())
-        for folder, picture in copies:
-            save_image(folder / item.name, picture, source=item.path)
-    except (ValueError, MemoryError, cv2.error) as error:  # UnreadableImage, or an image too large for a step
-        return {"image": str(item.path), "error": str(error).strip()}
-    return record
-
-
-def stop(message: str, code: int) -> NoReturn:
-    """Ends the command with a sentence on stderr."""
-    with suppress(BrokenPipeError):
-        typer.echo(message, err=True)
-    raise typer.Exit(code)
+        return Drafting(form.value, folder, CountryPack.find(country) if country is not None else None)
+    except (OSError, ValueError) as error:
+        stop(str(error), 2)

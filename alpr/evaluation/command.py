@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from alpr.evaluation.page import evaluation_page
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.protocols.scoring import Scoring, print_overlap, print_protocols, scoring_of, write_protocol
 from alpr.evaluation.tables import print_report
-from alpr.files import file_sha256
+from alpr.files import file_sha256, packaged
 from alpr.provenance import commit_label, device_name, processor, versions
 from alpr.reader.parts import Parts
 from alpr.reader.predictions import Predicted, read_predictions, write_predictions
@@ -38,6 +39,7 @@ def run(config: DictConfig) -> bool:
         OSError: a file that cannot be read or written.
     """
     console = Console()
+    rename(config)
     find_labels(config, console)
     check(config)
     output = Path(config.output)
@@ -72,6 +74,20 @@ def run(config: DictConfig) -> bool:
     write_curves(curves, output, made_with(config))
     console.print(curve_table(curves), markup=False, highlight=False)
     return True
+
+
+def rename(config: DictConfig) -> None:
+    """Takes `model`, the old name of `bundle`, with a note on stderr.
+
+    Raises:
+        ValueError: both are given.
+    """
+    if config.model is None:
+        return
+    if config.bundle is not None:
+        raise ValueError(f"bundle={config.bundle} and model={config.model} are both given; expected bundle alone.")
+    print("Note: model= is called bundle= now.", file=sys.stderr)
+    config.bundle, config.model = config.model, None
 
 
 def evaluate_once(
@@ -191,10 +207,10 @@ def made_with(config: DictConfig) -> dict[str, Any]:
     """The commit, the device and the versions behind a report's figures."""
     from omegaconf import OmegaConf
 
-    runtime = "torch" if config.model is None and config.predictions is None else "onnxruntime"
+    runtime = "torch" if config.bundle is None and config.predictions is None else "onnxruntime"
     if config.predictions is not None:
         device = "another program's"
-    elif config.model is None:
+    elif config.bundle is None:
         device = device_name()
     else:
         device = processor(config.threads or available_cores())
@@ -283,7 +299,7 @@ def check(config: DictConfig) -> None:
     scored = config.protocol is not None or config.predictions is not None
     if scored and (config.data.replace or config.data.fold is not None):
         raise ValueError("data.replace and data.fold do not go with protocol or predictions; a protocol has its rules.")
-    given = [key for key in ("model", "detector", "recogniser", "input_px") if config[key] is not None]
+    given = [key for key in ("bundle", "detector", "recogniser", "input_px") if config[key] is not None]
     if config.predictions is not None and given:
         raise ValueError(f"predictions and {given[0]} are both given; expected one of them.")
     for old, new in replaced_by(config).items():
@@ -308,11 +324,11 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
         ValueError: no model, two kinds of model, or a folder that is no bundle.
     """
     runs = {key: Path(config[key]) for key in ("detector", "recogniser") if config[key] is not None}
-    if (config.model is None) == (not runs):
-        found = ", ".join(f"{key}={config[key]}" for key in ("model", "detector", "recogniser"))
-        raise ValueError(f"Expected either model=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
-    if config.model is not None:
-        return open_bundle(Path(config.model), config)
+    if (config.bundle is None) == (not runs):
+        found = ", ".join(f"{key}={config[key]}" for key in ("bundle", "detector", "recogniser"))
+        raise ValueError(f"Expected either bundle=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
+    if config.bundle is not None:
+        return open_bundle(bundle_at(str(config.bundle)), config)
     from alpr.training.runs import best_checkpoint, load_reader
 
     for key, path in runs.items():
@@ -326,6 +342,20 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     return Parts(**{key: getattr(reader, key) for key in chosen}), identity
 
 
+def bundle_at(name: str) -> Path:
+    """The folder of a bundle at a path, or of this name.
+
+    Raises:
+        ValueError: there is none; the sentence names those there are.
+    """
+    if Path(name).exists():
+        return Path(name)
+    known = sorted(path.parent.name for path in packaged("model_bin").glob("*/card.json"))
+    if name not in known:
+        raise ValueError(f"There is no bundle {name!r}; expected a bundle's folder or one of {', '.join(known)}.")
+    return packaged("model_bin") / name
+
+
 def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]]:
     """The halves of an exported bundle, and its name and checksums.
 
@@ -334,7 +364,7 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
     """
     if not (folder / "card.json").is_file():
         raise ValueError(
-            f"model={folder} is no bundle: it has no card.json. For a run folder or a checkpoint give "
+            f"bundle={folder} is no bundle: it has no card.json. For a run folder or a checkpoint give "
             f"detector=RUN and/or recogniser=RUN."
         )
     reader = Reader(folder, threads=config.threads, grammar=config.grammar)

@@ -93,7 +93,11 @@ def read_evaluated(path: Path) -> Evaluated:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is no report of an evaluation: {type(error).__name__} {error}.") from error
     told = {key: values[key] for key in ("model", "manifests", "made_with", "protocol", "replaced") if key in values}
-    return Evaluated(str(path), *made, _flat(told))
+    settings = _flat(told)
+    old = settings.pop("made_with.settings.model", None)  # what `bundle` was called
+    if old is not None:
+        settings["made_with.settings.bundle"] = old
+    return Evaluated(str(path), *made, settings)
 
 
 _Made = tuple[dict[str, dict[Place, bool]], dict[Place, Shown]]

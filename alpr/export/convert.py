@@ -166,7 +166,7 @@ def check(asked: Asked, card: ModelCard) -> None:
         raise ConversionError(f"There is no target {unknown[0]!r}; expected some of {', '.join(TARGETS)}.")
     if card.precision != "fp32":
         raise ConversionError(
-            f"{asked.bundle} is in {card.precision} already; expected a bundle in fp32, which scripts/export_onnx.py "
+            f"{asked.bundle} is in {card.precision} already; expected a bundle in fp32, which alpr export "
             "makes of its safetensors."
         )
     if asked.place is not None and len(set(asked.targets) - set(IN_PLACE)) != 1:

@@ -24,7 +24,7 @@ from alpr.training.weights import SUFFIX, write_weights
 
 PARITY_SCENES = 16
 REPORT_PAGE = "report.html"
-"""What evaluate.py writes beside its report.json, for people to look at; a bundle gets a copy."""
+"""What alpr evaluate writes beside its report.json, for people to look at; a bundle gets a copy."""
 
 
 def bundle_runs(config: DictConfig) -> None:
@@ -136,4 +136,4 @@ def reported_figures(path: Path) -> dict[str, Any]:
         readable = readable_widths([record_of(plate) for plate in report["plates"]])
         return {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} is no report of evaluate.py: {error!r}") from error
+        raise RunError(f"{path} is no report of alpr evaluate: {error!r}") from error

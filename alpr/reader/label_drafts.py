@@ -1,6 +1,6 @@
 """Drafts for labelling tools: what a bundle found in raw photographs, the most doubtful photographs first.
 
-The first hour with a new country is then correcting, not drawing; `scripts/convert_dataset.py` reads the result back.
+The first hour with a new country is then correcting, not drawing; `alpr data convert` reads the result back.
 """
 
 from __future__ import annotations

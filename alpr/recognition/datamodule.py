@@ -57,7 +57,7 @@ class RecognitionData(L.LightningDataModule):
         replace: characters to put in place of others in all labels, such as {O: "0"}; a source's own come on top.
         detector: a bundle or a run whose corners cut the plates of sources with `crops: detector`; see `find_corners`.
         cache_mb: see `PhotographedCrops`; shared by the sources.
-        glyph_bank: glyphs of real plates for the rendered ones (scripts/make_glyph_bank.py), relative to `root`.
+        glyph_bank: glyphs of real plates for the rendered ones (alpr synth glyphs), relative to `root`.
         bank_share: how many rendered plates take them.
         without: ingredients that rendered plates lack, see `alpr.synthetic.renderer.INGREDIENTS`.
         countries, kinds: what the batches' indices point into: the labels of the network's heads.

@@ -73,6 +73,6 @@ class RecogniserSettings:
         if found is None:
             raise ValueError(
                 f"No score is known above which {precision} % of the readings are right; calibrate the recogniser "
-                f"(scripts/calibrate.py) and export it again, or give the lowest score as a number from 0 to 1."
+                f"(alpr calibrate) and export it again, or give the lowest score as a number from 0 to 1."
             )
         return found

@@ -36,7 +36,7 @@ class CropPlan:
         size: (height, width) px.
         margin: the fraction left around the plate on every side.
         val_share: how many go to val; the rest is train.
-        glyph_bank: a file of glyphs of real plates (scripts/make_glyph_bank.py), which draw `bank_share` of the plates.
+        glyph_bank: a file of glyphs of real plates (alpr synth glyphs), which draw `bank_share` of the plates.
     """
 
     crops: int = 1000

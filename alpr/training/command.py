@@ -1,4 +1,4 @@
-"""One training as `configs/train.yaml` describes it, alone or as a job of a sweep."""
+"""One training as `configs/train.yaml` describes it, alone or as a job of a sweep; one calibration."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
+from alpr.data.corrections import read_corrections
 from alpr.task import TrainingFailed
+from alpr.training.calibrate import PAGE_FILE, Settings, calibrate_run, sentence
 from alpr.training.configuration import plain_sentence
 from alpr.training.fit import fit
+from alpr.training.runs import best_checkpoint, calibration_of
 
 
 def run(config: DictConfig) -> float:
@@ -23,5 +27,19 @@ def run(config: DictConfig) -> float:
     try:
         return fit(config)
     except (ValueError, OSError, TrainingFailed, HydraException, ModuleNotFoundError) as error:
-        print(f"train.py: {plain_sentence(error)}", file=sys.stderr)
+        print(f"alpr train: {plain_sentence(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def calibrate(config: DictConfig) -> None:
+    """Calibrates one recogniser as `configs/calibrate.yaml` describes it. Leaves with 1 after a complaint."""
+    data = {str(k): OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for k, v in config.data.items() if v}
+    try:
+        wrong = () if config.corrections is None else read_corrections(Path(config.corrections))
+        settings = Settings(config.draws, config.plates, data, wrong)
+        found = calibrate_run(Path(config.recogniser), settings, Console(stderr=True))
+        written = calibration_of(best_checkpoint(config.recogniser))
+    except (ValueError, OSError) as error:
+        print(f"alpr calibrate: {plain_sentence(error)}", file=sys.stderr)
+        sys.exit(1)
+    print(f"{sentence(found)}\nWritten to {written} and {PAGE_FILE} beside it.")

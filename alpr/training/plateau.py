@@ -15,7 +15,7 @@ LEFT = 0.9
 """Chance is left where the mean loss of a window is below this share of `kind_entropy`."""
 HALF = 0.5
 CHECK = (
-    "Check the labels (scripts/preview_augmentation.py draws them beside their crops), the alphabet and the number of "
+    "Check the labels (alpr data preview draws them beside their crops), the alphabet and the number of "
     "slots (country), and optim.lr; keep network.slot_bias and loss.ctc_weight on."
 )
 PATCHES = (

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
+from hydra.utils import instantiate
 
 from alpr.data.sampling import StepSampler
 from alpr.detection.data import DetectionSample
@@ -11,7 +15,32 @@ from alpr.detection.targets import IGNORED
 from alpr.plates.records import ImageArray
 from alpr.recognition.datamodule import RecognitionData
 from alpr.reports import drawing
-from alpr.reports.drawing import captioned
+from alpr.reports.drawing import captioned, write_jpeg
+from alpr.training.configuration import complaint_about, composed, plain_sentence
+from alpr.training.detected_corners import find_corners
+
+
+def preview_sheet(settings: Sequence[str], count: int, output: Path) -> str:
+    """Writes the sheet of a training with these overrides; gives a sentence about it.
+
+    Raises:
+        ValueError: an override that does not fit, or data that cannot be used.
+        OSError: a file that cannot be written.
+    """
+    complaint = complaint_about(settings, "train")
+    if complaint is not None:
+        raise ValueError(complaint)
+    try:
+        data = instantiate(composed("train", settings).data, _convert_="all")
+        find_corners(data, output.parent)
+        crops = isinstance(data, RecognitionData)
+        write_jpeg(preview_crops(data, count) if crops else preview(data, count), output)
+    except Exception as error:  # Hydra wraps whatever the data raise
+        if not isinstance(error.__cause__ or error, ValueError | OSError | TypeError):
+            raise
+        raise ValueError(plain_sentence(error)) from error
+    size = data.size if crops else data.canvas
+    return f"{count} {'crops' if crops else 'canvases'} of {size[1]}x{size[0]} px: {output}"
 
 
 def preview(data: DetectionData, count: int) -> ImageArray:

@@ -54,7 +54,7 @@ def step_times(config: DictConfig, steps: int = 8) -> StepTimes:
     """Times real training steps of a configuration, data and network one after the other.
 
     Args:
-        config: as `train.py` composes it; nothing is written.
+        config: as `alpr train` composes it; nothing is written.
         steps: that count, after two that warm up.
 
     Raises:

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *arguments: object) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments), "--model", str(folder / "tiny"), "--threads", "1"])
+    return CliRunner().invoke(app, [*map(str, arguments), "--bundle", str(folder / "tiny"), "--threads", "1"])
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def test_nothing_to_begin_with_ends_with_2(folder: Path, tmp_path: Path, argumen
 
 
 def test_a_bundle_that_is_none_ends_with_2(folder: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["predict", str(folder / "images"), "--model", str(tmp_path)])
+    result = CliRunner().invoke(app, ["predict", str(folder / "images"), "--bundle", str(tmp_path)])
     assert result.exit_code == 2 and "is no bundle" in result.stderr
     assert CliRunner().invoke(app, ["predict", str(folder / "images"), "--threads", "0"]).exit_code == 2
 
@@ -202,7 +202,7 @@ def test_in_a_shell_without_utf8_and_without_torch(folder: Path) -> None:
     done = _shell(
         "predict",
         folder / "images" / "a.png",
-        "--model",
+        "--bundle",
         folder / "tiny",
         LC_ALL="C",
         PYTHONUTF8="0",
@@ -253,6 +253,6 @@ def test_a_precision_needs_a_calibrated_bundle(folder: Path, tmp_path: Path) -> 
     replace(card, recogniser=sure).write(calibrated)
     for precision, certain in (("99", True), ("99.9", False)):
         done = CliRunner().invoke(
-            app, ["predict", str(image), "--model", str(calibrated), "--precision", precision, "--threads", "1"]
+            app, ["predict", str(image), "--bundle", str(calibrated), "--precision", precision, "--threads", "1"]
         )
         assert lines(done.stdout)[0]["plates"][0]["certain"] is certain

@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *arguments: object) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments), "--model", str(folder / "tiny"), "--threads", "1"])
+    return CliRunner().invoke(app, [*map(str, arguments), "--bundle", str(folder / "tiny"), "--threads", "1"])
 
 
 def plates_of(result: Result) -> list[Any]:
@@ -113,7 +113,7 @@ def test_a_lower_threshold_blurs_more_and_reports_the_same(
 ) -> None:
     doubtful = replace(ModelCard.read(folder / "tiny").detector, score_threshold=0.95)  # the plate has 0.9
     bundle = write_bundle(tmp_path / "tiny", doubtful)
-    options = ["predict", str(folder / "images" / "a.png"), "--model", str(bundle), "--blur", str(tmp_path / "out")]
+    options = ["predict", str(folder / "images" / "a.png"), "--bundle", str(bundle), "--blur", str(tmp_path / "out")]
     thresholds = []
     down_to = Detector.down_to
     monkeypatch.setattr(Detector, "down_to", lambda self, *to: thresholds.append(to) or down_to(self, *to))
@@ -211,7 +211,7 @@ def test_bench_measures_a_bundle(folder: Path, tmp_path: Path, monkeypatch: pyte
 def test_info_and_bench_need_no_torch(folder: Path) -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from alpr.cli.main import app\n"
-        "for words in (['info'], ['bench', '--repeat', '1', '--model']):\n"
+        "for words in (['info'], ['bench', '--repeat', '1', '--bundle']):\n"
         "    done = CliRunner().invoke(app, [*words, sys.argv[1]])\n"
         "    assert done.exit_code == 0 or 'commit' in done.stderr, done.stderr\n"
         "print([m for m in ('torch', 'hydra') if m in sys.modules])"

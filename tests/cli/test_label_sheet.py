@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +12,11 @@ import numpy as np
 import pytest
 
 from alpr.data.manifest import Manifest
+from alpr.doctor import label_sheets
 
 
 def run(repository: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(repository / "scripts" / "label_sheet.py"), *map(str, arguments)]
+    command = [sys.executable, "-m", "alpr", "data", "sheet", *map(str, arguments)]
     environment = {"PYTHONPATH": str(repository), "PATH": ""}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -33,40 +33,36 @@ def manifest(tmp_path: Path) -> Path:
 
 def test_pages_and_table_then_the_score(repository: Path, manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = run(repository, "--manifest", manifest, "--plates", 6, "--output", out)
+    done = run(repository, manifest, "--plates", 6, "--output", out)
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in out.iterdir()) == ["corners.csv", "page-1.png", "page-2.png"]
     assert cv2.imread(str(out / "page-1.png")).shape[0] == 5 * cv2.imread(str(out / "page-2.png")).shape[0]
     rows = list(csv.DictReader((out / "corners.csv").open(encoding="utf-8", newline="")))
     assert len(rows) == 24 and (rows[2]["corner"], rows[2]["labelled_x"], rows[2]["labelled_y"]) == ("br", "120", "44")
-    again = run(repository, "--manifest", manifest, "--output", out)
-    assert again.returncode == 1 and "may hold noted corners" in again.stderr
-    empty = run(repository, "--manifest", manifest, "--score", out / "corners.csv")
-    assert empty.returncode == 1 and "holds no noted corner" in empty.stderr
+    again = run(repository, manifest, "--output", out)
+    assert again.returncode == 2 and "may hold noted corners" in again.stderr
+    empty = run(repository, manifest, "--score", out / "corners.csv")
+    assert empty.returncode == 2 and "holds no noted corner" in empty.stderr
     for row, (dx, dy) in zip(rows, ((3, 4), (0, 4), (0, 0)), strict=False):
         row["x"], row["y"] = str(float(row["labelled_x"]) + dx), str(float(row["labelled_y"]) + dy)
     with (out / "corners.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    scored = run(repository, "--manifest", manifest, "--score", out / "corners.csv")
+    scored = run(repository, manifest, "--score", out / "corners.csv")
     assert "3 corners" in scored.stdout and "median 0.100, 95th percentile 0.122" in scored.stdout
 
 
-def test_the_cross_stands_on_the_corner(repository: Path) -> None:
-    spec = importlib.util.spec_from_file_location("label_sheet", repository / "scripts" / "label_sheet.py")
-    assert spec is not None and spec.loader is not None
-    sheet = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sheet)
+def test_the_cross_stands_on_the_corner() -> None:
     image = np.full((100, 200, 3), 60, np.uint8)
     image[50:, 80:] = 200  # its corner is at (80, 50): the light block begins where the cross stands
-    page = sheet.patch(image, np.array([80.0, 50.0]))
+    page = label_sheets.patch(image, np.array([80.0, 50.0]))
     pink = page[..., 2].astype(int) - page[..., 1] > 60
     x, y = np.argmax(pink.sum(axis=0)), np.argmax(pink.sum(axis=1))
     light = page[300, :, 0].astype(int) > 120
     assert abs(int(np.flatnonzero(light & (np.arange(light.size) > 40))[0]) - x) <= 1
     assert abs(int(np.flatnonzero((page[:, 320, 0] > 120) & (np.arange(len(page)) > 28))[0]) - y) <= 1
-    blind = sheet.patch(image, np.array([80.0, 50.0]), (3, -4))
+    blind = label_sheets.patch(image, np.array([80.0, 50.0]), (3, -4))
     assert not (blind[..., 2].astype(int) - blind[..., 1] > 60).any()
     moved = int(np.flatnonzero((blind[300, :, 0] > 120) & (np.arange(light.size) > 40))[0])
-    assert abs(moved - (x - 3 * sheet.ZOOM)) <= 1
+    assert abs(moved - (x - 3 * label_sheets.ZOOM)) <= 1

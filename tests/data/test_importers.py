@@ -276,7 +276,7 @@ def test_sizes_come_from_the_headers(tmp_path: Path) -> None:
 
 def test_the_command(tmp_path: Path, repository: Path) -> None:
     source = yolo_of(tmp_path / "set", a=GOOD, bad="0 nan 0 0 0\n")
-    command = [sys.executable, "scripts/convert_dataset.py", str(source), "--output"]
+    command = [sys.executable, "-m", "alpr", "data", "convert", str(source), "--output"]
     table = tmp_path / "set" / "manifest.csv"
     done = subprocess.run([*command, str(table)], cwd=repository, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

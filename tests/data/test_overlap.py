@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_runs import ENVIRONMENT, REPOSITORY
+from tiny_runs import ENVIRONMENT
 
 from alpr.data.ccpd import CcpdLabel, encode_name
 from alpr.data.columns import ManifestError
@@ -96,7 +96,7 @@ def test_a_table_by_split_and_subset(tmp_path: Path) -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     def run(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(REPOSITORY / "scripts" / "overlap_report.py"), *options]
+        command = [sys.executable, "-m", "alpr", "data", "overlap", *options]
         return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
 
     files = [str(path) for path in write_lists(tmp_path)]
@@ -106,7 +106,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert "1 (25.0%)" in html.read_text(encoding="utf-8")
     assert json.loads(figures.read_text())["images_in_parts"] == [3, 1, 1]
     wrong = run(str(html))
-    assert wrong.returncode == 1 and "neither a list (.txt) nor a table (.csv)" in wrong.stderr
+    assert wrong.returncode == 2 and "neither a list (.txt) nor a table (.csv)" in wrong.stderr
 
 
 def test_the_official_lists(real_data: Path) -> None:

@@ -160,7 +160,7 @@ def test_times_that_cannot_be_known_are_refused() -> None:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "scripts/split_dataset.py", *map(str, arguments)]
+    command = [sys.executable, "-m", "alpr", "data", "split", *map(str, arguments)]
     environment = {**ENVIRONMENT, "COLUMNS": "200", "NO_COLOR": "1"}
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
 
@@ -178,7 +178,7 @@ def test_the_command_keeps_near_duplicates_and_their_plates_together(tmp_path: P
     Manifest.of(tmp_path, [*images, "broken.jpg"], text=[*texts, "Q"], extra={"mine": "kept"}).write(source)
     before = source.read_bytes()
     shares = ("--train", 0.6, "--val", 0.2, "--test", 0.2)
-    done = run(source, "--by", "plate", "near-duplicate", "--workers", 0, "--output", output, *shares)
+    done = run(source, "--by", "plate", "--by", "near-duplicate", "--workers", 0, "--output", output, *shares)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Images that cannot be compared: 1. The first:" in done.stdout
     assert "41 distinct" in done.stdout and "No leak" in done.stdout

@@ -159,7 +159,7 @@ def test_the_command_writes_one_page_and_its_figures(tmp_path: Path) -> None:
     manifest.text[0] = "<b>&"
     manifest.write(tmp_path / "t.csv")
     page, figures = tmp_path / "r.html", tmp_path / "r.json"
-    command = [sys.executable, "scripts/dataset_report.py", tmp_path / "t.csv", "--output", page, "--json", figures]
+    command = [sys.executable, "-m", "alpr", "data", "report", tmp_path / "t.csv", "--output", page, "--json", figures]
     done = subprocess.run([*command, "--workers", "0"], cwd=REPOSITORY, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0 and "Images that cannot be read: 1. The first:" in done.stdout, (
         done.stdout + done.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import runpy
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +12,9 @@ import cv2
 import numpy as np
 import pytest
 from planted_faults import Planted, fabricate, place, plant, write
-from tiny_runs import REPOSITORY
+from typer.testing import CliRunner, Result
 
+from alpr.cli.main import app
 from alpr.data.columns import COLUMNS, ManifestError
 from alpr.data.manifest import read_manifest
 from alpr.detection.detect import Found
@@ -226,32 +225,26 @@ def test_a_model_contradicts_texts_and_corners_and_finds_what_nobody_labelled(tm
     assert readings[1] == ("ABC123", 0.97)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The command's exit code."""
-    script = REPOSITORY / "scripts" / "check_dataset.py"
-    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
-    code: int = runpy.run_path(str(script))["main"]()
-    return code
+def run(*arguments: str) -> Result:
+    """How the command ended."""
+    return CliRunner().invoke(app, ["data", "check", *arguments])
 
 
 def test_the_command_reports_and_its_exit_code_says_how_it_ended(
     spoilt: tuple[Path, list[Planted], list[Finding]],
     clean: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines = spoilt[0].read_text(encoding="utf-8").splitlines(keepends=True)
     source = spoilt[0].with_name("part.csv")
     source.write_text("".join(lines[:60]), encoding="utf-8")
     page, listed = tmp_path / "report.html", tmp_path / "findings.json"
-    arguments = [str(source), "--output", str(page), "--json", str(listed), "--num_workers", "0"]
-    assert run(monkeypatch, *arguments, "--country", "cn") == 1
+    arguments = [str(source), "--output", str(page), "--json", str(listed), "--workers", "0"]
+    assert run(*arguments, "--country", "cn").exit_code == 1
     stored = json.loads(listed.read_text(encoding="utf-8"))
     assert stored["checked"]["rows"] == 59 and sum(stored["rules"].values()) == len(stored["findings"]) > 10
     assert page.read_text(encoding="utf-8").count("data:image/jpeg") > 10
     assert page.with_suffix(".facts.jsonl").is_file()
-    assert run(monkeypatch, str(clean), "--no-images", "--fail-on", "note") == 0
-    capsys.readouterr()
-    assert run(monkeypatch, str(clean), "--fix", str(clean), "--no-images") == 2
-    assert "never written to" in capsys.readouterr().out
+    assert run(str(clean), "--no-images", "--fail-on", "note").exit_code == 0
+    refused = run(str(clean), "--fix", str(clean), "--no-images")
+    assert refused.exit_code == 2 and "never written to" in refused.stderr

@@ -67,7 +67,7 @@ def test_evaluate_at_several_sizes_writes_a_report_each_and_the_curve(repository
         box = np.array([[200, 120, 200 + plate, 120 + plate // 4]], float)
         manifests.append(tmp_path / name / "labels.csv")
         Manifest.of(tmp_path / name, ["a.png"], text="皖A12", box=box).write(manifests[-1])
-    command = [sys.executable, repository / "evaluate.py", f"model={bundle}", "input_px=[320,640]", "threads=1",
+    command = [sys.executable, "-m", "alpr", "evaluate", f"bundle={bundle}", "input_px=[320,640]", "threads=1",
                f"data.manifest=[{manifests[0]},{manifests[1]}]", f"output={tmp_path / 'out'}"]  # fmt: skip
     ran = subprocess.run(list(map(str, command)), cwd=repository, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

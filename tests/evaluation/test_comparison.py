@@ -57,9 +57,9 @@ def test_which_plates_flipped_and_which_settings_differ(tmp_path: Path) -> None:
 
 
 def test_the_script_compares_files_and_refuses_what_is_no_report(tmp_path: Path) -> None:
-    command = [sys.executable, "scripts/compare_runs.py"]
+    command = [sys.executable, "-m", "alpr", "compare"]
     one = written(tmp_path, "one", None)
     (tmp_path / "no.json").write_text("{}", encoding="utf-8")
-    for second, code, said in ((one, 0, "Settings that differ:\n  none"), (tmp_path / "no.json", 1, "is no report")):
+    for second, code, said in ((one, 0, "Settings that differ:\n  none"), (tmp_path / "no.json", 2, "is no report")):
         done = subprocess.run([*command, one, second], env=ENVIRONMENT, cwd=REPOSITORY, capture_output=True, text=True)
         assert done.returncode == code and said in done.stdout + done.stderr

@@ -378,6 +378,6 @@ def test_evaluation_imports_no_torch(repository: Path) -> None:
     ],
 )
 def test_a_wrong_setting_is_one_sentence(arguments: list[str], sentence: str, repository: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(repository / "evaluate.py"), *arguments, *([f"output={tmp_path}"] * bool(arguments))]
+    command = [sys.executable, "-m", "alpr", "evaluate", *arguments, *([f"output={tmp_path}"] * bool(arguments))]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 1 and sentence in ran.stderr and "Traceback" not in ran.stderr

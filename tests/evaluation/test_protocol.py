@@ -33,7 +33,7 @@ def test_every_protocol_is_whole_and_says_where_its_rules_come_from(name: str) -
     assert set(protocol.sources) == set(RULES)
     assert all(column.subset in ("", *SUBSETS) for column in protocol.columns)
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-    assert (text.startswith("# python evaluate.py ") and name in text.splitlines()[0]) or name == "plain"
+    assert (text.startswith("# alpr evaluate ") and name in text.splitlines()[0]) or name == "plain"
 
 
 def test_the_rules_of_the_paper_and_of_the_readme() -> None:

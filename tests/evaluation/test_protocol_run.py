@@ -53,7 +53,7 @@ def test_a_bundle_and_its_released_predictions_come_to_the_same_table(
     shared = [f"data.manifest={table}", "protocol=[ccpd2020_green,ccpd2020_green_strict]"]
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     bundle = write_bundle(tmp_path / "tiny")
-    done = scripts.run("evaluate.py", [f"model={bundle}", f"output={ours}", *shared])
+    done = scripts.run("evaluate.py", [f"bundle={bundle}", f"output={ours}", *shared])
     assert done.code == 0, done.text
     assert done.text.index("Plates in both") < done.text.index("ccpd2020_green: CCPD2020 green")
     done = scripts.run("evaluate.py", [f"predictions={ours / 'predictions.jsonl'}", f"output={theirs}", *shared])
@@ -101,7 +101,7 @@ def test_a_protocol_knows_its_own_tables(table: Path, tmp_path: Path, scripts: S
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["predictions={p}", "model=m"], "predictions and model are both given"),
+        (["predictions={p}", "bundle=m"], "predictions and bundle are both given"),
         (["predictions={p}"], "p.jsonl, line 2: this is no JSON"),
     ],
 )
@@ -112,7 +112,7 @@ def test_wrong_arguments_are_refused_with_a_sentence(
     (tmp_path / "p.jsonl").write_text(good + ("{\n" if len(arguments) == 1 else ""), encoding="utf-8")
     filled = [a.format(p=tmp_path / "p.jsonl") for a in arguments]
     done = scripts.run("evaluate.py", [*filled, f"data.manifest={table}", f"output={tmp_path / 'o'}"])
-    assert done.code == 1 and f"evaluate.py: {sentence}" in done.text.replace(f"{tmp_path}/", "")
+    assert done.code == 1 and f"alpr evaluate: {sentence}" in done.text.replace(f"{tmp_path}/", "")
 
 
 def test_the_plain_protocol_agrees_with_the_evaluation(tmp_path: Path) -> None:

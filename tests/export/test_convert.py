@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import sys
@@ -12,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import typer
 from tiny_weights import write_scenes, write_weighed_bundle
 from typer.testing import CliRunner
 
 from alpr import Reader
 from alpr.benchmark.least_time import multiply_adds
+from alpr.cli.main import app
 from alpr.export.convert import Asked, ConversionError, check, convert
 from alpr.export.convert_report import Networks, TargetReport, score_of, time_networks
 from alpr.export.one_graph.compose import one_by_one
@@ -199,19 +198,21 @@ def test_networks_are_timed_beside_the_first(monkeypatch: pytest.MonkeyPatch) ->
     assert times["slow"]["detector"].times_faster == pytest.approx(1)
 
 
-def test_the_command_prints_one_table_and_ends_with_the_refusals(
-    asked: Asked, tmp_path: Path, repository: Path
-) -> None:
-    spec = importlib.util.spec_from_file_location("convert_bundle", repository / "scripts" / "convert_bundle.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    app = typer.Typer()
-    app.command()(script.main)
+def test_the_command_prints_one_table_and_ends_with_the_refusals(asked: Asked, tmp_path: Path) -> None:
     labels, dark = tmp_path / "labels.csv", tmp_path / "dark.csv"
     asked.scored["scenes"].write(labels)
     write_scenes(tmp_path / "dark_scenes", TEXTS[:1], dark=True).write(dark)
-    given = ["--model", asked.bundle, "--score", labels, "--calibration", dark, "--calibration-split", "all"]
+    given = [
+        "convert",
+        "--bundle",
+        asked.bundle,
+        "--score",
+        labels,
+        "--calibration",
+        dark,
+        "--calibration-split",
+        "all",
+    ]
     given += ["--to", "int8", "--keep-first", 0, "--rounds", 1, "--output", tmp_path / "out"]
     found = CliRunner().invoke(app, [str(value) for value in given])
     assert found.exit_code == 1, found.output

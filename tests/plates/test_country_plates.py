@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +15,7 @@ import pytest
 from alpr.data.manifest import read_manifest
 from alpr.plates.country import CountryPack
 from alpr.plates.fonts import PACKAGED_FACES, STROKE_FACES
+from alpr.synthetic import pack_preview
 from alpr.synthetic.crop_set import CropPlan, plan_crops, synthesize_crops
 from alpr.synthetic.glyphs import can_draw, font_mask, stroke_mask
 from alpr.synthetic.placement import place
@@ -120,26 +120,22 @@ def test_a_text_is_in_one_split_only() -> None:
 
 def test_a_new_pack_validates_and_is_never_overwritten(tmp_path: Path) -> None:
     def new(*flags: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "scripts" / "new_country.py"), "xx", "--output", str(path), *flags]
+        command = [sys.executable, "-m", "alpr", "country", "new", "xx", "--output", str(path), *flags]
         return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
 
     path = tmp_path / "xx.yaml"
     wrong = new("--pattern", "LLQ")
-    assert wrong.returncode == 1 and "line 14" in wrong.stderr and "'Q'" in wrong.stderr and not path.exists()
+    assert wrong.returncode == 2 and "line 14" in wrong.stderr and "'Q'" in wrong.stderr and not path.exists()
     made = new("--name", "Freedonia", "--pattern", "LLDD?", "--pattern", "LLL/DDDD", "--size", "110", "520")
     assert made.returncode == 0, made.stderr
     pack = CountryPack.read(path)
     assert (pack.name, pack.rows, len(pack.layouts)) == ("Freedonia", 2, 2)
     before = path.read_bytes()
     again = new("--pattern", "LL")
-    assert again.returncode == 1 and "is there already" in again.stderr and path.read_bytes() == before
+    assert again.returncode == 2 and "is there already" in again.stderr and path.read_bytes() == before
 
 
 def test_the_preview_shows_every_layout() -> None:
-    spec = importlib.util.spec_from_file_location("preview_plates", ROOT / "scripts" / "preview_plates.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     renderer = PlateRenderer(read("ar"))
-    page = module.preview(renderer, 1, 1, 0)
-    assert page.shape[1] == 2 * (module.WIDTH + 4) and page.std() > 10
+    page = pack_preview.preview(renderer, 1, 1, 0)
+    assert page.shape[1] == 2 * (pack_preview.WIDTH + 4) and page.std() > 10

@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def draft(folder: Path, form: str, target: Path, *more: str) -> Result:
-    paths = ["predict", str(folder / "photos"), "--model", str(folder / "tiny"), "--threads", "1"]
+    paths = ["predict", str(folder / "photos"), "--bundle", str(folder / "tiny"), "--threads", "1"]
     return CliRunner().invoke(app, [*paths, "--drafts", form, "--drafts-folder", str(target), *more])
 
 

@@ -200,7 +200,7 @@ def test_a_card_holds_the_labels_and_old_cards_load(tmp_path: Path) -> None:
 def test_lines_hold_the_labels_only_where_there_are_heads(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), crops(1)[0])
     bundle = write_bundle(tmp_path / "bundle")
-    arguments = ["read", str(tmp_path / "a.png"), "--model", str(bundle), "--threads", "1"]
+    arguments = ["read", str(tmp_path / "a.png"), "--bundle", str(bundle), "--threads", "1"]
     before = json.loads(CliRunner().invoke(app, arguments).stdout)
     assert not {"country", "kind"} & set(before)
     card, net = ModelCard.read(bundle), network(replace(HEADS, slots=4, classes=9, size=(48, 192)))

@@ -60,10 +60,10 @@ def test_what_has_no_mean_is_refused(tmp_path: Path, china: CountryPack) -> None
 def test_the_command_writes_what_can_be_loaded(tmp_path: Path, china: CountryPack, scripts: Scripts) -> None:
     paths = [str(written(tmp_path / f"{value}.safetensors", china, value)) for value in (1.0, 5.0)]
     output = tmp_path / "mean.safetensors"
-    script = "scripts/average_weights.py"
-    done = scripts.run(script, [*paths, "--share", "3", "--share", "1", "--output", str(output)])
+    verb = "alpr/__main__.py"
+    done = scripts.run(verb, ["average", *paths, "--share", "3", "--share", "1", "--output", str(output)])
     assert done.code == 0, done.text
     assert torch.allclose(load_recogniser(output).network.classifier.weight, torch.tensor(2.0))
-    refused = scripts.run(script, [*paths, "--output", str(tmp_path / "mean.ckpt")])
-    assert refused.code == 1 and "mean.ckpt does not end in .safetensors" in refused.text
+    refused = scripts.run(verb, ["average", *paths, "--output", str(tmp_path / "mean.ckpt")])
+    assert refused.code == 2 and "mean.ckpt does not end in .safetensors" in refused.text
     assert not (tmp_path / "mean.ckpt").exists()

@@ -441,5 +441,5 @@ def test_a_folder_of_texts_named_jpg_stops_a_training_with_one_sentence(scripts:
     )  # fmt: skip
     assert done.code == 1
     last = done.text.strip().splitlines()[-1]
-    assert last.startswith("train.py: No image of a whole batch of 4 could be read. The first: ")
+    assert last.startswith("alpr train: No image of a whole batch of 4 could be read. The first: ")
     assert "Traceback" not in done.text

@@ -1,4 +1,4 @@
-"""Scoring for `evaluate.py`: which rows the protocols want, and their reports written in every form."""
+"""Scoring for `alpr evaluate`: which rows the protocols want, and their reports written in every form."""
 
 from __future__ import annotations
 

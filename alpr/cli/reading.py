@@ -1,0 +1,229 @@
+"""What `alpr predict` and `alpr read` share: a reader over many images, the results, the copies, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any, NamedTuple
+
+import cv2
+import typer
+
+from alpr.cli.options import bundle_folder, stop
+from alpr.images.prepare import Photograph
+from alpr.images.read_ahead import ahead
+from alpr.plates.records import ImageArray
+from alpr.reader.many_images import InputError, Item, Results, collect_images, progress, refuse_overwriting, save_image
+from alpr.reader.reader import Reader
+
+
+class Precision(str, Enum):
+    """The precisions in per cent for which a card may hold thresholds."""
+
+    P99 = "99"
+    P999 = "99.9"
+
+
+class Format(str, Enum):
+    """The forms of the results."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Where the results go; else stdout.")]
+Form = Annotated[Format, typer.Option("--format", help="One JSON object per image, or one row per plate.")]
+Texts = Annotated[
+    Path | None,
+    typer.Option(
+        "--texts", metavar="FILE", help="Write the plates' texts alone here, one to a line; no uncertain one."
+    ),
+]
+Annotate = Annotated[
+    Path | None, typer.Option("--annotate", metavar="DIR", help="Write the images with the results drawn on them here.")
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", min=1, help="Threads per network; else one per core.")
+]
+Workers = Annotated[
+    int, typer.Option("--workers", metavar="N", min=0, help="Threads that decode the next images meanwhile; 0: none.")
+]
+Providers = Annotated[
+    list[str] | None,
+    typer.Option("--provider", metavar="NAME", help="An ONNX Runtime provider, best first; may be given again."),
+]
+Grammar = Annotated[
+    bool,
+    typer.Option("--grammar", help="A text that fits no layout of the country gives way to one that does; says which."),
+]
+Top = Annotated[int, typer.Option("--top", metavar="N", min=0, help="Give the N most probable strings of each plate.")]
+AtPrecision = Annotated[
+    Precision | None,
+    typer.Option("--precision", help="Flag readings below the bundle's threshold for this precision in per cent."),
+]
+MinScore = Annotated[
+    float | None, typer.Option("--min-score", metavar="S", min=0, max=1, help="Flag readings with a lower score.")
+]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a reading's record holds beyond text and scores; each option adds its own keys."""
+
+    grammar: bool = False
+    top: int = 0
+    precision: Precision | None = None
+    min_score: float | None = None
+
+    @property
+    def lowest(self) -> float | str | None:
+        """The lowest score of a certain reading, as `Reader` takes it.
+
+        Raises:
+            InputError: it is given in two ways.
+        """
+        if self.precision is None:
+            return self.min_score
+        if self.min_score is not None:
+            raise InputError("--precision and --min-score are both given; expected one of them.")
+        return self.precision.value
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The record's further keys, which are a CSV's further columns."""
+        chosen = {
+            ("rule", "raw_text"): self.grammar,
+            ("certain",): self.precision is not None or self.min_score is not None,
+            ("alternatives",): self.top > 0,
+        }
+        return tuple(key for keys, wanted in chosen.items() if wanted for key in keys)
+
+
+class Opened(NamedTuple):
+    """An image, decoded, and the milliseconds that took."""
+
+    photograph: Photograph
+    ms: float
+
+
+class Outcome(NamedTuple):
+    """An image's record, and pictures to write below folders."""
+
+    record: Mapping[str, Any]
+    copies: Sequence[tuple[Path, ImageArray]] = ()
+
+
+@dataclass
+class Run:
+    """One call of a command over images.
+
+    Attributes:
+        results: where records go; the first is what the command was called for.
+        folders: of copies, which must not hold the images themselves.
+        workers: threads that decode ahead.
+        whole: decode every pixel, as copies and crops need.
+        prepare: is called with the reader before the first image.
+        finish: is called with the failed records after the last one; gives lines for stderr.
+    """
+
+    inputs: list[str]
+    bundle: str | None
+    results: list[Results]
+    wanted: Wanted
+    threads: int | None = None
+    providers: list[str] | None = None
+    workers: int = 1
+    input_px: int | None = None
+    folders: Sequence[Path] = ()
+    whole: bool = False
+    prepare: Callable[[Reader], None] = lambda reader: None
+    finish: Callable[[Sequence[Mapping[str, Any]]], Sequence[str]] = lambda failed: ()
+    failed: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def over(self, read: Callable[[Reader, Item, Opened], Outcome]) -> None:
+        """Reads every image into the results: exit code 0, 1 where an image failed, 2 where nothing could begin."""
+        try:
+            items, reader = self._begin()
+        except (InputError, OSError, ValueError) as error:
+            stop(str(error), 2)
+        first = self.results[0]
+        try:
+            with progress(len(items), shown=first.path is not None or not sys.stdout.isatty()) as advance:
+
+                def opened(item: Item) -> Opened:
+                    started = perf_counter()
+                    photograph = reader.open(str(item.path), whole=self.whole or bool(self.folders))
+                    return Opened(photograph, 1000 * (perf_counter() - started))
+
+                for item, get in ahead(items, opened, self.workers):
+                    record = _read_one(reader, item, get, read)
+                    self.failed += [record] if "error" in record else []
+                    for results in self.results:
+                        results.write(record)
+                    advance()
+            for results in self.results:
+                results.close()
+            for line in self.finish(self.failed):
+                typer.echo(line, err=True)
+        except KeyboardInterrupt:
+            stop(f"Interrupted after {first.written} of {len(items)} images.{self._kept()}", 130)
+        except BrokenPipeError:  # the reader of our output has gone, as `head` does
+            raise
+        except OSError as error:
+            stop(f"Stopped after {first.written} of {len(items)} images: {error}.{self._kept()}", 1)
+        if self.failed:
+            stop(f"{len(self.failed)} of {len(items)} images could not be read; their lines hold the error.", 1)
+
+    def _begin(self) -> tuple[list[Item], Reader]:
+        items = collect_images(self.inputs)
+        for folder in self.folders:
+            refuse_overwriting(items, folder)
+        reader = Reader(
+            bundle_folder(self.bundle),
+            threads=self.threads,
+            providers=self.providers or None,
+            input_px=self.input_px,
+            grammar=self.wanted.grammar,
+            alternatives=self.wanted.top,
+            min_score=self.wanted.lowest,
+        )
+        if self.providers:
+            typer.echo(f"Networks run on {', '.join(reader.providers)}.", err=True)
+        if self.threads is not None:
+            cv2.setNumThreads(self.threads)
+        self.prepare(reader)
+        for results in self.results:
+            results.columns = (*results.columns, *head_keys(reader))
+            results.open()
+        return items, reader
+
+    def _kept(self) -> str:
+        return "".join(results.keep() for results in self.results)
+
+
+def head_keys(reader: Reader) -> tuple[str, ...]:
+    """The record's further keys where the recogniser has heads for country and kind."""
+    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score")}
+    return tuple(key for output in reader.recogniser.settings.outputs for key in keys[output])
+
+
+def _read_one(
+    reader: Reader, item: Item, get: Callable[[], Opened], read: Callable[[Reader, Item, Opened], Outcome]
+) -> Mapping[str, Any]:
+    try:
+        record, copies = read(reader, item, get())
+        for folder, picture in copies:
+            save_image(folder / item.name, picture, source=item.path)
+    except (ValueError, MemoryError, cv2.error) as error:  # UnreadableImage, or an image too large for a step
+        return {"image": str(item.path), "error": str(error).strip()}
+    return record
+
+
+def results_of(output: Path | None, form: Format, columns: Sequence[str], texts: Path | None) -> list[Results]:
+    """Where records go: the results, and where asked for the texts alone."""
+    results = [Results(output, form.value, columns)]
+    return results if texts is None else [*results, Results(texts, "texts", ())]

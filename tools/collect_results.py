@@ -1,0 +1,282 @@
+"""Writes the tables of docs/results.md from what runs and evaluations left behind.
+
+python tools/collect_results.py
+
+docs/results/tables.yaml names the tables, their columns and their rows. Where a row's folder is there, what the tables
+need of its run.json, report.json, recall_by_width.json or conversion.json is kept as docs/results/NAME.json; where it
+is not, the kept file is used, so that the same text comes out of a fresh clone. A table stands between
+`<!-- table NAME -->` and `<!-- end -->`. To add a row: three lines in tables.yaml, and this command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alpr.evaluation.by_width import curve_svg, curve_table, curves_of
+from alpr.files import write_atomically
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TABLES = "tables.yaml"
+RUN_KEYS = ("name", "config", "seed", "manifests", "split", "fold", "status", "started", "seconds", "resumed", "steps")
+MADE_KEYS = ("commit", "versions", "device", "precision", "result")
+REPORT_KEYS = ("model", "manifests", "made_with", "images", "seconds", "detection")
+READING_KEYS = ("on_crops", "on_true_corners", "on_predicted_corners", "on_box", "end_to_end")
+SLICED_BY = ("manifest", "subset", "split", "country")
+
+
+class ResultError(ValueError):
+    """A table that cannot be made; the sentence names it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title, where its value stands in the kept JSON, and its format.
+
+    A run's are such as `result.val/recall_hull_70`, `result.crops_to_half` and `images_seen`.
+    """
+
+    title: str
+    key: str
+    format: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its label, the name of its kept JSON, the folder it comes from, and the command that made that."""
+
+    label: str
+    keep: str
+    folder: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of rows and columns; without columns its one row is a curve of recall by width.
+
+    Attributes:
+        fence: what the block of its commands is called: `console` where they need files that only their user writes.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    fence: str = ""
+
+
+def read_tables(path: Path) -> list[Table]:
+    """The tables that a YAML file names.
+
+    Raises:
+        ResultError: an unknown or missing key.
+    """
+    tables = []
+    for name, entry in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        try:
+            columns = tuple(Column(**column) for column in entry.pop("columns", ()))
+            rows = tuple(Row(**row) for row in entry.pop("rows"))
+            tables.append(Table(name, columns=columns, rows=rows, **entry))
+        except (KeyError, TypeError) as error:
+            raise ResultError(f"{path}, table {name}: {error}.") from error
+        if not rows or (not columns and len(rows) != 1):
+            raise ResultError(
+                f"{path}, table {name}: {len(rows)} rows; expected some, and one where no column is named."
+            )
+    return tables
+
+
+def kept_of(folder: Path) -> Any:
+    """What the tables need of a run folder, of an evaluation's, of one over several input sizes or of a conversion's.
+
+    Raises:
+        ResultError: a folder that is none of these.
+    """
+    kinds = {
+        "run.json": _of_run,
+        "recall_by_width.json": lambda data: data,
+        "conversion.json": lambda data: data,
+        "report.json": _of_report,
+    }
+    for name, kept in kinds.items():
+        if (folder / name).is_file():
+            return _without_places(kept(json.loads((folder / name).read_text(encoding="utf-8"))))
+    raise ResultError(f"{folder} holds none of {', '.join(kinds)}.")
+
+
+def _of_run(run: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: run[key] for key in (*RUN_KEYS, *MADE_KEYS)}
+    kept["config"] = {
+        key: value for key, value in run["config"].items() if key != "country"
+    }  # the pack lies in configs/
+    kept["images_seen"] = run["steps"] * _images_per_step(run["config"]["data"])
+    kept["minutes"] = run["seconds"] / 60
+    return kept
+
+
+def _images_per_step(data: Mapping[str, Any]) -> int:
+    """Of one process: a detector's batch, or the rendered, photographed and plateless crops of a recogniser's."""
+    if "batch_size" in data:
+        return int(data["batch_size"])
+    sources = data.get("sources")
+    real = sum(source.get("samples", 32) for source in sources) if sources else data["real"]
+    return int(data["synthetic"] + real + data.get("negatives", 0))
+
+
+def _of_report(report: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: report[key] for key in REPORT_KEYS}
+    kept["figures"] = _by_name(report["figures"])
+    kept["audited"] = _by_name((report.get("audit") or {}).get("figures", ()))
+    kept["reading"] = {key: _without_lists(report.get(key)) for key in READING_KEYS}
+    kept["slices"] = {by: {} for by in SLICED_BY}
+    for entry in report["slices"]:
+        if entry["by"] in SLICED_BY:
+            kept["slices"][entry["by"]][entry["value"]] = {"plates": entry["plates"], **entry["figures"]}
+    return kept
+
+
+def _by_name(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {figure["name"]: {k: v for k, v in figure.items() if k != "name"} for figure in figures}
+
+
+def _without_lists(scores: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The figures of a source of crops without its curves and lists; None where there was none."""
+    return None if scores is None else {key: value for key, value in scores.items() if not isinstance(value, list)}
+
+
+def _without_places(value: Any) -> Any:
+    """The same with paths of this machine cut to their last two parts."""
+    if isinstance(value, Mapping):
+        return {_without_places(key): _without_places(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_places(entry) for entry in value]
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return "/".join(Path(value).parts[-2:])
+    return value
+
+
+def collect(tables: Sequence[Table], kept: Path) -> None:
+    """Renews the kept JSON of every row whose folder is there.
+
+    Raises:
+        ResultError: a row with neither folder nor kept JSON.
+        OSError: a file that cannot be written.
+    """
+    for row in (row for table in tables for row in table.rows):
+        path, folder = kept / f"{row.keep}.json", REPOSITORY / row.folder
+        if folder.is_dir():
+            text = json.dumps(kept_of(folder), indent=1, ensure_ascii=False, allow_nan=False)
+            write_atomically(path, [text.encode(), b"\n"])
+        elif not path.is_file():
+            raise ResultError(f"{row.label}: neither the folder {row.folder} nor {path} is there.")
+
+
+def value_at(data: Any, key: str) -> Any:
+    """The value at a key path; its parts are joined by dots, and may hold dots themselves (`a/labels.csv`).
+
+    Raises:
+        ResultError: a part that is not there.
+    """
+    rest = key.split(".")
+    while rest and data is not None:  # null: a source of crops that an evaluation did not have
+        names = [".".join(rest[:n]) for n in range(1, len(rest) + 1)]
+        part = next((n for n in names if isinstance(data, Mapping) and n in data), None)
+        if part is None:
+            found = ", ".join(map(str, data)) if isinstance(data, Mapping) else repr(data)
+            raise ResultError(f"{key}: there is no {rest[0]!r}; found {found}.")
+        data, rest = data[part], rest[part.count(".") + 1 :]
+    return data
+
+
+def markdown(table: Table, kept: Path) -> str:
+    """A table with its commands and where its figures come from.
+
+    Raises:
+        ResultError: a value that is not there.
+    """
+    data = [json.loads((kept / f"{row.keep}.json").read_text(encoding="utf-8")) for row in table.rows]
+    if table.columns:
+        lines = [
+            f"| {' | '.join([table.title, *(c.title for c in table.columns)])} |",
+            "|---" * (len(table.columns) + 1) + "|",
+        ]
+        for row, values in zip(table.rows, data, strict=True):
+            try:
+                cells = [_cell(value_at(values, column.key), column.format) for column in table.columns]
+            except ResultError as error:
+                raise ResultError(f"Table {table.name}, {row.label}: {error}") from error
+            lines.append(f"| {' | '.join([row.label, *cells])} |")
+        body = "\n".join(lines) + "\n"
+    else:
+        body = f"{curve_table(curves_of(data[0]))}\n![{table.title}](results/{table.rows[0].keep}.svg)\n"
+    commands = "\n".join(dict.fromkeys(row.command for row in table.rows))
+    return f"{body}{_made_with(data)}\n```{table.fence}\n{commands}\n```\n"
+
+
+def _cell(value: Any, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _made_with(data: Sequence[Any]) -> str:
+    """One line: the machines and the commits of a table's rows, as far as they say."""
+    made = [entry.get("made_with", entry) for entry in data if isinstance(entry, Mapping)]
+    said = []
+    for title, key in (("Device", "device"), ("Commit", "commit")):
+        values = list(dict.fromkeys(str(m[key]) for m in made if m.get(key)))
+        if values:
+            short = [re.sub(r"^([0-9a-f]{7})[0-9a-f]{33}", r"\1", value) for value in values]
+            said.append(f"{title}: {'; '.join(short)}.")
+    return f"\n{' '.join(said)}\n" if said else ""
+
+
+def filled(text: str, tables: Sequence[Table], kept: Path) -> str:
+    """A document with every table in its place.
+
+    Raises:
+        ResultError: a table without a place, or a place without a table.
+    """
+    places = re.findall(r"<!-- table (\S+) -->", text)
+    names = [table.name for table in tables]
+    if sorted(places) != sorted(names):
+        raise ResultError(f"The document has places for {sorted(places)}; {TABLES} has the tables {sorted(names)}.")
+    for table in tables:
+        pattern = rf"(<!-- table {re.escape(table.name)} -->\n).*?(<!-- end -->)"
+        body = markdown(table, kept)
+        text, times = re.subn(pattern, lambda m, body=body: f"{m[1]}{body}{m[2]}", text, flags=re.DOTALL)
+        if times != 1:
+            raise ResultError(f"<!-- table {table.name} --> is not followed by <!-- end -->.")
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--document", type=Path, default=REPOSITORY / "docs" / "results.md")
+    parser.add_argument(
+        "--kept", type=Path, default=REPOSITORY / "docs" / "results", help="tables.yaml and the kept JSON"
+    )
+    arguments = parser.parse_args()
+    kept = arguments.kept
+    try:
+        tables = read_tables(kept / TABLES)
+        collect(tables, kept)
+        text = filled(arguments.document.read_text(encoding="utf-8"), tables, kept)
+        for table in tables:
+            if not table.columns:
+                data = json.loads((kept / f"{table.rows[0].keep}.json").read_text(encoding="utf-8"))
+                write_atomically(kept / f"{table.rows[0].keep}.svg", [curve_svg(curves_of(data)).encode()])
+        write_atomically(arguments.document, [text.encode()])
+    except (ResultError, OSError) as error:
+        sys.exit(f"collect_results.py: {error}")
+
+
+if __name__ == "__main__":
+    main()
