@@ -1,6 +1,6 @@
 """`python -m alpr` is the command `alpr`."""
 
-from alpr.cli.main import main
+if __name__ == "__main__":  # a process that decodes images imports this file again, and needs no verbs
+    from alpr.cli.main import main
 
-if __name__ == "__main__":
     main()

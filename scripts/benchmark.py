@@ -4,7 +4,7 @@
 --output FILE
 """
 
-from alpr.cli.doors import door
-
 if __name__ == "__main__":
+    from alpr.cli.doors import door
+
     door("bench", __doc__)

@@ -3,7 +3,7 @@
 --dataset_path DIR --categories SUBSET [SUBSET ...] --num_workers N --verify --names LIST [LIST ...] --output DIR
 """
 
-from alpr.cli.doors import door
+if __name__ == "__main__":  # a process that decodes images imports this file again, and needs no verbs
+    from alpr.cli.doors import door
 
-if __name__ == "__main__":
     door("data ccpd", __doc__, several=("--categories", "--names"))

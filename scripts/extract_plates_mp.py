@@ -4,7 +4,7 @@
 --sharp N --output DIR
 """
 
-from alpr.cli.doors import door
+if __name__ == "__main__":  # a process that decodes images imports this file again, and needs no verbs
+    from alpr.cli.doors import door
 
-if __name__ == "__main__":
     door("data crops", __doc__, several=("--categories",))

@@ -328,7 +328,8 @@ def test_a_killed_worker_is_said_and_loses_nothing(tmp_path: Path) -> None:
             *(sys.executable, "scripts/extract_plates_mp.py", "--ccpd_dir", str(tmp_path)),
             *("--categories", "ccpd_base", "--num_workers", "2"),
         ],
-        env=ENVIRONMENT, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env=ENVIRONMENT, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
     )  # fmt: skip
     end = time.monotonic() + 30
     while time.monotonic() < end and len(list(place.glob("*.jpg"))) < 90:

@@ -195,13 +195,13 @@ def test_the_command_does_not_write_over_its_source_unasked(tmp_path: Path) -> N
     source = tmp_path / "t.csv"
     Manifest.of(tmp_path, [f"{i}.jpg" for i in range(20)], text=[f"T{i}" for i in range(20)]).write(source)
     refused = run(source, "--output", source)
-    assert refused.returncode == 1 and "give --in-place" in refused.stdout
+    assert refused.returncode == 2 and "give --in-place" in refused.stderr
     assert run(source, "--in-place", "--stratify", "kind").returncode == 0
     assert Counter(read_manifest(source).split) == {"train": 16, "val": 2, "test": 2}
     with source.open("a") as file:
         file.write(",".join(["bad.jpg", "T", "", "1", *[""] * 13]) + "\n")
     lost = run(source, "--in-place")
-    assert lost.returncode == 1 and "would lose them" in lost.stdout
+    assert lost.returncode == 2 and "would lose them" in lost.stderr
 
 
 def test_the_hash_of_a_run_follows_the_split(tmp_path: Path) -> None:
