@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from alpr.cli.options import BundleOption, bundle_folder, complaints
+from alpr.cli.options import BundleOption, complaints
 from alpr.reader.many_images import collect_images, progress
+from alpr.reader.reader import find_bundle
 
 
 def bench(
@@ -63,7 +64,7 @@ def bench(
                 write_report(latencies, output)
             print_latencies(latencies)
             return
-        chosen = bundle_folder(bundle)
+        chosen = find_bundle(bundle)
         paths = [item.path for item in collect_images(inputs)] if inputs else [noise_picture(Path(folder))]
         with progress(len(paths) * repeat) as advance:
             report = run_benchmark(chosen, paths, repeats=repeat, threads=threads, advance=advance)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from alpr.cli.options import BundleOption, bundle_folder, complaints, plain_console
+from alpr.cli.options import BundleOption, complaints, plain_console
+from alpr.reader.reader import find_bundle
 
 TARGETS = "fp16, int8, static, openvino, openvino-fp32, tflite, ncnn"
 
@@ -62,7 +63,7 @@ def convert(
         from alpr.export.convert_table import print_conversion
 
         asked = Asked(
-            bundle=bundle_folder(bundle),
+            bundle=find_bundle(bundle),
             output=output,
             targets=tuple(dict.fromkeys(to)),
             scored={path.absolute().parent.name: read_manifest(path, splits=_splits(split)) for path in score},

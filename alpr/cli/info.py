@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from alpr.cli.options import bundle_folder, bundle_names, complaints
+from alpr.cli.options import complaints
+from alpr.reader.reader import bundle_names, find_bundle
 
 
 def info(
@@ -25,9 +26,9 @@ def info(
 
     with complaints():
         if listed:
-            typer.echo("\n".join(bundle_lines([bundle_folder(name) for name in bundle_names()])))
+            typer.echo("\n".join(bundle_lines([find_bundle(name) for name in bundle_names()])))
             return
-        found = bundle_info(bundle_folder(bundle))
+        found = bundle_info(find_bundle(bundle))
     if not as_json:
         typer.echo(info_text(found))
         return

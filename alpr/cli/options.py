@@ -10,9 +10,6 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from alpr.files import packaged
-from alpr.reader.reader import default_bundle
-
 BundleOption = Annotated[
     str | None, typer.Option("--bundle", metavar="BUNDLE", help="A bundle's folder or name; else the default one.")
 ]
@@ -22,26 +19,6 @@ CountryOption = Annotated[
     str, typer.Option("--country", metavar="XX", help="A country pack: a code of `alpr country list`, or a YAML file.")
 ]
 FolderOption = Annotated[Path, typer.Option("--output", metavar="DIR", help="The folder of the data set.")]
-
-
-def bundle_names() -> list[str]:
-    """The bundles that travel with the package."""
-    return sorted(path.parent.name for path in packaged("model_bin").glob("*/card.json"))
-
-
-def bundle_folder(name: str | None) -> Path:
-    """The folder of a bundle: the one at a path, the one of this name, or with None the default one.
-
-    Raises:
-        ValueError: there is none; the sentence names those there are.
-    """
-    if name is None:
-        return default_bundle()
-    if Path(name).exists():
-        return Path(name)
-    if name in bundle_names():
-        return packaged("model_bin") / name
-    raise ValueError(f"There is no bundle {name!r}; expected a bundle's folder or one of {', '.join(bundle_names())}.")
 
 
 def plain_console(*, stderr: bool = False) -> Console:

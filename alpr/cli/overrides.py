@@ -65,9 +65,9 @@ def through_hydra(verb: str, run: Callable[[DictConfig], Any], words: Sequence[s
     """
     import hydra
 
-    from alpr.training.configuration import complaint_about, root_of
+    from alpr.training.configuration import complaint_about, quoted_paths, root_of
 
-    name = config or verb
+    name, words = config or verb, quoted_paths(words)
     complaint = unknown_option(words) or complaint_about(words, name)
     if complaint is not None:
         typer.echo(f"alpr {verb}: {complaint}", err=True)

@@ -13,12 +13,12 @@ from typing import Annotated, Any, NamedTuple
 import cv2
 import typer
 
-from alpr.cli.options import bundle_folder, stop
+from alpr.cli.options import stop
 from alpr.images.prepare import Photograph
 from alpr.images.read_ahead import ahead
 from alpr.plates.records import ImageArray
 from alpr.reader.many_images import InputError, Item, Results, collect_images, progress, refuse_overwriting, save_image
-from alpr.reader.reader import Reader
+from alpr.reader.reader import Reader, find_bundle
 
 
 class Precision(str, Enum):
@@ -183,7 +183,7 @@ class Run:
         for folder in self.folders:
             refuse_overwriting(items, folder)
         reader = Reader(
-            bundle_folder(self.bundle),
+            find_bundle(self.bundle),
             threads=self.threads,
             providers=self.providers or None,
             input_px=self.input_px,

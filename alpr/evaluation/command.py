@@ -20,11 +20,11 @@ from alpr.evaluation.page import evaluation_page
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.protocols.scoring import Scoring, print_overlap, print_protocols, scoring_of, write_protocol
 from alpr.evaluation.tables import print_report
-from alpr.files import file_sha256, packaged
+from alpr.files import file_sha256
 from alpr.provenance import commit_label, device_name, processor, versions
 from alpr.reader.parts import Parts
 from alpr.reader.predictions import Predicted, read_predictions, write_predictions
-from alpr.reader.reader import Reader
+from alpr.reader.reader import Reader, find_bundle
 from alpr.reader.sessions import available_cores
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
         found = ", ".join(f"{key}={config[key]}" for key in ("bundle", "detector", "recogniser"))
         raise ValueError(f"Expected either bundle=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
     if config.bundle is not None:
-        return open_bundle(bundle_at(str(config.bundle)), config)
+        return open_bundle(find_bundle(str(config.bundle)), config)
     from alpr.training.runs import best_checkpoint, load_reader
 
     for key, path in runs.items():
@@ -340,20 +340,6 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     chosen = [key for key in runs if config.only in (None, key)]
     identity = {key: f"{runs[key].name} {file_sha256(best_checkpoint(runs[key]))}" for key in chosen}
     return Parts(**{key: getattr(reader, key) for key in chosen}), identity
-
-
-def bundle_at(name: str) -> Path:
-    """The folder of a bundle at a path, or of this name.
-
-    Raises:
-        ValueError: there is none; the sentence names those there are.
-    """
-    if Path(name).exists():
-        return Path(name)
-    known = sorted(path.parent.name for path in packaged("model_bin").glob("*/card.json"))
-    if name not in known:
-        raise ValueError(f"There is no bundle {name!r}; expected a bundle's folder or one of {', '.join(known)}.")
-    return packaged("model_bin") / name
 
 
 def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]]:

@@ -255,12 +255,16 @@ def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
     given = Path(bundle).expanduser()
     if (given / CARD_FILE).exists():
         return given
-    bundles = packaged("model_bin")
-    known = sorted(card.parent.name for card in bundles.glob(f"*/{CARD_FILE}"))
+    bundles, known = packaged("model_bin"), bundle_names()
     if str(bundle) in known:
         return bundles / str(bundle)
     what = f"{bundle} is no bundle: it has no {CARD_FILE}" if given.is_dir() else f"There is no bundle {str(bundle)!r}"
     raise ValueError(f"{what}; expected a bundle's folder or one of {', '.join(known) or 'none'} in {bundles}.")
+
+
+def bundle_names() -> list[str]:
+    """The names of the bundles that travel with the package."""
+    return sorted(card.parent.name for card in packaged("model_bin").glob(f"*/{CARD_FILE}"))
 
 
 def default_bundle() -> Path:

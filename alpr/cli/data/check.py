@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from alpr.cli.options import WorkersOption, bundle_folder, complaints, plain_console
+from alpr.cli.options import WorkersOption, complaints, plain_console
+from alpr.reader.reader import find_bundle
 
 
 class Severity(str, Enum):
@@ -54,7 +55,7 @@ def check(
     from alpr.doctor import findings
 
     with complaints("Interrupted; opened images are remembered in the file of facts, if there is one."):
-        chosen = None if bundle is None else bundle_folder(bundle)
+        chosen = None if bundle is None else find_bundle(bundle)
         asked = doctor.Asked(tables, country, chosen, fix, output, json, images, facts, workers)
         found = doctor.check(asked, plain_console())
     if any(finding.severity >= findings.Severity[fail_on.name] for finding in found):
