@@ -22,7 +22,7 @@ $(READY): pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: demo/table.txt ## synthetic CCPD -> tables -> training -> evaluation -> ONNX -> readings, in 15 minutes on 2 cores
+demo: demo/table.txt ## synthetic CCPD -> tables -> training -> evaluation -> ONNX -> readings, in 11 minutes on 2 cores
 	@cat demo/table.txt
 
 demo/ccpd/done: $(READY)
