@@ -16,7 +16,7 @@ ORDER = (
     "torchvision_hook", "files", "provenance", "plates", "images", "reports", "data", "synthetic",
     "layers", "optim", "task", "detection", "recognition",
     "reader", "doctor", "training", "evaluation", "export", "benchmark",
-    "video", "serving", "baselines", "studio", "cli",
+    "video", "serving", "baselines", "studio", "cli", "__main__",
 )  # fmt: skip
 """The folders and the loose files of the package; each imports only from those before it."""
 LOOSE = {"__init__", "__main__", "files", "provenance", "torchvision_hook", "layers", "optim", "task"}
