@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,7 +74,9 @@ def through_hydra(verb: str, run: Callable[[DictConfig], Any], words: Sequence[s
         typer.echo(f"alpr {verb}: {complaint}", err=True)
         raise typer.Exit(1)
     folder, root = root_of(name)
-    sys.argv = [f"alpr {verb}", *words]
+    sys.argv = [f"alpr {verb}", *words]  # what Hydra reads
+    # A training on several devices starts its other processes as `python -m` this module, with the same words.
+    sys.modules["__main__"].__spec__ = find_spec(f"alpr.cli.{verb}")
     hydra.main(version_base="1.3", config_path=str(folder), config_name=root)(job_of(run))()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from alpr.cli.overrides import OverridesArgument, choices, listed, through_hydra, wants_help
@@ -44,3 +46,7 @@ def train(overrides: OverridesArgument = None) -> None:
     from alpr.training.command import run
 
     through_hydra("train", run, words)
+
+
+if __name__ == "__main__":  # a further process of a training on several devices
+    train(sys.argv[1:])

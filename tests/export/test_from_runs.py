@@ -104,7 +104,7 @@ def test_a_reports_figures_and_its_smallest_readable_plate_go_into_the_card(tmp_
     assert found["manifests"] == {"val.csv": "0"} and found["readable"]["image"]["width_px"] == 96
     for broken in ({"figures": []}, {**report, "plates": [{"unknown": 1}]}, []):
         path.write_text(json.dumps(broken))
-        with pytest.raises(RunError, match=r"report\.json is no report of evaluate\.py"):
+        with pytest.raises(RunError, match=r"report\.json is no report of alpr evaluate"):
             reported_figures(path)
 
 
