@@ -13,9 +13,8 @@ import pytest
 from typer.main import get_command
 
 from alpr.cli.main import app
-from alpr.cli.overrides import HYDRA_OPTIONS
 from alpr.cli.sentences import Verbs
-from alpr.training.configuration import complaint_about
+from alpr.training.configuration import OPTIONS, complaint_about
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
@@ -50,7 +49,7 @@ def test_the_readme_has_commands() -> None:
 def complaint_of(words: list[str]) -> str | None:
     """What is wrong with the words after `alpr`: a verb, an option or an override that there is not."""
     if words[0] in OVERRIDDEN:
-        options = [a for a in words[1:] if a.startswith("-") and a.partition("=")[0] not in HYDRA_OPTIONS]
+        options = [a for a in words[1:] if a.startswith("-") and a.partition("=")[0] not in OPTIONS]
         return f"{options}" if options else complaint_about([a for a in words[1:] if "=" in a], words[0])
     group = get_command(app)
     path = []

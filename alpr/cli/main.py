@@ -1,89 +1,106 @@
-"""The command `alpr`: every verb, one file each."""
+"""The command `alpr`: every verb, one file each, which is imported when the verb is called."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from alpr import __version__
-from alpr.cli.average import average
-from alpr.cli.bench import bench
-from alpr.cli.calibrate import calibrate
-from alpr.cli.compare import compare
-from alpr.cli.convert import convert
-from alpr.cli.country.listing import packs
-from alpr.cli.country.new import new
-from alpr.cli.country.preview import preview_plates
-from alpr.cli.data.ccpd import ccpd
-from alpr.cli.data.check import check
-from alpr.cli.data.convert import convert_data
-from alpr.cli.data.crops import crops
-from alpr.cli.data.overlap import overlap
-from alpr.cli.data.preview import preview
-from alpr.cli.data.report import report
-from alpr.cli.data.shards import shards
-from alpr.cli.data.sheet import sheet
-from alpr.cli.data.split import split
-from alpr.cli.evaluate import evaluate
-from alpr.cli.export import export
-from alpr.cli.info import info
 from alpr.cli.overrides import HydraVerb
-from alpr.cli.predict import predict
-from alpr.cli.read import read
 from alpr.cli.sentences import Verb, Verbs
-from alpr.cli.synth.ccpd import synth_ccpd
-from alpr.cli.synth.glyphs import glyphs
-from alpr.cli.synth.plant import plant
-from alpr.cli.synth.plates import plates
-from alpr.cli.train import train
 
-Functions = dict[str, Callable[..., Any]]
-READING: Functions = {"predict": predict, "read": read, "info": info, "bench": bench}
-TRAINING: Functions = {"train": train, "evaluate": evaluate, "export": export, "calibrate": calibrate}
-BESIDE: Functions = {"convert": convert, "average": average, "compare": compare}
-GROUPS: dict[str, tuple[str, Functions]] = {
+Table = Mapping[str, "str | tuple[str, Table]"]
+VERBS: Table = {  # word -> file of alpr/cli and function, or what a group is for and its verbs
+    "predict": "predict:predict",
+    "read": "read:read",
+    "info": "info:info",
+    "bench": "bench:bench",
+    "train": "train:train",
+    "evaluate": "evaluate:evaluate",
+    "export": "export:export",
+    "calibrate": "calibrate:calibrate",
+    "convert": "convert:convert",
+    "average": "average:average",
+    "compare": "compare:compare",
     "data": (
         "Tables of labelled plates: make, check, split, look at them.",
         {
-            "convert": convert_data,
-            "check": check,
-            "split": split,
-            "report": report,
-            "ccpd": ccpd,
-            "crops": crops,
-            "shards": shards,
-            "overlap": overlap,
-            "preview": preview,
-            "sheet": sheet,
+            "convert": "data.convert:convert_data",
+            "check": "data.check:check",
+            "split": "data.split:split",
+            "report": "data.report:report",
+            "ccpd": "data.ccpd:ccpd",
+            "crops": "data.crops:crops",
+            "shards": "data.shards:shards",
+            "overlap": "data.overlap:overlap",
+            "preview": "data.preview:preview",
+            "sheet": "data.sheet:sheet",
         },
     ),
-    "country": ("Country packs: list, begin, draw them.", {"new": new, "preview": preview_plates, "list": packs}),
+    "country": (
+        "Country packs: list, begin, draw them.",
+        {"new": "country.new:new", "preview": "country.preview:preview_plates", "list": "country.listing:packs"},
+    ),
     "synth": (
         "Synthetic plates, scenes and glyphs.",
-        {"ccpd": synth_ccpd, "plates": plates, "plant": plant, "glyphs": glyphs},
+        {
+            "ccpd": "synth.ccpd:synth_ccpd",
+            "plates": "synth.plates:plates",
+            "plant": "synth.plant:plant",
+            "glyphs": "synth.glyphs:glyphs",
+        },
     ),
 }
-OVERRIDES = {train, evaluate, export, calibrate, preview}
-"""Verbs that take key=value, as Hydra does."""
+OVERRIDES = {"train", "evaluate", "export", "calibrate", "data.preview"}
+"""The files of verbs that take key=value, as Hydra does."""
+PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 
 
-def verbs(help_text: str, functions: Functions) -> typer.Typer:
-    """A group of verbs."""
-    group = typer.Typer(
-        cls=Verbs, help=help_text, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+class Commands(Mapping[str, Any]):
+    """The verbs of a table by their words; each is imported when it is first asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self.table, self._made = table, dict[str, Any]()
+
+    def __getitem__(self, word: str) -> Any:
+        if word not in self._made:
+            place = self.table[word]
+            self._made[word] = _verb(word, place) if isinstance(place, str) else get_command(_group(word, *place))
+        return self._made[word]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def _verb(word: str, place: str) -> Any:
+    file, _, function = place.partition(":")
+    alone = typer.Typer(**PLAIN)
+    alone.command(word, cls=HydraVerb if file in OVERRIDES else Verb)(
+        getattr(import_module(f"alpr.cli.{file}"), function)
     )
-    for name, function in functions.items():
-        group.command(name, cls=HydraVerb if function in OVERRIDES else Verb)(function)
+    return get_command(alone)
+
+
+def _group(word: str, about: str, table: Table) -> typer.Typer:
+    class Group(Verbs):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **more)
+            self.commands = Commands(table)  # type: ignore[assignment]  # it is only looked up
+
+    group = typer.Typer(name=word, cls=Group, help=about, **PLAIN)
+    group.callback()(lambda: None)
     return group
 
 
-app = verbs("Read licence plates in images; train, evaluate and deploy readers.", READING | TRAINING | BESIDE)
-app.info.name = "alpr"
-for _name, (_help, _functions) in GROUPS.items():
-    app.add_typer(verbs(_help, _functions), name=_name)
+app = _group("alpr", "Read licence plates in images; train, evaluate and deploy readers.", VERBS)
 
 
 @app.callback(invoke_without_command=True)

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 OverridesArgument = Annotated[list[str] | None, typer.Argument(metavar="[OVERRIDES]...")]
-HYDRA_OPTIONS = (
-    "--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r",
-    "--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn", "--config-dir",
-    "-cd", "--experimental-rerun", "--info", "-i",
-)  # fmt: skip
 WIDTH = 100
 
 
@@ -49,14 +44,6 @@ def wants_help(words: Sequence[str]) -> bool:
     return any(word in ("--help", "-h") for word in words)
 
 
-def unknown_option(words: Sequence[str], known: Sequence[str] = HYDRA_OPTIONS) -> str | None:
-    """A sentence about the first word that looks like an option and is none, or None."""
-    unknown = next((w for w in words if w.startswith("-") and w.partition("=")[0] not in known), None)
-    return (
-        None if unknown is None else f"There is no option {unknown}; expected key=value, or one of {', '.join(known)}."
-    )
-
-
 def through_hydra(verb: str, run: Callable[[DictConfig], Any], words: Sequence[str], *, config: str = "") -> None:
     """Runs a verb's configuration with overrides. Leaves with 1 after a complaint.
 
@@ -69,7 +56,7 @@ def through_hydra(verb: str, run: Callable[[DictConfig], Any], words: Sequence[s
     from alpr.training.configuration import complaint_about, quoted_paths, root_of
 
     name, words = config or verb, quoted_paths(words)
-    complaint = unknown_option(words) or complaint_about(words, name)
+    complaint = complaint_about(words, name)
     if complaint is not None:
         typer.echo(f"alpr {verb}: {complaint}", err=True)
         raise typer.Exit(1)

@@ -15,7 +15,7 @@ from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.sampling import StepSampler, single_thread
 from alpr.files import file_sha256
 from alpr.plates.charset import replaced
-from alpr.plates.country import CountryPack
+from alpr.plates.country import ALL_LAYOUTS, CountryPack
 from alpr.plates.records import FloatArray
 from alpr.recognition.data import (
     CropCollate,
@@ -100,7 +100,7 @@ class RecognitionData(L.LightningDataModule):
         bank_share: float = 0.8,
         without: Sequence[str] = (),
         plates: int | None = None,
-        layouts: str | Sequence[str] | None = None,
+        layouts: str | Sequence[str] | None = ALL_LAYOUTS,
     ) -> None:
         super().__init__()
         self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count

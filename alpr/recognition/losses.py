@@ -106,8 +106,9 @@ def attention_loss(attention: Tensor, places: Tensor, rows: Tensor, grid: tuple[
         grid: (rows, columns) of the tokens.
     """
     own = cell_distances(places, *grid)[1]  # (B, L, rows, columns)
-    single = cell_distances(places, 1, grid[1])[1]
-    own = torch.where((rows == 1)[:, None, None, None], single, own).flatten(2)
+    if grid[0] > 1:
+        own = torch.where((rows == 1)[:, None, None, None], cell_distances(places, 1, grid[1])[1], own)
+    own = own.flatten(2)
     known = own.any(-1)
     paid = (attention * own).sum(-1).clamp(min=1e-6)
     return -(paid.log() * known).sum() / known.sum().clamp(min=1)

@@ -24,7 +24,8 @@ SWEEP = ("-m", "--multirun")
 FLAGS = (*SWEEP, "-r", "--run")
 FOLDER = ("--config-dir", "-cd")
 SEARCH_PATH = "hydra.searchpath"
-OPTIONS = f"{FOLDER[0]} DIR, {SWEEP[1]}, {HELP[0]}"
+OPTIONS = (*FOLDER, *FLAGS, *HELP, *OTHER_ROOTS, "--resolve", "--package", "-p")
+"""Hydra's own, as far as they make sense here."""
 
 pack_source.register()
 
@@ -60,11 +61,11 @@ def complaint_about(arguments: Sequence[str], name: str) -> str | None:
         name: the root configuration.
     """
     names = [a.split("=", 1)[0] for a in arguments]
+    option = next((n for n in names if n.startswith("-") and n not in OPTIONS), None)
+    if option is not None:
+        return f"Unknown option {option}; expected --config-dir DIR, --multirun, --cfg job, --help, or key=value."
     if set(names) & {*HELP, *OTHER_ROOTS}:
         return None
-    option = next((n for n in names if n.startswith("-") and n not in (*FOLDER, *FLAGS)), None)
-    if option is not None:
-        return f"Unknown option {option}; expected {OPTIONS}, or key=value."
     given, own = _with_search_path(quoted_paths([a for a in arguments if a not in FLAGS]))
     bare = next((a for a in given if "=" not in a and not a.startswith("~")), None)
     if bare is not None:

@@ -38,6 +38,8 @@ FREE_KEYS = frozenset((
 ))  # fmt: skip
 """What a resumed run may change. None of it changes what a step learns, save `max_epochs`, of which it is told."""
 
+THREADS = torch.get_num_threads()
+"""As the process began, also for the later jobs of a sweep."""
 _HELD: list[TextIO] = []
 
 
@@ -51,7 +53,7 @@ def fit(config: DictConfig) -> float:
     """
     quiet()
     cv2.setNumThreads(1)  # a loader forked beside the threads of OpenCV's pool may wait for them for ever
-    torch.set_num_threads(threads_beside(int(config.data.get("workers", 0)), torch.get_num_threads()))
+    torch.set_num_threads(threads_beside(int(config.data.get("workers", 0)), THREADS))
     if getattr(rank_zero_only, "rank", 0) == 0:
         hold(Path(config.output_dir))
     try:

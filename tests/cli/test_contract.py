@@ -162,3 +162,16 @@ def test_help_and_ordinary_verbs_load_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_verb_starts_without_the_others(tmp_path: Path) -> None:
+    code = (
+        "import sys; from alpr.cli.main import main\n"
+        "try: main(['predict', 'none.jpg'])\n"
+        "except SystemExit as left: assert left.code == 1, left.code\n"
+        "found = {m for m in sys.modules if m.startswith(('alpr.synthetic', 'alpr.doctor', 'alpr.export', "
+        "'alpr.evaluation', 'alpr.data.importers', 'alpr.cli.synth', 'alpr.cli.data', 'alpr.cli.bench'))}\n"
+        "assert not found, found"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

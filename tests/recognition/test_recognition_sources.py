@@ -27,6 +27,7 @@ from alpr.recognition.mixture.balance import balanced_weights
 from alpr.recognition.mixture.character_exchange import CharacterExchange, Surroundings
 from alpr.recognition.mixture.negatives import BACKGROUND, BESIDE, SHIFTED, NegativeCrops, negative_quad, shown_share
 from alpr.recognition.mixture.sources import PlateSource
+from alpr.recognition.module import RecogniserModule
 from alpr.recognition.targets import UNKNOWN
 from alpr.synthetic.renderer import PlateRenderer
 
@@ -92,15 +93,17 @@ def test_sources_give_their_samples_and_keep_apart(tmp_path: Path, china: Countr
 def test_plates_of_more_rows_than_the_run_reads_are_counted(tmp_path: Path, china: CountryPack) -> None:
     texts = [f"皖A{i:05d}" for i in range(40)]
     write_table(tmp_path / "a", texts, country="CN", extra={"layout": ["yellow"] * 30 + ["trailer"] * 10})
-    one = RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path))
+    one = RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path), layouts=None)
     assert len(one.refused) == 10 and len(one.train_plates) + len(one.val_plates) == 30
     assert "'皖A00030' has 2 rows of text, this run reads 1; data.layouts=all reads both" in one.refused[0]
     assert "10 labels do not fit the country pack" in one.describe() and not one.describe().endswith("..")
     assert one.pack.rows == 1 and {layout.rows for layout in one.renderers[0].pack.layouts} == {1}
     both = RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path), layouts="all")
+    stored = RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path))  # a run of before data.layouts
+    assert stored.pack == both.pack == RecogniserModule(china.to_dict(), {"width": 16, "heads": 2}).pack
     assert not both.refused and sum(crop.rows == 2 for crop in [*both.train_plates, *both.val_plates]) == 10
     with pytest.raises(ValueError, match="has 2 rows of text"):
-        RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path), strict=True)
+        RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path), strict=True, layouts=None)
 
 
 def test_bad_rows_are_named_before_the_first_step(tmp_path: Path, china: CountryPack) -> None:

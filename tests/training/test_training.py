@@ -27,7 +27,7 @@ from alpr.plates.geometry import corner_box
 from alpr.plates.records import Detection
 from alpr.task import TaskModule
 from alpr.training.configuration import complaint_about, plain_sentence
-from alpr.training.fit import hold
+from alpr.training.fit import hold, threads_beside
 from alpr.training.metrics_csv import MetricsCsv, forget_from, read_rows
 from alpr.training.runs import RunError, load_detector, load_reader, load_recogniser, precision_of, warm_start
 
@@ -444,3 +444,8 @@ def test_a_folder_of_texts_named_jpg_stops_a_training_with_one_sentence(scripts:
     last = done.text.strip().splitlines()[-1]
     assert last.startswith("alpr train: No image of a whole batch of 4 could be read. The first: ")
     assert "Traceback" not in done.text
+
+
+def test_loaders_have_the_cores_that_a_network_leaves() -> None:
+    cases = {(0, 2): 2, (1, 2): 1, (8, 2): 1, (8, 16): 8}
+    assert {given: threads_beside(*given) for given in cases} == cases

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from alpr.cli.options import stop
-from alpr.cli.overrides import OverridesArgument, choices, listed, unknown_option, wants_help
+from alpr.cli.overrides import OverridesArgument, choices, listed, wants_help
 
 HELP = """\
 alpr data preview [OVERRIDES]: draw what a training would be taught, on one sheet: augmented canvases or crops.
@@ -36,9 +36,9 @@ def preview(overrides: OverridesArgument = None) -> None:
     own = {key: value for key, _, value in (a.partition("=") for a in words) if key in ("n", "output")}
     count = own.get("n", "36")
     try:
-        wrong = unknown_option(words, ("--help",))
-        if wrong is not None:
-            raise ValueError(wrong)
+        option = next((word for word in words if word.startswith("-")), None)
+        if option is not None:
+            raise ValueError(f"Unknown option {option}; expected key=value, or --help.")
         if not (count.isdecimal() and int(count)):
             raise ValueError(f"n is {count!r}; expected how many to draw, at least 1.")
         output = Path(own.get("output", "preview.jpg"))

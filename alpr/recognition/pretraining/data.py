@@ -19,7 +19,7 @@ from alpr.data.manifest import Manifest, read_manifest
 from alpr.data.sampling import SampleKey, StepSampler, single_thread
 from alpr.images.prepare import UnreadableImage, read_image, rectify, resize_crop
 from alpr.plates.charset import Charset
-from alpr.plates.country import CountryPack
+from alpr.plates.country import ALL_LAYOUTS, CountryPack
 from alpr.plates.geometry import FlatQuad, box_corners
 from alpr.plates.records import Scene
 from alpr.recognition.data import CropSource, LabelledCrop, RecognitionSample, TrainingCrops
@@ -179,7 +179,7 @@ class UnlabelledData(_PretrainingData):
         pixels: Mapping[str, Any] | None = None,
         strict: bool = False,
         seed: int = 0,
-        layouts: str | Sequence[str] | None = None,
+        layouts: str | Sequence[str] | None = ALL_LAYOUTS,
     ) -> None:
         super().__init__(size, margin, epoch_samples, workers, seed)
         self.pack, self.strict = CountryPack.from_dict(country).reading(layouts), strict
@@ -297,7 +297,7 @@ class PlacedData(_PretrainingData):
         root: str = ".",
         glyph_bank: str | None = None,
         bank_share: float = 0.8,
-        layouts: str | Sequence[str] | None = None,
+        layouts: str | Sequence[str] | None = ALL_LAYOUTS,
     ) -> None:
         super().__init__(size, margin, epoch_samples, workers, seed)
         if batch_size < 1 or val_samples < 1:
