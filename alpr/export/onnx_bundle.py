@@ -31,7 +31,7 @@ from alpr.export.parity import (
     check_recogniser,
     generated_scenes,
 )
-from alpr.files import write_atomically
+from alpr.files import whole_file
 from alpr.plates.country import CountryPack
 from alpr.plates.records import ImageArray
 from alpr.reader.card import CARD_FILE, DataSource, ModelCard, TrainingRun, WeightFile
@@ -116,8 +116,7 @@ def export_recogniser(network: nn.Module, path: Path, settings: RecogniserSettin
 def _export(
     network: nn.Module, example: Tensor, path: Path, name: str, outputs: list[str], dynamic: Mapping[int, Any]
 ) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         with torch.no_grad():
             torch.onnx.export(
                 network.eval(),
@@ -133,10 +132,7 @@ def _export(
             )
         graph = onnx.load(part)
         fold_normalisation(graph)
-        write_atomically(part, [fold_constants(graph).SerializeToString()])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        part.write_bytes(fold_constants(graph).SerializeToString())
 
 
 def export_bundle(

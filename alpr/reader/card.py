@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from alpr.detection.settings import DetectorSettings
-from alpr.files import file_sha256
+from alpr.files import file_sha256, write_atomically
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
 from alpr.plates.values import Entry, different_keys, short
@@ -221,12 +221,7 @@ class ModelCard:
         except (TypeError, ValueError) as error:
             raise CardError(f"The card {self.name!r} holds a value that is no plain JSON value: {error}.") from error
         self.from_dict(json.loads(text), f"The card {self.name!r}")
-        part = path.with_name(f".{CARD_FILE}.{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(path, [text.encode()])
         return path
 
     def verify(self, folder: str | os.PathLike[str], *, others: bool = True) -> None:

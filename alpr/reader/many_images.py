@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from alpr.files import write_atomically
 from alpr.images.prepare import IMAGE_SUFFIXES
 from alpr.plates.records import ImageArray
 
@@ -219,12 +219,7 @@ def save_image(path: Path, image: ImageArray, source: Path) -> None:
         raise FileExistsError(f"{path} is the image itself; choose another folder for the copies")
     path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode(path.suffix, image)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data.tobytes())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(path, [data.tobytes()], sync=False)
 
 
 class _Rate(ProgressColumn):
