@@ -13,11 +13,11 @@ from typing import TypeAlias
 import numpy as np
 
 from alpr.data.manifest import csv_bytes
-from alpr.data.processes import progress_bar
 from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.geometry import box_corners, box_iou, corner_box
 from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, Scene
+from alpr.reports.progress import progress_bar
 
 CORNERS, BOX, DETECTOR = "corners", "box", "detector"
 CROPS = (CORNERS, BOX, DETECTOR)
