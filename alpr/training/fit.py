@@ -24,7 +24,7 @@ from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.module import RecogniserModule
 from alpr.task import TaskModule
 from alpr.training.calibrate import Settings, calibrate_run, sentence
-from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
+from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, minutes, training_callbacks
 from alpr.training.detected_corners import find_corners
 from alpr.training.metrics_csv import forget_from
 from alpr.training.plateau import ExpectedCurve, PlateauWatch
@@ -128,11 +128,10 @@ class _Fitting:
             for logger in loggers:
                 connect(logger)
             print(f"{config.name}: {module.describe()}\n{data.describe()}")
-            seconds = estimated_seconds(self.trainer, module, data, step)  # before the record: it may raise
             self.record.precision = str(precision)
             self.announce(step)
             forget_from(self.folder, step)
-            print(f"About {minutes(seconds)} to train in {precision}; everything in {self.folder}", flush=True)
+            print(f"It trains in {precision}; everything in {self.folder}", flush=True)
         return self.fitted(module, data)
 
     def loggers(self, config: DictConfig) -> list[Any]:
@@ -259,6 +258,8 @@ def resumption(folder: Path, resume: str, config: dict[str, Any]) -> tuple[RunRe
         if found is not None:
             raise RunError(f"{folder} holds checkpoints but no run.json; it cannot be resumed. Give another name.")
         return None, None
+    if record.status == "failed" and not record.steps and found is None:
+        return None, None  # nothing was learnt; other settings may do
     if resume == "never":
         raise RunError(f"{folder} holds a run ({record.status}); give resume=auto to go on, or another name.")
     changed = differences(record.config, config, FREE_KEYS)
