@@ -13,20 +13,8 @@ Complaint: type[Exception] = typer.BadParameter.__mro__[2]
 RENAMED = {"--model": "--bundle", "--num-workers": "--workers", "--ccpd-dir": "--dataset-path"}
 NOTED = {"--model"}
 """Old names about which a note is printed."""
-TRAINING = [
-    "albumentations",
-    "hydra",
-    "lightning",
-    "omegaconf",
-    "onnx",
-    "onnxscript",
-    "PIL",
-    "safetensors",
-    "timm",
-    "torch",
-    "torchvision",
-]
-EXTRAS = {**dict.fromkeys(TRAINING, "train"), "faster_coco_eval": "eval"}
+TRAINING = """albumentations hydra lightning omegaconf onnx onnxscript PIL safetensors timm torch torchvision"""
+EXTRAS = {**dict.fromkeys(TRAINING.split(), "train"), "faster_coco_eval": "eval"}
 """Modules that the base installation lacks, and the extra that brings them."""
 
 
