@@ -21,7 +21,7 @@ from alpr.detection.detect import Detector
 from alpr.detection.module import torch_detector
 from alpr.detection.settings import DetectorSettings
 from alpr.export.graph_folding import fold_constants, fold_normalisation
-from alpr.export.one_graph.compose import READER_FILE, write_reader
+from alpr.export.one_graph.compose import OPSET, READER_FILE, write_reader
 from alpr.export.one_graph.parity import check_reader
 from alpr.export.parity import (
     ParityError,
@@ -40,7 +40,6 @@ from alpr.recognition.module import torch_recogniser
 from alpr.recognition.read import Recogniser
 from alpr.recognition.settings import RecogniserSettings
 
-OPSET = 20
 DETECTOR_FILE = "detector.onnx"
 RECOGNISER_FILE = "recogniser.onnx"
 

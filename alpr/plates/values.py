@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -68,7 +67,7 @@ def read_as(
     if not isinstance(value, Mapping):
         raise Fault(place, f"{at} is {short(value)}; expected a mapping.")
     check_keys(value, kind, place, kind in complete)
-    types = _types(kind)
+    types = get_type_hints(kind)
     given = {key: _checked(types[key], entry, (*place, key), complete) for key, entry in value.items()}
     try:
         return kind(**given)
@@ -92,11 +91,6 @@ def check_keys(value: Mapping[Any, Any], kind: type[Any], place: Place, complete
             named = ", ".join(dotted((*place, str(key))) for key in sorted(map(str, wrong)))
             where = (*place, str(wrong[0])) if what == "unknown" else place
             raise Fault(where, f"{what} {named}; expected the keys {', '.join(known)}.")
-
-
-@cache
-def _types(kind: type[Any]) -> Mapping[str, Any]:
-    return get_type_hints(kind)
 
 
 def _checked(kind: Any, value: Any, place: Place, complete: Container[type[Any]]) -> Any:

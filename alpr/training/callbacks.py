@@ -123,7 +123,8 @@ class WholeFiles(TorchCheckpointIO):
 class EpochLine(Callback):
     """One line per validation: figures, speed and the whole run's time left, above the bar or in a log file.
 
-    Before the first stands how long the training will take, by its first steps; validations come on top.
+    Where the first is far away, a line before it says how long the training will take, by its first steps;
+    validations come on top.
     """
 
     def __init__(self, monitor: str, shown: tuple[str, ...] = ()) -> None:
@@ -148,6 +149,7 @@ class EpochLine(Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
+        self._said = True
         total = int(trainer.estimated_stepping_batches)
         rate = (trainer.global_step - self._first_step) / max(1e-9, time.monotonic() - self._start)
         left = (total - trainer.global_step) / max(rate, 1e-9)

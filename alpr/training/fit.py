@@ -169,6 +169,9 @@ class _Fitting:
         record, score = self.record, self.best.best_model_score
         record.seconds = round(self._before + time.monotonic() - self._start, 1)
         record.steps = self.trainer.global_step
+        if record.status == "failed" and not record.steps and self.checkpoint is None:
+            (self.folder / "run.json").unlink(missing_ok=True)  # nothing was learnt: other settings may have the name
+            return
         figures = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
         if figures:
             figures["best"] = float("nan") if score is None else float(score)
@@ -258,8 +261,6 @@ def resumption(folder: Path, resume: str, config: dict[str, Any]) -> tuple[RunRe
         if found is not None:
             raise RunError(f"{folder} holds checkpoints but no run.json; it cannot be resumed. Give another name.")
         return None, None
-    if record.status == "failed" and not record.steps and found is None:
-        return None, None  # nothing was learnt; other settings may do
     if resume == "never":
         raise RunError(f"{folder} holds a run ({record.status}); give resume=auto to go on, or another name.")
     changed = differences(record.config, config, FREE_KEYS)
