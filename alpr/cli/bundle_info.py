@@ -198,15 +198,21 @@ def info_text(info: BundleInfo) -> str:
     lines += ["smallest readable plate", *_readable_lines(info.readable)]
     lines += ["thresholds to choose from", *_threshold_lines(info.thresholds)]
     lines.append("trained on")
-    licences = dict.fromkeys(source.licence for source in info.data)
-    for licence in licences:
-        names = ", ".join(source.name for source in info.data if source.licence == licence)
-        lines.append(f"  {names}: {licence or 'no licence stated'}")
-    if not licences:
+    for (licence, origin), names in _by_licence(info.data).items():
+        lines.append(f"  {', '.join(names)}: {licence or 'no licence stated'}" + f" (from {origin})" * bool(origin))
+    if not info.data:
         lines.append("  not stated")
     runs = [run.name if run.seed is None else f"{run.name} (seed {run.seed})" for run in info.training]
     lines.append(f"training runs: {', '.join(runs) or 'not stated'}")
     return "\n".join(lines)
+
+
+def _by_licence(data: Sequence[DataSource]) -> dict[tuple[str, str], list[str]]:
+    """The names of the sources by licence and origin."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for source in data:
+        found.setdefault((source.licence, source.origin), []).append(source.name)
+    return found
 
 
 def _readable_lines(readable: ReadableWidths | None) -> list[str]:

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
@@ -50,20 +50,44 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A manifest that the weights were trained or measured on."""
+    """What the weights were trained on: a manifest, a glyph bank, or plates that were rendered in training.
+
+    Attributes:
+        sha256: of the file, or of the country pack of rendered plates.
+        origin: the repository that it comes from, or the program that drew it; "" in older cards.
+        photographs: whose photographs these are, as far as the origin says it.
+        made_from: what rendered plates and glyphs were made from: packs, typefaces, sets of photographs.
+    """
 
     name: str
     sha256: str
     licence: str
+    origin: str = ""
+    photographs: str = ""
+    made_from: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; what is not known is left out."""
+        return {key: value for key, value in asdict(self).items() if value or key in _SOURCE_KEYS}
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """The run that made a network: its name, its seed and its resolved config as plain values."""
+    """The run that made a network: its name, its seed and its resolved config as plain values.
+
+    Attributes:
+        started_from: the trainings whose weights it began with, the last one first: `name`, `sha256` of these weights
+            and `data`, the SHA-256 of each manifest by its name.
+    """
 
     name: str
     seed: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    started_from: tuple[Mapping[str, Any], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; a run that began with nothing has no line of earlier ones."""
+        return {key: value for key, value in asdict(self).items() if value or key in _RUN_KEYS}
 
 
 @dataclass(frozen=True)
@@ -125,9 +149,9 @@ class ModelCard:
                 "alphabet": self.alphabet,
                 "settings": asdict(self.recogniser),
             },
-            "data": [asdict(source) for source in self.data],
+            "data": [source.to_dict() for source in self.data],
             "metrics": dict(self.metrics),
-            "training": [asdict(run) for run in self.training],
+            "training": [run.to_dict() for run in self.training],
             **({} if self.reader_file is None else {"reader": asdict(self.reader_file)}),
             **({} if self.precision == "fp32" else {"precision": self.precision}),
             **({"other_files": [asdict(entry) for entry in self.other_files]} if self.other_files else {}),
@@ -158,15 +182,9 @@ class ModelCard:
             recogniser=_recogniser_settings(recogniser),
             recogniser_file=_weight_file(recogniser),
             alphabet=_alphabet(recogniser),
-            data=tuple(
-                DataSource(e.take("name", str), e.take("sha256", str), e.take("licence", str))
-                for e in card.entries("data", ("name", "sha256", "licence"))
-            ),
+            data=tuple(map(_data_source, _entries(card, "data", _SOURCE_KEYS, _SOURCE_DEFAULTS))),
             metrics=card.take("metrics", dict),
-            training=tuple(
-                TrainingRun(e.take("name", str), e.optional("seed", int), e.take("config", dict))
-                for e in card.entries("training", ("name", "seed", "config"))
-            ),
+            training=tuple(map(_training_run, _entries(card, "training", _RUN_KEYS, {"started_from": []}))),
             reader_file=_weight_file(card.entry("reader", ("file", "sha256"))) if "reader" in card.data else None,
             precision=card.take("precision", str) if "precision" in card.data else "fp32",
             other_files=tuple(map(_weight_file, card.entries("other_files", ("file", "sha256"))))
@@ -253,6 +271,9 @@ class ModelCard:
                 raise CardError(f"{path} has SHA-256 {found}; its card's {key}sha256 is {entry.sha256}.")
 
 
+_SOURCE_KEYS = ("name", "sha256", "licence")
+_SOURCE_DEFAULTS: Mapping[str, Any] = {"origin": "", "photographs": "", "made_from": []}
+_RUN_KEYS = ("name", "seed", "config")
 _OPTIONAL_KEYS = ("reader", "precision", "other_files")
 _CARD_KEYS = (
     "format",
@@ -269,6 +290,29 @@ def _regular(path: Path) -> Path:
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is no regular file")
     return path
+
+
+def _entries(card: Entry, key: str, keys: Sequence[str], later: Mapping[str, Any]) -> list[Entry]:
+    """The entries of a list with the keys that older cards lack."""
+    listed = [{**later, **entry} if isinstance(entry, dict) else entry for entry in card.take(key, list)]
+    return [card.inner(entry, f"{key}[{i}].", (*keys, *later)) for i, entry in enumerate(listed)]
+
+
+def _data_source(entry: Entry) -> DataSource:
+    name, sha256, licence = (entry.take(key, str) for key in _SOURCE_KEYS)
+    origin, photographs = entry.take("origin", str), entry.take("photographs", str)
+    return DataSource(name, sha256, licence, origin, photographs, entry.texts("made_from"))
+
+
+def _training_run(entry: Entry) -> TrainingRun:
+    earlier = [
+        entry.inner(value, f"started_from[{i}].", ("name", "sha256", "data"))
+        for i, value in enumerate(entry.take("started_from", list))
+    ]
+    line = tuple(
+        {"name": e.take("name", str), "sha256": e.take("sha256", str), "data": e.take("data", dict)} for e in earlier
+    )
+    return TrainingRun(entry.take("name", str), entry.optional("seed", int), entry.take("config", dict), line)
 
 
 def _country(card: Entry) -> CountryPack:
