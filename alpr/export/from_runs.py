@@ -159,6 +159,8 @@ def reported_figures(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         readable = readable_widths([record_of(plate) for plate in report["plates"]])
-        return {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
+        found = {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
+        times = (report.get("made_with") or {}).get("scored")
+        return {**found, **({} if times is None else {"scored": int(times)})}
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is no report of alpr evaluate: {error!r}") from error
