@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+from rich.console import Console
+
+from alpr.evaluation.command import times_scored_here
 from alpr.evaluation.scored import KNOWN, note_scoring, times_scored
+from alpr.training.configuration import composed
 
 
 def test_the_same_rows_are_counted_and_others_are_not(tmp_path: Path) -> None:
@@ -27,3 +34,16 @@ def test_what_the_project_has_scored_is_known_by_the_tables_hash(tmp_path: Path)
         None,
     ]
     assert KNOWN.is_file()
+
+
+def test_an_evaluation_of_training_rows_is_no_scoring(tmp_path: Path) -> None:
+    report: Any = SimpleNamespace(manifests={"a/l.csv": "1"}, model={"name": "cn"})
+    said: dict[str, str] = {}
+    for split in ("val", "val", "train", "null"):
+        config = composed("evaluate", [f"data.split={split}", f"output={tmp_path / 'runs' / 'now'}"])
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        console = Console(record=True, width=300, file=io.StringIO())
+        found = times_scored_here(config, report, console)
+        said[split] = f"{found} {console.export_text()}"
+    assert said["val"].startswith("{'scored': 2} Split val of a/l.csv: scored 2 times by evaluations below ")
+    assert said["train"].strip() == said["null"].strip() == "{}"
