@@ -26,6 +26,7 @@ from alpr.task import TaskModule
 from alpr.training.calibrate import Settings, calibrate_run, sentence
 from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, minutes, training_callbacks
 from alpr.training.detected_corners import find_corners
+from alpr.training.lineage import line_of
 from alpr.training.metrics_csv import forget_from
 from alpr.training.plateau import ExpectedCurve, PlateauWatch
 from alpr.training.runs import RunError, RunRecord, differences, load_teacher, precision_of, read_checkpoint, warm_start
@@ -87,6 +88,7 @@ def fit(config: DictConfig) -> float:
         module.label_entropy = data.label_entropy()
     if config.warm_start is not None and checkpoint is None:
         print(warm_start(module, config.warm_start, config.warm_start_parts))
+        record.started_from = line_of(config.warm_start)
     return _Fitting(folder, plain, record, checkpoint).run(config, module, data)
 
 
