@@ -14,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from alpr.files import packaged
+from alpr.recognition.mixture.short_words import ENTRIES, KEYS, PLATES
 from alpr.training import pack_source
 from alpr.training.pack_source import quoted_paths as quoted_paths
 
@@ -48,7 +49,16 @@ def composed(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     folder, root = root_of(name)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(folder), version_base="1.3"):
-        return compose(root, overrides=quoted_paths(overrides))
+        return compose(root, overrides=hydra_words(overrides))
+
+
+def hydra_words(arguments: Sequence[str]) -> list[str]:
+    """The same arguments as Hydra takes them: paths of packs in quotes; what may be new below `data` is added there."""
+    return [f"++{word}" if _may_be_new(_key(word)) else word for word in quoted_paths(arguments)]
+
+
+def _may_be_new(key: str) -> bool:
+    return key.startswith(ENTRIES) or (key.startswith("data.") and key.removeprefix("data.") in KEYS)
 
 
 def complaint_about(arguments: Sequence[str], name: str) -> str | None:
@@ -82,7 +92,8 @@ def complaint_about(arguments: Sequence[str], name: str) -> str | None:
     try:
         config = composed(name, [*path, *first])
         for override in overrides:
-            complaint = _unknown_key(override, config) if override not in groups else None
+            free = _may_be_new(_key(override)) and config.get("data", {}).get("_target_") == PLATES
+            complaint = _unknown_key(override, config) if override not in groups and not free else None
             if complaint is not None:
                 return complaint
         for added in (a for a in given if a.startswith("+")):  # below what is there; a new root key nothing would read

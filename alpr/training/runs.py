@@ -21,6 +21,8 @@ from alpr.provenance import commit_label, device_name, versions
 from alpr.reader.parts import Parts
 from alpr.recognition.calibration import CALIBRATION_FILE, Calibration
 from alpr.recognition.distillation import DistilledRecogniser
+from alpr.recognition.mixture.one_form import one_form
+from alpr.recognition.mixture.short_words import PLATES
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.pretraining.module import (
     LABELS,
@@ -34,6 +36,7 @@ from alpr.training.weights import SUFFIX, read_weights
 
 RUN_FILE = "run.json"
 MOVED_CLASSES = {
+    "alpr.recognition.datamodule.RecognitionData": PLATES,
     "alpr.metrics_csv.MetricsCsv": "alpr.training.metrics_csv.MetricsCsv",
     "alpr.recognition.pretrain_data.PlacedData": "alpr.recognition.pretraining.data.PlacedData",
     "alpr.recognition.pretrain_data.UnlabelledData": "alpr.recognition.pretraining.data.UnlabelledData",
@@ -338,10 +341,30 @@ class RunRecord:
             return None
         try:
             record = cls(**json.loads(path.read_text(encoding="utf-8")))
-            record.config = _with_moved_classes(record.config)
+            record.config = as_spelt_now(record.config)
             return record
         except (TypeError, ValueError) as error:
             raise RunError(f"{path} is no run record: {error}") from error
+
+
+def as_spelt_now(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with today's names of classes, and the plates of a recogniser in their one form.
+
+    Raises:
+        ValueError: data that are wrong.
+    """
+    moved: dict[str, Any] = _with_moved_classes(config)
+    data = moved.get("data")
+    if isinstance(data, dict) and data.get("_target_") == PLATES:
+        moved["data"] = one_form(data).settings
+    return moved
+
+
+def split_of(data: Mapping[str, Any]) -> str | None:
+    """The split that the rows of a run's data are of; None where they are of several, or of all."""
+    sources = data.get("sources")
+    splits = {entry.get("split") for entry in sources.values()} if isinstance(sources, Mapping) else {data.get("split")}
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _with_moved_classes(config: Any) -> Any:
