@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
@@ -350,13 +351,13 @@ class RunRecord:
 def as_spelt_now(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with today's names of classes, and the plates of a recogniser in their one form.
 
-    Raises:
-        ValueError: data that are wrong.
+    Data that are wrong stay as they are; what makes them says so, and a run that is only exported needs none.
     """
     moved: dict[str, Any] = _with_moved_classes(config)
     data = moved.get("data")
     if isinstance(data, dict) and data.get("_target_") == PLATES:
-        moved["data"] = one_form(data).settings
+        with contextlib.suppress(ValueError):
+            moved["data"] = one_form(data).settings
     return moved
 
 
