@@ -118,7 +118,7 @@ def test_shares_are_crops_or_parts_of_a_batch(tables: Path, brazil: dict[str, An
     assert data(of=(0.25, 0.25), rendered={"own": {"share": 0.5}}, batch_size=8).counts == [4, 2, 2, 0]
     assert data(of=(0, 3), rendered={"ar": {"share": 1, "layouts": None}}).counts[2:] == [0, 3, 0]
     for wrong, says in (
-        ({"of": (0.5, 0.25), "batch_size": 8, "rendered": {"own": {"share": 0}}}, r"come to 0\.75 \(.*sources\.br 0\.5"),
+        ({"of": (0.5, 0.25), "batch_size": 8, "rendered": {"own": {"share": 0}}}, r"come to 0\.75 \(.*\.br 0\.5"),
         ({"of": (0.5, 0.5), "rendered": {"own": {"share": 0}}}, r"no data\.batch_size; expected whole numbers"),
         ({"of": (-1, 2)}, r"data\.sources\.br\.share is -1; expected a number of 0 or more"),
         ({"of": (1, True)}, r"data\.sources\.us\.share is True"),
