@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from alpr.data.sampling import shares as in_proportion
 
 S = TypeVar("S")
+SOURCES = "data.sources"
 
 
 def settings_of(kind: type[S], entry: Any, where: str, **fixed: Any) -> S:
@@ -42,6 +46,47 @@ def check_share(share: Any, where: str) -> None:
     """
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < float("inf"):
         raise ValueError(f"{where} is {share!r}; expected a number of 0 or more.")
+
+
+def named(sources: Any, notes: list[str]) -> dict[str, Any]:
+    """The sources of a configuration by their names, also of an older list with `name` and `samples` in its entries.
+
+    Args:
+        notes: takes what was read of an older form.
+
+    Raises:
+        ValueError: neither a mapping nor a list, an entry of a list without a manifest, or two of one name.
+    """
+    if isinstance(sources, Mapping):
+        return {str(name): with_share(entry, f"{SOURCES}.{name}", notes) for name, entry in sources.items()}
+    if not isinstance(sources, list | tuple):
+        raise ValueError(f"{SOURCES} is {sources!r}; expected a mapping, {{NAME: {{manifest: TABLE}}}}.")
+    notes.append(f"the list {SOURCES} is a mapping by names")
+    found: dict[str, Any] = {}
+    for number, entry in enumerate(sources):
+        if not isinstance(entry, Mapping) or not entry.get("manifest"):
+            raise ValueError(f"{SOURCES}[{number}] has no manifest; expected a CSV table of labelled plates.")
+        name = entry.get("name") or source_name(entry["manifest"])
+        if name in found:
+            raise ValueError(f"Two of {SOURCES} are called {name}; give one of them a name of its own.")
+        kept = {key: value for key, value in entry.items() if key != "name"}
+        found[name] = with_share(kept, f"{SOURCES}.{name}", notes)
+    return found
+
+
+def with_share(entry: Any, where: str, notes: list[str]) -> Any:
+    """An entry with `share` for the older `samples`."""
+    if not isinstance(entry, Mapping) or "samples" not in entry:
+        return entry
+    notes.append(f"{where}.samples is {where}.share")
+    return {("share" if key == "samples" else key): value for key, value in entry.items()}
+
+
+@rank_zero_only
+def note_older(notes: Sequence[str]) -> None:
+    """Says which older words were read."""
+    if notes:
+        print(f"Note: {', '.join(notes)} now; the older words are still read.", file=sys.stderr)
 
 
 def source_name(manifest: str | Sequence[str]) -> str:

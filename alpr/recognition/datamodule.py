@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.sampling import StepSampler, single_thread
-from alpr.data.source_settings import batch_counts, check_share, settings_of
+from alpr.data.source_settings import SOURCES, batch_counts, check_share, note_older, settings_of
 from alpr.files import file_sha256
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
@@ -38,7 +36,6 @@ from alpr.recognition.mixture.one_form import one_form
 from alpr.recognition.mixture.sources import (
     OWN,
     WHERE_RENDERED,
-    WHERE_SOURCES,
     LoadedPlates,
     PlateSource,
     RenderedPlates,
@@ -87,14 +84,8 @@ def recognition_data(**settings: Any) -> RecognitionData:
         ValueError: see `one_form` and `RecognitionData`.
     """
     found = one_form(settings)
-    if found.notes:
-        _note(f"Note: {', '.join(found.notes)} now; the older words are still read.")
+    note_older(found.notes)
     return RecognitionData(**found.settings)
-
-
-@rank_zero_only
-def _note(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
 
 
 class RecognitionData(L.LightningDataModule):
@@ -190,7 +181,7 @@ class RecognitionData(L.LightningDataModule):
         """Crops of every batch and process: rendered of each country, of each source, negatives."""
         check_share(negatives, "data.negatives")
         shares = {f"{WHERE_RENDERED}.{each.name}": each.share for each in self.rendered}
-        shares |= {f"{WHERE_SOURCES}.{source.name}": source.share for source in sources}
+        shares |= {f"{SOURCES}.{source.name}": source.share for source in sources}
         return batch_counts({**shares, "data.negatives": negatives}, batch_size)
 
     def _cut_all(self, detect: Detect | None, table: Path) -> None:

@@ -22,6 +22,7 @@ CONFIGS = packaged("configs")
 OTHER_ROOTS = ("--config-name", "-cn", "--config-path", "-cp")
 HELP = ("--help", "-h", "--cfg", "-c", "--hydra-help", "--info", "-i", "--version", "--shell-completion", "-sc")
 SWEEP = ("-m", "--multirun")
+SOURCES = "data.sources"
 FLAGS = (*SWEEP, "-r", "--run")
 FOLDER = ("--config-dir", "-cd")
 SEARCH_PATH = "hydra.searchpath"
@@ -57,7 +58,12 @@ def composed(name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 def hydra_words(arguments: Sequence[str]) -> list[str]:
     """The same arguments as Hydra takes them: paths of packs in quotes; what may be new below `data` is added there."""
-    return [f"++{word}" if _may_be_new(_key(word)) else word for word in quoted_paths(arguments)]
+    words: list[str] = []
+    for word in quoted_paths(arguments):
+        if word.startswith(f"{SOURCES}=["):  # an older list in place of a mapping, which Hydra would not replace by it
+            words.append(f"{SOURCES}=null")
+        words.append(f"++{word}" if _may_be_new(_key(word)) else word)
+    return words
 
 
 def _may_be_new(key: str) -> bool:
@@ -211,7 +217,7 @@ def _wrong_type(override: str, config: DictConfig, final: DictConfig) -> str | N
         texts = all(isinstance(entry, str) for entry in before)  # of files, say; one is as good as a list of one
         expected, kinds = "a list", (ListConfig, str) if texts else (ListConfig,)
     elif isinstance(before, DictConfig):
-        expected, kinds = "keys and values", (DictConfig,)
+        expected, kinds = "keys and values", (DictConfig, ListConfig) if key == SOURCES else (DictConfig,)
     else:
         return None
     fits = isinstance(now, kinds) and (isinstance(before, bool) or not isinstance(now, bool))

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from alpr.data.source_settings import named
 from alpr.detection.module import DetectorModule
 from alpr.files import file_sha256, write_json
 from alpr.provenance import commit_label, device_name, versions
@@ -349,15 +350,17 @@ class RunRecord:
 
 
 def as_spelt_now(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with today's names of classes, and the plates of a recogniser in their one form.
+    """A configuration with today's names of classes, and the sources of data in their one form.
 
     Data that are wrong stay as they are; what makes them says so, and a run that is only exported needs none.
     """
     moved: dict[str, Any] = _with_moved_classes(config)
     data = moved.get("data")
-    if isinstance(data, dict) and data.get("_target_") == PLATES:
-        with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError):
+        if isinstance(data, dict) and data.get("_target_") == PLATES:
             moved["data"] = one_form(data).settings
+        elif isinstance(data, dict) and data.get("sources"):
+            moved["data"] = {**data, "sources": named(data["sources"], [])}
     return moved
 
 

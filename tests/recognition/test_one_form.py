@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from training_streams import make_tables, stream
 
+from alpr.data.source_settings import named
 from alpr.plates.country import PACKS, CountryPack
 from alpr.recognition.datamodule import RecognitionData, recognition_data
 from alpr.recognition.mixture.one_form import one_form
@@ -101,6 +102,21 @@ def test_short_and_older_words_of_a_command_line(tables: Path, capsys: pytest.Ca
     assert stream(instantiate(composed("train", long).data, _convert_="all"), 1) == stream(data, 1)
     assert not capsys.readouterr().err
     assert "Unknown key 'real'" in str(complaint_about(["experiment=ccpd_green_detector", "data.real=3"], "train"))
+
+
+@pytest.mark.parametrize("experiment", ["cn_recogniser", "world_detector"])
+def test_an_older_list_takes_the_place_of_the_sources(experiment: str, tmp_path: Path) -> None:
+    older = "[{manifest: a/labels.csv, samples: 3}, {manifest: b/labels.csv, name: c}]"
+    words = [f"experiment={experiment}", f"data.sources={older}"]
+    assert complaint_about(words, "train") is None
+    (tmp_path / "experiment").mkdir()
+    for group in ("data: plates", "data: scenes"):
+        text = f"# @package _global_\ndefaults: [override /{group}]\ndata: {{manifest: null, sources: {older}}}\n"
+        (tmp_path / "experiment" / "mine.yaml").write_text(text, encoding="utf-8")
+        mine = ["experiment=mine", f"hydra.searchpath=[{tmp_path}]"]
+        for given in (words, mine):
+            sources = OmegaConf.to_container(composed("train", given).data.sources)
+            assert list(named(sources, [])) == ["a", "c"]
 
 
 def test_shares_are_crops_or_parts_of_a_batch(tables: Path, brazil: dict[str, Any]) -> None:

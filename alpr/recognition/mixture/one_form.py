@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from alpr.data.source_settings import source_name
+from alpr.data.source_settings import SOURCES, named, source_name, with_share
 from alpr.recognition.mixture.short_words import GROUPED, SHORT, SHORT_RENDERED, STAYING
-from alpr.recognition.mixture.sources import OWN, WHERE_RENDERED, WHERE_SOURCES, PlateSource, RenderedPlates
+from alpr.recognition.mixture.sources import OWN, WHERE_RENDERED, PlateSource, RenderedPlates
 
 
 class OneForm(NamedTuple):
@@ -38,7 +38,7 @@ def one_form(given: Mapping[str, Any]) -> OneForm:
     balance = settings.pop("balance", None)
     sources = _sources(settings, notes)
     if balance is not None:
-        notes.append(f"data.balance is {WHERE_SOURCES}.NAME.balance")
+        notes.append(f"data.balance is {SOURCES}.NAME.balance")
         sources = {
             name: {**entry, "balance": balance if entry.get("balance") is None else entry["balance"]}
             for name, entry in sources.items()
@@ -56,12 +56,8 @@ def _sources(settings: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     if short.get("manifest", "") is None:
         del short["manifest"]
     if isinstance(sources, list | tuple):
-        notes.append(f"the list {WHERE_SOURCES} is a mapping by names")
-        sources = _named(sources)
         short = {key: value for key, value in short.items() if key == "manifest"}  # others were not read beside a list
-    if not isinstance(sources, Mapping):
-        raise ValueError(f"{WHERE_SOURCES} is {sources!r}; expected a mapping, {{NAME: {{manifest: TABLE}}}}.")
-    sources = {str(name): _shared(entry, f"{WHERE_SOURCES}.{name}", notes) for name, entry in sources.items()}
+    sources = named(sources, notes)
     if not short or (not sources and "manifest" not in short):
         return sources
     if len(sources) > 1:
@@ -69,30 +65,13 @@ def _sources(settings: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         raise ValueError(
             f"data.{first} ({short[first]!r}) is short for a single source, but data.sources has {len(sources)} "
             f"({', '.join(sources)}); give one form: data.manifest with data.sources=null, or "
-            f"{WHERE_SOURCES}.NAME.{SHORT[first]}."
+            f"{SOURCES}.NAME.{SHORT[first]}."
         )
     name, entry = next(iter(sources.items()), ("", {}))
     if "manifest" in short:
         name = source_name(short["manifest"])
-    notes += [f"data.{key} is {WHERE_SOURCES}.{name}.{SHORT[key]}" for key in short if key not in STAYING]
+    notes += [f"data.{key} is {SOURCES}.{name}.{SHORT[key]}" for key in short if key not in STAYING]
     return {name: {**entry, **{SHORT[key]: value for key, value in short.items()}}}
-
-
-def _named(sources: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
-    """A list of sources by their names.
-
-    Raises:
-        ValueError: an entry without a manifest, or two of one name.
-    """
-    named: dict[str, Any] = {}
-    for number, entry in enumerate(sources):
-        if not isinstance(entry, Mapping) or not entry.get("manifest"):
-            raise ValueError(f"{WHERE_SOURCES}[{number}] has no manifest; expected a CSV table of labelled plates.")
-        name = entry.get("name") or source_name(entry["manifest"])
-        if name in named:
-            raise ValueError(f"Two of {WHERE_SOURCES} are called {name}; give one of them a name of its own.")
-        named[name] = {key: value for key, value in entry.items() if key != "name"}
-    return named
 
 
 def _rendered(settings: dict[str, Any], notes: list[str]) -> dict[str, Any]:
@@ -104,18 +83,10 @@ def _rendered(settings: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     )
     if not isinstance(given, Mapping) or not (short or older):
         return given
-    rendered = {str(name): _shared(entry, f"{WHERE_RENDERED}.{name}", notes) for name, entry in given.items()}
+    rendered = {str(name): with_share(entry, f"{WHERE_RENDERED}.{name}", notes) for name, entry in given.items()}
     notes += [f"data.{key} is {WHERE_RENDERED}.{OWN}.{SHORT_RENDERED[key]}" for key in short]
     own = {"share": 32, **rendered.pop(OWN, {}), **{SHORT_RENDERED[key]: value for key, value in short.items()}}
     return {OWN: own, **rendered}
-
-
-def _shared(entry: Any, where: str, notes: list[str]) -> Any:
-    """An entry with `share` for `samples`."""
-    if not isinstance(entry, Mapping) or "samples" not in entry:
-        return entry
-    notes.append(f"{where}.samples is {where}.share")
-    return {("share" if key == "samples" else key): value for key, value in entry.items()}
 
 
 def _values(settings: PlateSource | RenderedPlates) -> dict[str, Any]:

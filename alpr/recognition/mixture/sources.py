@@ -9,7 +9,7 @@ from typing import Any
 
 from alpr.data.crop_corners import CORNERS, CROPS, DETECTOR, Detect, FoundCorners, find_corners
 from alpr.data.manifest import Manifest, Scenes, read_manifest
-from alpr.data.source_settings import check_share, settings_of
+from alpr.data.source_settings import SOURCES, check_share, settings_of
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
 from alpr.plates.values import expect
@@ -20,7 +20,7 @@ from alpr.synthetic.renderer import PlateRenderer
 
 OWN = "own"
 """The name of the run's own country among those that are rendered."""
-WHERE_SOURCES, WHERE_RENDERED = "data.sources", "data.rendered"
+WHERE_RENDERED = "data.rendered"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class PlateSource:
     pixels: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        where = f"{WHERE_SOURCES}.{self.name}"
+        where = f"{SOURCES}.{self.name}"
         if not self.manifest:
             raise ValueError(
                 f"{where} has no manifest; expected a CSV table of labelled plates, or a list of them, from "
@@ -92,10 +92,10 @@ class PlateSource:
         """
         if not isinstance(sources, Mapping) or not sources:
             raise ValueError(
-                f"Nothing gives the plates to train on; expected data.manifest=TABLE, or {WHERE_SOURCES} as "
+                f"Nothing gives the plates to train on; expected data.manifest=TABLE, or {SOURCES} as "
                 f"{{NAME: {{manifest: TABLE}}}}; found {sources!r}."
             )
-        return [settings_of(cls, entry, f"{WHERE_SOURCES}.{name}", name=str(name)) for name, entry in sources.items()]
+        return [settings_of(cls, entry, f"{SOURCES}.{name}", name=str(name)) for name, entry in sources.items()]
 
     @property
     def files(self) -> list[str]:
