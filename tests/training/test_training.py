@@ -103,7 +103,7 @@ def test_what_is_not_trained_again(runs: Path, scripts: Scripts, tiny_data: Path
         ((), 0, "is finished"),
         (("resume=never",), 1, "give resume=auto"),
         (("optim.lr=0.5",), 1, "optim.lr: 0.001 -> 0.5"),
-        (("data.real=3",), 1, "data.real: 2 -> 3"),
+        (("data.sources.ccpd_green.share=3",), 1, "data.sources.ccpd_green.share: 2 -> 3"),
         (("resume=maybe",), 1, "expected 'auto' or 'never'"),
     ):
         done = scripts.run("train.py", overrides(RECOGNISER, tiny_data, run, *more))
