@@ -12,14 +12,16 @@ from rich.console import Console
 
 from alpr.data.corrections import read_corrections
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.evaluation.by_width import curve_table, detector_ms, recall_curve, write_curves
+from alpr.evaluation.by_width import curve_grid, detector_ms, recall_curve, write_curves
 from alpr.evaluation.evaluate import evaluate
 from alpr.evaluation.gallery import DetectionGallery, Gallery, contact_sheet, write_picture
 from alpr.evaluation.outcomes import EvaluationReport, write_report
 from alpr.evaluation.page import evaluation_page
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.protocols.scoring import Scoring, print_overlap, print_protocols, scoring_of, write_protocol
-from alpr.evaluation.tables import print_report
+from alpr.evaluation.report_grids import print_report
+from alpr.evaluation.slices import MAX_GROUPS, SLICES
+from alpr.evaluation.tables import as_text
 from alpr.files import file_sha256
 from alpr.provenance import commit_label, device_name, processor, versions
 from alpr.reader.parts import Parts
@@ -29,6 +31,11 @@ from alpr.reader.sessions import available_cores
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+IMAGE_GROUPS = ("subset", "manifest")
+"""Columns that say something of the whole image; `manifest` is the table that it stands in."""
+TEXT_COLUMNS = ("note", "text", "image")
+"""Columns of every table whose cells may be a slice; further ones are the table's own."""
 
 
 def run(config: DictConfig) -> bool:
@@ -72,7 +79,7 @@ def run(config: DictConfig) -> bool:
         assert at_size.detector is not None
         curves.append(recall_curve(report.plates, px, detector_ms(at_size.detector, manifest.scenes())))
     write_curves(curves, output, made_with(config))
-    console.print(curve_table(curves), markup=False, highlight=False)
+    console.print(as_text([curve_grid(curves)]), markup=False, highlight=False, soft_wrap=True)
     return True
 
 
@@ -104,6 +111,7 @@ def evaluate_once(
     paths = [Path(p) for p in listed(config.data.manifest)]
     gallery = Gallery(limit=config.worst) if config.worst else None
     drawings = DetectionGallery(config.drawn // 2, config.drawn - config.drawn // 2) if config.drawn else None
+    slices = slices_named(config, manifest)
     predictions: list[Predicted] = []
     released = output / "predictions.jsonl" if config.predictions_out is None else Path(config.predictions_out)
     report = evaluate(
@@ -113,6 +121,8 @@ def evaluate_once(
         manifests=named(paths, manifest),
         predictions=predictions,
         groups=groups_of(manifest, paths),
+        columns=columns_of(manifest, slices or ()),
+        slices=slices,
         gallery=gallery,
         drawings=drawings,
         crops=listed(config.crops),
@@ -122,8 +132,11 @@ def evaluate_once(
         workers=config.workers,
         console=console,
     )
+    report = replace(report, made_with=made_with(config))
+    for name in [name for name in slices or () if all(s.by != name for s in report.slices)]:
+        print(f"Note: {name} has more than {MAX_GROUPS} values here; it is no slice.", file=sys.stderr)
     print_report(report, console)
-    write_report(replace(report, made_with=made_with(config)), output / "report.json")
+    write_report(report, output / "report.json")
     evaluation_page(report, gallery).write(output / "report.html")
     if gallery is not None and gallery.misses:
         write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
@@ -234,6 +247,33 @@ def groups_of(manifest: Manifest, paths: Sequence[Path]) -> dict[Path, dict[str,
         if values:
             groups.setdefault(manifest.path(row), {}).update(values)
     return groups
+
+
+def slices_named(config: DictConfig, manifest: Manifest) -> list[str] | None:
+    """The properties that are asked for; None for all.
+
+    Raises:
+        ValueError: one that is neither a property of plates nor a column of the table.
+    """
+    if config.slices is None:
+        return None
+    known = [*SLICES, *IMAGE_GROUPS, *TEXT_COLUMNS, *manifest.extra]
+    names = [name if name in known else name.replace("_", " ") for name in listed(config.slices)]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"slices has {name!r}; expected some of {', '.join(dict.fromkeys(known))}.")
+    return list(dict.fromkeys(names))
+
+
+def columns_of(manifest: Manifest, names: Sequence[str]) -> dict[Path, list[dict[str, str]]]:
+    """The cells of each plate of an image in columns of the table."""
+    of_plates = [name for name in names if name not in SLICES and name not in IMAGE_GROUPS]
+    cells = {name: manifest.extra[name] if name in manifest.extra else getattr(manifest, name) for name in of_plates}
+    columns: dict[Path, list[dict[str, str]]] = {}
+    for row in range(manifest.rows) if cells else ():
+        if manifest.plate(row) is not None:
+            columns.setdefault(manifest.path(row), []).append({name: column[row] for name, column in cells.items()})
+    return columns
 
 
 def manifest_names(paths: Sequence[Path]) -> list[str]:

@@ -41,28 +41,33 @@ SLICES: Mapping[str, Callable[[PlateRecord], str | None]] = {
 
 
 def _group(name: str) -> Callable[[PlateRecord], str | None]:
-    return lambda record: record.groups.get(name)
+    return lambda record: record.groups.get(name) or None
 
 
 def slices_of(
-    records: Sequence[PlateRecord], by_image: Mapping[tuple[str, str], DetectionMetrics] | None = None
+    records: Sequence[PlateRecord],
+    by_image: Mapping[tuple[str, str], DetectionMetrics] | None = None,
+    chosen: Sequence[str] | None = None,
 ) -> tuple[Slice, ...]:
-    """The figures by slice; a property of one value, or of more than 40, is left out.
+    """The figures by slice; a property of more than 40 values is left out, and one of one value that nobody chose.
 
     Args:
         by_image: the detection of the images for which a property has a value, by (property, value).
+        chosen: the properties, in this order; None for all.
     """
     whole = by_image or {}
     slices = []
     keys = dict(SLICES)
     for name in sorted({name for record in records for name in record.groups} | {by for by, _ in whole} - set(keys)):
         keys[name] = _group(name)
+    if chosen is not None:
+        keys = {name: keys.get(name, _group(name)) for name in chosen}
     for by, key in keys.items():
         groups: dict[str, list[PlateRecord]] = {value: [] for name, value in whole if name == by}
         for record in records:
             value = key(record)
             groups.setdefault(UNKNOWN if value is None else value, []).append(record)
-        if 1 < len(groups) <= MAX_GROUPS:
+        if (1 if chosen is None else 0) < len(groups) <= MAX_GROUPS:
             for value, members in sorted(groups.items(), key=_natural):
                 figures = _shares(members) | _image_figures(whole.get((by, value)))
                 slices.append(Slice(by, value, len(members), figures))

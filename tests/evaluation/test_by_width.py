@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,9 +20,11 @@ from alpr.evaluation.by_width import curve_svg, curve_table, curves_of, recall_c
 from alpr.evaluation.intervals import wilson
 from alpr.evaluation.outcomes import PlateRecord
 
+_NUMBER = count()
+
 
 def record(width: float | None, iou: float | None) -> PlateRecord:
-    return PlateRecord("a.png", 0, ".", input_width_px=width, hull_iou=iou)
+    return PlateRecord(f"{next(_NUMBER)}.png", 0, ".", input_width_px=width, iou=iou)
 
 
 def test_wilson_solves_its_equation() -> None:
