@@ -20,7 +20,7 @@ from alpr.evaluation.page import evaluation_page
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.protocols.scoring import Scoring, print_overlap, print_protocols, scoring_of, write_protocol
 from alpr.evaluation.report_grids import print_report
-from alpr.evaluation.slices import MAX_GROUPS, SLICES
+from alpr.evaluation.slices import MAX_GROUPS, columns_of, groups_of, slices_named
 from alpr.evaluation.tables import as_text
 from alpr.files import file_sha256
 from alpr.provenance import commit_label, device_name, processor, versions
@@ -31,11 +31,6 @@ from alpr.reader.sessions import available_cores
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-IMAGE_GROUPS = ("subset", "manifest")
-"""Columns that say something of the whole image; `manifest` is the table that it stands in."""
-TEXT_COLUMNS = ("note", "text", "image")
-"""Columns of every table whose cells may be a slice; further ones are the table's own."""
 
 
 def run(config: DictConfig) -> bool:
@@ -111,7 +106,7 @@ def evaluate_once(
     paths = [Path(p) for p in listed(config.data.manifest)]
     gallery = Gallery(limit=config.worst) if config.worst else None
     drawings = DetectionGallery(config.drawn // 2, config.drawn - config.drawn // 2) if config.drawn else None
-    slices = slices_named(config, manifest)
+    slices = None if config.slices is None else slices_named(listed(config.slices), manifest)
     predictions: list[Predicted] = []
     released = output / "predictions.jsonl" if config.predictions_out is None else Path(config.predictions_out)
     report = evaluate(
@@ -233,57 +228,6 @@ def made_with(config: DictConfig) -> dict[str, Any]:
         "versions": versions(("numpy", "opencv-python-headless", runtime)),
         "settings": OmegaConf.to_container(config, resolve=True),
     }
-
-
-def groups_of(manifest: Manifest, paths: Sequence[Path]) -> dict[Path, dict[str, str]]:
-    """The subset, the note and, of several, the manifest of every image, by which the report is sliced."""
-    columns = {"note": manifest.note, **{k: v for k, v in manifest.extra.items() if k == "subset"}}
-    if len(paths) > 1:
-        names = manifest_names(paths)
-        columns["manifest"] = [names[int(i)] for i in manifest.folder_index]
-    groups: dict[Path, dict[str, str]] = {}
-    for row in range(manifest.rows):
-        values = {name: column[row] for name, column in columns.items() if column[row]}
-        if values:
-            groups.setdefault(manifest.path(row), {}).update(values)
-    return groups
-
-
-def slices_named(config: DictConfig, manifest: Manifest) -> list[str] | None:
-    """The properties that are asked for; None for all.
-
-    Raises:
-        ValueError: one that is neither a property of plates nor a column of the table.
-    """
-    if config.slices is None:
-        return None
-    known = [*SLICES, *IMAGE_GROUPS, *TEXT_COLUMNS, *manifest.extra]
-    names = [name if name in known else name.replace("_", " ") for name in listed(config.slices)]
-    for name in names:
-        if name not in known:
-            raise ValueError(f"slices has {name!r}; expected some of {', '.join(dict.fromkeys(known))}.")
-    return list(dict.fromkeys(names))
-
-
-def columns_of(manifest: Manifest, names: Sequence[str]) -> dict[Path, list[dict[str, str]]]:
-    """The cells of each plate of an image in columns of the table."""
-    of_plates = [name for name in names if name not in SLICES and name not in IMAGE_GROUPS]
-    cells = {name: manifest.extra[name] if name in manifest.extra else getattr(manifest, name) for name in of_plates}
-    columns: dict[Path, list[dict[str, str]]] = {}
-    for row in range(manifest.rows) if cells else ():
-        if manifest.plate(row) is not None:
-            columns.setdefault(manifest.path(row), []).append({name: column[row] for name, column in cells.items()})
-    return columns
-
-
-def manifest_names(paths: Sequence[Path]) -> list[str]:
-    """What tells manifests apart: the name of the folder, or as many of the last parts of the path as it takes."""
-    parts = [path.absolute().parts for path in paths]
-    folders = [path[-2] for path in parts]
-    if len(set(folders)) == len(parts):
-        return folders
-    depth = next(n for n in range(2, max(map(len, parts)) + 1) if len({p[-n:] for p in parts}) == len(parts))
-    return ["/".join(path[-depth:]) for path in parts]
 
 
 def find_labels(config: DictConfig, console: Console) -> None:

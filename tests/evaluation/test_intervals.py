@@ -47,7 +47,9 @@ def shares_that_fit(p: float, n: float) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
-@pytest.mark.parametrize(("found", "plates"), [(0, 8), (8, 8), (216, 216), (214, 216), (1, 3), (5, 10), (2.5, 3.5)])
+@pytest.mark.parametrize(
+    ("found", "plates"), [(0, 8), (8, 8), (216, 216), (214, 216), (1, 3), (0, 10), (81, 263), (2.5, 3.5)]
+)
 def test_wilson_is_its_own_definition(found: float, plates: float) -> None:
     low, high = wilson(found, plates)
     expected = shares_that_fit(found / plates, plates)
