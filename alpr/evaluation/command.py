@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from alpr.evaluation.report_grids import print_report
 from alpr.evaluation.slices import MAX_GROUPS, columns_of, groups_of, slices_named
 from alpr.evaluation.tables import as_text
 from alpr.files import file_sha256
-from alpr.provenance import commit_label, device_name, processor, versions
+from alpr.provenance import device_name, processor, provenance
 from alpr.reader.parts import Parts
 from alpr.reader.predictions import Predicted, read_predictions, write_predictions
 from alpr.reader.reader import Reader, find_bundle
@@ -222,12 +222,8 @@ def made_with(config: DictConfig) -> dict[str, Any]:
         device = device_name()
     else:
         device = processor(config.threads or available_cores())
-    return {
-        "commit": commit_label(),
-        "device": device,
-        "versions": versions(("numpy", "opencv-python-headless", runtime)),
-        "settings": OmegaConf.to_container(config, resolve=True),
-    }
+    made = provenance(device, ("numpy", "opencv-python-headless", runtime))
+    return {**asdict(made), "settings": OmegaConf.to_container(config, resolve=True)}
 
 
 def find_labels(config: DictConfig, console: Console) -> None:

@@ -12,6 +12,7 @@ from alpr.detection.metrics import FOUND_IOU, RECALL_IOUS
 from alpr.evaluation.intervals import share_interval
 from alpr.evaluation.outcomes import Audit, Figure, PlateRecord
 from alpr.evaluation.protocols.matching import is_detected, is_right, reading_of
+from alpr.evaluation.protocols.published import OVERALL
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.plates.records import Reading
 from alpr.recognition.metrics import (
@@ -23,7 +24,6 @@ from alpr.recognition.metrics import (
     has_province,
 )
 
-OVERALL = "overall"
 CROP_LABELS = {"detection": "end to end", "corners": "labelled corners", "box": "labelled box"}
 
 Measure = Callable[[PlateRecord], "bool | None"]

@@ -12,10 +12,10 @@ from hand_scored import AWAY, LABEL, TEXTS, labels, name_of, plate, predictions
 
 from alpr.data.corrections import Correction
 from alpr.data.manifest import Manifest
-from alpr.evaluation.figures import OVERALL
 from alpr.evaluation.intervals import wilson
 from alpr.evaluation.protocols.matching import is_right
 from alpr.evaluation.protocols.misses import Cause, budget_of, cause_of
+from alpr.evaluation.protocols.published import OVERALL
 from alpr.evaluation.protocols.report import ProtocolReport, protocol_report
 from alpr.evaluation.protocols.rules import DetectionRule, Protocol, RecognitionRule
 from alpr.plates.geometry import box_corners

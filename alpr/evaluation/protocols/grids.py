@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from alpr.data.overlap import TITLES, Overlap, matrix_rows
-from alpr.evaluation.figures import OVERALL
 from alpr.evaluation.intervals import NAMED
 from alpr.evaluation.outcomes import Figure
 from alpr.evaluation.protocols.misses import MEANINGS
-from alpr.evaluation.protocols.published import Published, of_protocol, read_published
+from alpr.evaluation.protocols.published import OVERALL, Published, of_protocol, read_published
 from alpr.evaluation.protocols.report import ProtocolReport
 from alpr.evaluation.protocols.rules import RULES
 from alpr.evaluation.tables import Grid

@@ -11,7 +11,7 @@ from alpr.data.corrections import Correction
 from alpr.data.manifest import Manifest
 from alpr.data.overlap import Overlap
 from alpr.detection.metrics import true_hull
-from alpr.evaluation.figures import OVERALL, FigureRow, figure_rows, overall_of
+from alpr.evaluation.figures import FigureRow, figure_rows, overall_of
 from alpr.evaluation.outcomes import Figure, PlateRecord
 from alpr.evaluation.protocols.matching import (
     is_detected,
@@ -22,6 +22,7 @@ from alpr.evaluation.protocols.matching import (
     without_reading,
 )
 from alpr.evaluation.protocols.misses import Cause, budget_of, cause_of
+from alpr.evaluation.protocols.published import OVERALL
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.files import write_json
 from alpr.images.read_ahead import common_folder
