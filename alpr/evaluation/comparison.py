@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from alpr.evaluation.figures import MEASURES
 from alpr.evaluation.intervals import mcnemar
 from alpr.evaluation.outcomes import record_of
+from alpr.reports.html import printable
 
 SHOWN = ("found_50", "found_70", "read_on_crops", "read_on_true_corners", "end_to_end_50", "end_to_end_70")
 _PROTOCOL = {"detected": "found", "right": "read", "given_right": "read inside the labelled corners"}
@@ -190,4 +191,4 @@ def as_text(comparison: Comparison, flips: int = 20) -> str:
     lines += ["", "Settings that differ:"]
     lines += [f"  {key}: A {mine}, B {theirs}" for key, mine, theirs in comparison.settings] or ["  none"]
     lines += ["", "The test takes plates as independent; several photographs of one plate make it too sure."]
-    return "\n".join(lines) + "\n"
+    return "\n".join(printable(line.replace("\n", " ")) for line in lines) + "\n"

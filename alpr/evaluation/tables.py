@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
 
+from alpr.reports.html import printable
+
 WIDTH = 80
 """Columns of a terminal that a printed table fits."""
 _FIRST, _PROSE, _GAP = 26, 20, 2
@@ -26,7 +28,17 @@ class Grid:
 
 def as_text(grids: Sequence[Grid], width: int = WIDTH) -> str:
     """Columns below headings; what is too wide is wrapped, turned if that is shorter, or goes on in a block below."""
-    return "\n\n".join("\n".join(_lines(grid, width)) for grid in grids) + "\n"
+    return "\n\n".join("\n".join(_lines(_on_lines(grid), width)) for grid in grids) + "\n"
+
+
+def _on_lines(grid: Grid) -> Grid:
+    """The grid without a character that a terminal obeys; its cells hold texts and names of strangers."""
+
+    def plain(cells: Sequence[str]) -> tuple[str, ...]:
+        return tuple(printable(cell.replace("\n", " ")) for cell in cells)
+
+    rows = tuple(plain(row) for row in grid.rows)
+    return Grid(printable(grid.title), plain(grid.header), rows, plain(grid.notes))
 
 
 def _lines(grid: Grid, width: int) -> Iterator[str]:

@@ -13,7 +13,8 @@ class Charset:
     """An alphabet of K printable symbols with ids 1..K.
 
     Raises:
-        ValueError: an empty alphabet, a symbol of more than one code point, white space, or a symbol given twice.
+        ValueError: an empty alphabet, a symbol of more than one code point, white space, a control
+            character, or a symbol given twice.
     """
 
     symbols: str
@@ -27,6 +28,9 @@ class Charset:
             raise ValueError(f"The alphabet holds {', '.join(map(repr, twice))} more than once: {self.symbols!r}.")
         if any(s.isspace() for s in self.symbols):
             raise ValueError(f"The alphabet holds white space, which no plate prints: {self.symbols!r}.")
+        unprintable = [s for s in self.symbols if not s.isprintable()]
+        if unprintable:
+            raise ValueError(f"The alphabet holds {', '.join(map(repr, unprintable))}, which no plate prints.")
         object.__setattr__(self, "_ids", {s: i for i, s in enumerate(self.symbols, start=1)})
 
     def __len__(self) -> int:

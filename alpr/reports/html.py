@@ -94,9 +94,17 @@ class Page:
         write_atomically(path, [self.render().encode()])
 
 
+def printable(text: str) -> str:
+    """Text with the replacement character in place of control, direction-changing and half characters.
+
+    Tabs and ends of lines stay. A terminal obeys what follows an escape character.
+    """
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
 def escape(text: str) -> Html:
-    """Text as markup; control, direction-changing and half characters become the replacement character."""
-    return text if isinstance(text, Html) else Html(html.escape(_UNPRINTABLE.sub("\ufffd", text)))
+    """Printable text as markup."""
+    return text if isinstance(text, Html) else Html(html.escape(printable(text)))
 
 
 def paragraph(text: str) -> Html:

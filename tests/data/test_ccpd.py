@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -308,11 +307,9 @@ def official_names(real_data: Path) -> list[str]:
     return [line.rpartition("/")[2] for path in lists for line in path.read_text().split()]
 
 
-def test_all_official_names_decode_quickly_and_encode_again(real_data: Path) -> None:
+def test_all_official_names_decode_and_encode_again(real_data: Path) -> None:
     names = official_names(real_data)
-    started = time.process_time()
     columns = decode_names(names)
-    assert time.process_time() - started < 5
     assert not columns.rejected and len(columns.text) == len(names)
     assert np.array_equal(corner_box(columns.corners), columns.box)  # holds in every official test list
     assert all(encode_name(decode_name(name)) == name for name in names)

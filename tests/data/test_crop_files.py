@@ -173,12 +173,11 @@ def test_a_killed_run_is_taken_up(tmp_path: Path, repository: Path, kill: signal
         # a suite that runs in a shell's background would pass on that SIGINT is ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    end = time.monotonic() + 30
-    while time.monotonic() < end and len(list(crops.glob("*.jpg"))) < 5:
+    while process.poll() is None and len(list(crops.glob("*.jpg"))) < 5:
         time.sleep(0.02)
     children = children_of(process.pid)
     process.send_signal(kill)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=300)
     if kill == signal.SIGINT:
         assert process.returncode == 130 and "Run the same command to go on" in output
     made = len(list(crops.glob("*.jpg")))
@@ -207,8 +206,7 @@ def children_of(parent: int) -> list[int]:
 
 
 def gone(processes: list[int]) -> bool:
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
+    for _ in range(2000):  # a process that was told to end may take a while on a busy machine
         if not any(alive(p) for p in processes):
             return True
         time.sleep(0.05)
@@ -331,12 +329,11 @@ def test_a_killed_worker_is_said_and_loses_nothing(tmp_path: Path) -> None:
         env=ENVIRONMENT, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
-    end = time.monotonic() + 30
-    while time.monotonic() < end and len(list(place.glob("*.jpg"))) < 90:
+    while process.poll() is None and len(list(place.glob("*.jpg"))) < 90:
         time.sleep(0.02)
     workers = [p for p in children_of(process.pid) if "spawn_main" in Path(f"/proc/{p}/cmdline").read_text()]
     os.kill(workers[0], signal.SIGKILL)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 1 and "A worker process died" in output and gone(workers)
     made = len(list(place.glob("*.jpg")))
     assert 90 <= made < 120 and not (place / TABLE).exists()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -267,11 +266,9 @@ def test_the_size_is_that_of_the_picture_as_it_is_read(tmp_path: Path) -> None:
 
 
 def test_sizes_come_from_the_headers(tmp_path: Path) -> None:
-    big = photograph(tmp_path / "a.jpg", (3000, 4000))
-    started = time.perf_counter()
-    for _ in range(100):
-        image_size(big)
-    assert time.perf_counter() - started < 1  # decoding takes ten times as long
+    big = photograph(tmp_path / "a.jpg", (300, 400))
+    big.write_bytes(big.read_bytes()[:1000])  # nothing is left to decode
+    assert image_size(big) == (300, 400)
 
 
 def test_the_command(tmp_path: Path, repository: Path) -> None:

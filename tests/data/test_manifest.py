@@ -335,6 +335,39 @@ def test_the_table_of_the_reference_loads_unchanged(tmp_path: Path) -> None:
         read_manifest(path)
 
 
+def test_a_fault_behind_the_first_piece_of_a_long_table_is_named_by_its_row(tmp_path: Path) -> None:
+    """Tables are read in pieces of 16,384 rows; the twenty thousandth row lies in the second one."""
+    header = "image,text,country,split,x1,y1,x2,y2,tl_x,tl_y,tr_x,tr_y,br_x,br_y,bl_x,bl_y,note"
+    lines = {i: f"{i}.jpg,B{i},DE,train,{i % 90},2,{i % 90 + 10},9,,,,,,,,," for i in range(2, 20_051)}
+    lines[20_000] = lines[20_000].replace(",2,", ",two,")
+    lines[20_010] = "short.jpg,B1,DE"
+    lines[30] = "20000.jpg,C1,DE,train,1,2,3,4,,,,,,,,,"  # another plate of the image that loses one
+    path = tmp_path / "long.csv"
+    path.write_text("\n".join([header, *lines.values()]) + "\n", encoding="utf-8")
+    manifest = read_manifest(path)
+    assert [(r.row, r.image) for r in manifest.rejected] == [
+        (30, "20000.jpg"), (20_000, "20000.jpg"), (20_010, "short.jpg"),
+    ]  # fmt: skip
+    assert "row 20000" in manifest.rejected[0].reason and "'two'" in manifest.rejected[1].reason
+    assert manifest.rejected[2].reason == "the row has 3 cells; the header has 17"
+    assert manifest.rows == len(lines) - 3 and manifest.line[-1] == 20_050
+    last = manifest.plate(manifest.rows - 1)
+    assert last is not None and last.text == "B20050" and last.box is not None and last.box[0] == 20_050 % 90
+    with pytest.raises(ManifestError, match=r"row 30.*and 2 more"):
+        read_manifest(path, strict=True)
+
+
+def test_a_fault_behind_the_first_piece_of_the_references_table_is_named_by_its_row(tmp_path: Path) -> None:
+    good = "/home/me/{}.jpg,151,285,417,398,417,398,179,377,151,285,389,306,1,1,5,34,33,26,13"
+    lines = {i: good.format(i) for i in range(2, 20_051)}
+    lines[20_000] = lines[20_000].removesuffix("13") + "99"
+    path = tmp_path / "alpr_annotation.csv"
+    path.write_text("\n".join([REFERENCE_HEADER, *lines.values()]) + "\n", encoding="utf-8")
+    manifest = read_manifest(path)
+    assert [(r.row, r.image) for r in manifest.rejected] == [(20_000, "20000.jpg")]
+    assert "character 7 has the index '98'" in manifest.rejected[0].reason and manifest.rows == len(lines) - 1
+
+
 def test_a_full_disk_leaves_no_half_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")

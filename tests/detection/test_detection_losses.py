@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -325,6 +326,28 @@ def test_settings_choose_box_loss_and_assignment() -> None:
     for wrong in ({"box": "ciou"}, {"assignment": "simota"}, {"trusted_score": 0.0}):
         with pytest.raises(ValueError, match=f"loss.{next(iter(wrong))} is .*; expected"):
             DetectionLossSettings(**wrong)
+
+
+@pytest.mark.parametrize("beta", [0.0, 2.0])
+def test_the_score_learns_the_overlap_of_the_predicted_box(beta: float) -> None:
+    """Neither 1 nor the anchor's overlap, and of each anchor with its own plate; what it learns from moves no box."""
+    raw, batch = raw_of(2), batch_of([A, B], [C])
+    plate = assign(raw.anchors, batch.boxes, batch.kinds).plate
+    total, qualities = 0.0, []
+    for i, a in np.ndindex(*plate.shape):
+        score, quality = raw.logits[i, a].sigmoid().item(), 0.0
+        if plate[i, a] >= 0:
+            (x, y), stride = raw.anchors.centres[a].tolist(), raw.anchors.strides[a].item()
+            left, top, right, bottom = (stride * d for d in raw.distances[i, a].tolist())
+            quality = oracles.overlap((x - left, y - top, x + right, y + bottom), batch.boxes[i, plate[i, a]].tolist())
+            qualities.append(quality)
+        entropy = -quality * math.log(score) - (1 - quality) * math.log(1 - score)
+        total += abs(quality - score) ** beta * entropy
+    found = losses(raw, batch, focal_beta=beta).score
+    assert found.item() == pytest.approx(total / len(qualities), rel=1e-5)
+    assert min(qualities) < 0.1 and max(qualities) > 0.2  # the boxes of this network are no plates
+    slopes = torch.autograd.grad(found, raw[:3], allow_unused=True, materialize_grads=True)
+    assert bool(slopes[0].any()) and not bool(slopes[1].any()) and not bool(slopes[2].any())
 
 
 @pytest.mark.parametrize("score", [0.29, 0.31])

@@ -12,6 +12,7 @@ from alpr.detection.metrics import (
     DetectionMetrics,
     average_precision,
     corner_error,
+    false_positives,
     match_boxes,
     match_plates,
     quad_iou,
@@ -88,6 +89,19 @@ def test_recall_counts_ious_strictly_above_each_threshold() -> None:
     assert (result.recall_hull_50, result.recall_hull_70, result.recall_hull_90) == (0.75, 0.5, 0.25)
     assert (result.recall_box_50, result.recall_box_70, result.recall_box_90) == (0.75, 0.5, 0.25)
     assert result.false_positives_per_image == 1
+
+
+@pytest.mark.parametrize(("width", "found"), [(9, False), (11, True)])
+def test_a_plate_is_found_at_055_and_not_at_045(width: int, found: bool) -> None:
+    """IoU 0.45 and 0.55 of a plate 20 px wide, in every figure that says found."""
+    truth, near = scene(plate([0, 0, 20, 10])), detection([0, 0, width, 10])
+    pairs = match_plates([near], truth.plates)
+    assert [m.iou for m in pairs] == [pytest.approx(width / 20)]
+    assert false_positives([near], truth, pairs) == ([] if found else [0])
+    result = scores(([near], truth)).compute()
+    assert (result.recall_hull_50, result.recall_box_50, result.ap_box_50, result.ap_hull_50) == (found,) * 4
+    assert result.false_positives_per_image == (not found)
+    assert (result.polygon_iou is not None, result.corner_error_median is not None) == (found, found)
 
 
 def test_hull_and_box_are_measured_apart() -> None:

@@ -83,6 +83,25 @@ def test_a_plate_found_loosely_is_read_end_to_end_at_50_not_at_70(scenes: list[S
     assert report.plates[0].corner_error == pytest.approx(10 / 30)
 
 
+@pytest.mark.parametrize(("width", "found"), [(9, False), (11, True)])
+def test_a_plate_is_found_and_read_at_055_and_not_at_045(width: int, found: bool, tmp_path: Path) -> None:
+    cut = np.array([20 - width, 0], np.float32)
+
+    def narrowed(detections: list[Detection]) -> list[Detection]:
+        return [
+            replace(d, box=d.box - [0, 0, *cut], corners=d.corners - [0 * cut, cut, cut, 0 * cut]) for d in detections
+        ]
+
+    box = [20, 20, 40, 40]
+    one = Scene(draw(tmp_path / "a.png", [(50, box)]), (plate(50, box),))
+    report = evaluate(Parts(PatchDetector(narrowed), ColourRecogniser()), [one])
+    (record,) = report.plates
+    assert record.iou == pytest.approx(width / 20)
+    assert (record.detection_score is not None, record.corner_error is not None) == (found, found)
+    assert value(report, "found_50") == value(report, "end_to_end_50") == found
+    assert value(report, "read_on_predicted_corners") == (1 if found else None)
+
+
 def test_a_plate_that_is_hardly_touched_is_not_found_and_not_read(scenes: list[Scene]) -> None:
     def shift(found: list[Detection]) -> list[Detection]:
         return [replace(d, corners=d.corners + np.float32([36, 0])) for d in found]

@@ -43,7 +43,8 @@ def test_wrong_texts_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("symbols", "sentence"), [("", "empty"), ("ABA", "'A' more than once"), ("A B", "white space")]
+    ("symbols", "sentence"),
+    [("", "empty"), ("ABA", "'A' more than once"), ("A B", "white space"), ("A\x1bB", r"holds .\\x1b., which")],
 )
 def test_wrong_alphabets_are_refused(symbols: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):

@@ -38,13 +38,29 @@ def test_only_a_copy_is_changed_and_only_around_the_plate() -> None:
 
 
 @pytest.mark.parametrize(
-    "quad",
-    [QUAD - [150, 100], QUAD - [-480, -290], QUAD * 100, QUAD * 0 + 50, QUAD[::-1], -QUAD * 1e6, QUAD + 1e6],
-    ids=["left", "right", "huge", "a point", "turned", "far", "outside"],
+    ("quad", "touches"),
+    [
+        (QUAD - [150, 100], True), (QUAD - [-480, -290], True), (QUAD * 100, False), (QUAD * 50 - [7000, 5000], True),
+        (QUAD * 0 + 50, True), (QUAD[::-1], True), (-QUAD * 1e6, False), (QUAD + 1e6, False),
+    ],
+    ids=["left", "right", "far huge", "huge", "a point", "turned", "far", "outside"],
 )  # fmt: skip
-def test_any_quad_is_covered(quad: np.ndarray) -> None:
-    image = photograph("B12345")
-    assert blur_plates(image, [np.asarray(quad, np.float32)]).shape == image.shape
+def test_any_quad_is_covered(quad: np.ndarray, touches: bool) -> None:
+    """Of what stood inside the quad nothing is left but smooth colours near its mean."""
+    noise = np.random.default_rng(2).integers(0, 256, (400, 600, 3), np.uint8)
+    quad = np.asarray(quad, np.float32)
+    mask = np.zeros(noise.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(np.clip(quad, -(2**14), 2**14)).astype(np.int32)), 1)
+    assert bool(mask.any()) == touches
+    for image in (noise, 255 - noise):
+        blurred = blur_plates(image, [quad])
+        assert blurred.shape == image.shape and bool((blurred != image).any()) == touches
+        if touches:
+            mean = image[mask > 0].astype(float).mean(axis=0)
+            largest = 128 if mask.sum() < 100 else 3 * 256 // LEVELS  # of a few pixels the means are far apart
+            assert np.abs(blurred[mask > 0] - mean).max() <= largest
+            edges = np.abs(cv2.Laplacian(blurred.astype(np.float32), cv2.CV_32F))[cv2.erode(mask, None) > 0]
+            assert edges.max(initial=0) < 12  # noise has edges of hundreds
 
 
 def test_a_plate_at_the_edge_is_covered_to_the_edge() -> None:

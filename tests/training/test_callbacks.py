@@ -1,10 +1,13 @@
-"""The lines of a training: an estimate after the first steps, once."""
+"""The lines of a training, and how its weights are averaged."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import pytest
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
 
 from alpr.training import callbacks
 
@@ -26,3 +29,25 @@ def test_the_whole_time_is_estimated_by_real_steps_without_the_first(
         if step == 120:
             assert not capsys.readouterr().out
     assert capsys.readouterr().out == "About 30 min to train, and the validations besides\n"  # 600 steps of 3 s
+
+
+class Weight(LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("step", "decay"), [(1, 2 / 11), (10, 11 / 20), (100, 101 / 110), (100_000, 0.999)])
+def test_the_averages_decay_rises_to_its_full_value(step: int, decay: float) -> None:
+    """The averaged weights are 0 and the current ones 1, so what is left of the former is the decay."""
+    average, module = callbacks.WarmingEma(0.999), Weight()
+    trainer = SimpleNamespace(global_step=step)
+    average.setup(trainer, module, "fit")  # type: ignore[arg-type]
+    averaged = average._average_model
+    assert averaged is not None
+    averaged.n_averaged.fill_(step)
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+    average.on_train_batch_end(trainer, module, None, None, 0)  # type: ignore[arg-type]
+    assert 1 - averaged.module.weight.item() == pytest.approx(decay, abs=1e-9)
+    assert averaged.n_averaged.item() == step + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import signal
 import time
@@ -82,7 +83,9 @@ def kill_at_random(scripts: Scripts, arguments: list[str], run: Path, moments: r
         time.sleep(0.002)
         now = last.stat().st_mtime_ns if last.exists() else 0
         left, stamp = left - (now != stamp), now
-    time.sleep(moments.random() * 0.1)
+    pause = moments.random() * 0.1
+    time.sleep(pause)
+    print(f"Killed {1000 * pause:.0f} ms after last.ckpt {'was' if not left else 'would have been'} written")
     scripts.send(pid, signal.SIGKILL)  # a late resumption may have ended by itself
     return scripts.wait()
 
@@ -99,7 +102,10 @@ def test_the_figure_to_choose_by_moves(undisturbed: dict[str, Path]) -> None:
 def test_three_kills_at_random_moments(
     scripts: Scripts, tiny_data: Path, undisturbed: dict[str, Path], tmp_path: Path
 ) -> None:
-    run, moments = tmp_path / "run", random.Random(time.time_ns())
+    """A failure prints the seed; with it in ALPR_TEST_SEED the same moments come again."""
+    seed = int(os.environ.get("ALPR_TEST_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"ALPR_TEST_SEED={seed}")
+    run, moments = tmp_path / "run", random.Random(seed)
     arguments = overrides(DETECTOR_RUN, tiny_data, run)
     kills = [kill_at_random(scripts, arguments, run, moments).code for _ in range(3)]
     assert kills[0] == KILLED, kills  # the others may have come to the end before
