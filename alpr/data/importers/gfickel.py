@@ -12,7 +12,8 @@ from pathlib import Path
 from alpr.data.ccpd import CcpdNameError, plate_indices
 from alpr.data.importers.labels import Imported, Wanted
 from alpr.data.importers.outgoing import Outgoing, of_split
-from alpr.data.importers.places import files_of, first_lines
+from alpr.data.importers.places import files_of
+from alpr.data.importers.text_files import first_lines
 from alpr.data.manifest import join_manifests, read_manifest
 
 COLUMNS = (
