@@ -106,7 +106,7 @@ def choose(found: Counter[str], named: Sequence[str], known: Collection[str], ro
     Args:
         found: how many labels each class has.
         named: the classes that the user named; none to go by the names.
-        known: classes that the format defines to be plates.
+        known: classes that the format defines to be plates; none where it defines none.
         root: the data set, for the message.
 
     Raises:
@@ -117,13 +117,12 @@ def choose(found: Counter[str], named: Sequence[str], known: Collection[str], ro
         asked = {plain(name) or name for name in named}
         plates = {label for label in found if (plain(label) or label) in asked}
     else:
-        plates = set(found) & set(known) or {label for label, says in meanings.items() if says is Meaning.PLATE}
+        by_name = {label for label, says in meanings.items() if says is Meaning.PLATE}
+        plates = set(found) & set(known) if known else by_name
         if not plates and not known and [*meanings.values()] == [Meaning.NOTHING]:
             plates = set(found)
             notes = [f"The only class, {next(iter(found))!r}, was taken for the plates."]
             return Chosen(plates, set(), notes)
-    if known and not plates and not named:
-        return Chosen(set(), set(), [f"Left out as no plates: {_listed(found)}."])
     if not plates:
         asked_for = f"; asked for {', '.join(named)}" if named else ""
         raise ManifestError(

@@ -20,6 +20,7 @@ from alpr.data.importers.shapes import NOT_FOUR, corner_places, ellipse_box, is_
 from alpr.data.importers.text_files import header_of, json_of, read_rows
 from alpr.images.prepare import IMAGE_SUFFIXES
 
+_SUFFIXES = (".json", ".csv", ".tsv")
 _COORDINATES = ("x", "y", "width", "height", "rotation", "radiusX", "radiusY", "points", "rle")
 _KEPT_OUT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}
 
@@ -35,7 +36,7 @@ class _Task(NamedTuple):
 
 def looks_like(source: Path) -> bool:
     """Whether a JSON or CSV file of the source is an export of Label Studio."""
-    paths = files_of(source, (".json", ".csv"), 10)
+    paths = files_of(source, _SUFFIXES, 10)
     return any(_is_json(json_of(p)) if p.suffix.lower() == ".json" else _is_csv(p) for p in paths)
 
 
@@ -61,7 +62,7 @@ def _is_csv(path: Path) -> bool:
 def read(source: Path, wanted: Wanted) -> Imported:
     """The plates of every export of the source."""
     labels = Labels(root_of(source), wanted)
-    for path in files_of(source, (".json", ".csv")):
+    for path in files_of(source, _SUFFIXES):
         tasks = list(_tasks_of(labels, path))
         split = split_of_folders(str(path.relative_to(labels.root))) or split_of_name(path.stem)
         for task in tracked(tasks, f"Reading {path.name}", "images"):
@@ -74,7 +75,7 @@ def read(source: Path, wanted: Wanted) -> Imported:
 
 
 def _tasks_of(labels: Labels, path: Path) -> Iterator[_Task]:
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() != ".json":
         if _is_csv(path):
             for row in read_rows(path):
                 if row.fault:
@@ -111,15 +112,15 @@ def _parsed(cell: str) -> Any:
 def _flat_task(path: Path, line: int, task: Mapping[str, Any]) -> _Task:
     """A task of JSON-MIN or CSV: shapes are lists of values, and texts lists beside them, in the same order."""
     columns = {k: v for k, v in task.items() if k not in _KEPT_OUT}
-    texts = next((v for k, v in columns.items() if is_text_name(k) and v), [])
-    texts = [texts] if isinstance(texts, str) else texts
+    given: Any = next((v for k, v in columns.items() if is_text_name(k) and v), [])
+    texts: list[Any] = given if isinstance(given, list) else [given]
     shapes = {
         json.dumps([value.get(k) for k in _COORDINATES]): {"value": value, **value}
         for entries in columns.values()
         if _holds_shapes(entries)
         for value in sorted(entries, key=_label_of)  # of a shape that stands there twice, the one with its class
     }
-    results = [{**result, "id": number} for number, result in enumerate(shapes.values())]
+    results: list[Mapping[str, Any]] = [{**result, "id": number} for number, result in enumerate(shapes.values())]
     if texts and len(texts) == len(shapes):
         results += [{"id": number, "value": {"text": text}} for number, text in enumerate(texts)]
     elif texts:
