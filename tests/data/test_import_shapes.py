@@ -218,3 +218,60 @@ def test_a_confidence_is_passed_over_and_said(tmp_path: Path) -> None:
     imported = FORMATS["yolo"].read(source, Wanted())
     np.testing.assert_allclose(imported.manifest.box, [BOX])
     assert "1 boxes carry a confidence, as predictions do; it was not read." in imported.notes
+
+
+def label_studio(folder: Path, *results: dict) -> Imported:
+    """Image a.jpg with these results, and b.jpg with a plate, read."""
+    size = {"original_width": 200, "original_height": 80}
+    plate = {"id": "r", "value": {"x": 20, "y": 25, "width": 40, "height": 37.5, "rectanglelabels": ["plate"]}}
+    tasks = [
+        {"data": {"image": f"{name}.jpg"}, "annotations": [{"result": [size | r for r in found]}]}
+        for name, found in (("a", results), ("b", [plate]))
+    ]
+    lay_out(folder, {"tasks.json": json.dumps(tasks)}, ["a.jpg", "b.jpg"])
+    return FORMATS["label-studio"].read(folder, Wanted())
+
+
+def key_point(name: str, k: int) -> dict:
+    value = {"x": QUAD[k][0] / 2, "y": QUAD[k][1] / 0.8, "width": 0.5, "keypointlabels": [name]}
+    return {"id": name, "parentID": "r1", "value": value}
+
+
+def test_key_points_of_label_studio(tmp_path: Path) -> None:
+    names = ["br", "top left", "tr", "bottom-left"]
+    four = [key_point(name, k) for name, k in zip(names, (2, 0, 1, 3), strict=True)]
+    manifest = label_studio(tmp_path, *four).manifest
+    np.testing.assert_allclose(manifest.corners[0], QUAD)
+    three = label_studio(tmp_path / "three", *four[:3]).manifest
+    assert three.image == ["b.jpg"] and {r.image for r in three.rejected} == {"a.jpg"}
+
+
+def test_a_turned_rectangle_of_label_studio(tmp_path: Path) -> None:
+    value = {"x": 20, "y": 25, "width": 40, "height": 25, "rotation": 90, "rectanglelabels": ["plate"]}
+    manifest = label_studio(tmp_path, {"id": "r", "value": value}).manifest
+    np.testing.assert_allclose(manifest.corners[0], [[40, 20], [40, 100], [20, 100], [20, 20]], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"value": {"format": "rle", "rle": [1, 2], "brushlabels": ["plate"]}},
+        {"value": {"imageDataURL": "data:", "bitmasklabels": ["plate"]}},
+        {"value": {"x": 1, "y": 1, "width": 9, "height": 5, "rectanglelabels": ["plate"]}, "image_rotation": 90},
+        {"value": {"x": 1, "y": 1, "width": "wide", "height": 5, "rectanglelabels": ["plate"]}},
+    ],
+)
+def test_what_label_studio_says_without_a_place_leaves_the_image_out(result: dict, tmp_path: Path) -> None:
+    manifest = label_studio(tmp_path, result).manifest
+    assert manifest.image == ["b.jpg"] and {r.image for r in manifest.rejected} == {"a.jpg"}
+
+
+def test_texts_of_label_studio_that_belong_to_no_shape_are_left_out(tmp_path: Path) -> None:
+    value = {"x": 1, "y": 1, "width": 9, "height": 5, "rectanglelabels": ["plate"]}
+    shapes = [{"id": str(i), "value": value | {"x": 20 * i}} for i in range(2)]
+    text = {"id": "t", "value": {"text": ["AB1"]}}
+    one = label_studio(tmp_path / "one", shapes[0], text)
+    assert one.manifest.text[0] == "AB1"
+    two = label_studio(tmp_path / "two", *shapes, text)
+    assert two.manifest.text == ["", "", ""]
+    assert "1 images have texts that belong to no shape; these were left out." in two.notes

@@ -60,12 +60,17 @@ def _read_file(labels: Labels, path: Path) -> None:
     content = read_json(path)
     whole = split_of_name(path.stem) or split_of_folders(str(path.relative_to(labels.root)))
     near = [labels.root / part for part in (f"images/{whole}", "images", whole, path.stem.split("_")[-1]) if part]
-    categories: dict[str, Mapping[str, Any]] = {_identity(c.get("id")): c for c in content["categories"]}
+    categories: dict[str, Mapping[str, Any]] = {
+        _identity(c.get("id")): c for c in content["categories"] if isinstance(c, dict)
+    }
     images: dict[str, tuple[str | Path, str]] = {}
     twice: set[str] = set()
     for entry in content["images"]:
+        if not isinstance(entry, dict):
+            labels.reject(path, 0, "", f"the image {entry!r} is no table of its id and file_name")
+            continue
         name, identity = entry.get("file_name"), _identity(entry.get("id"))
-        if not name:
+        if not name or not isinstance(name, str):
             labels.reject(path, 0, "", f"the image {entry.get('id')} has no file_name")
             continue
         image = labels.located(name, path.parent, *near)
@@ -78,6 +83,7 @@ def _read_file(labels: Labels, path: Path) -> None:
     unlabelled = dict(images)
     lost = 0
     for entry in tracked(content["annotations"], f"Reading {path.name}", "labels"):
+        entry = entry if isinstance(entry, dict) else {}
         identity = _identity(entry.get("image_id"))
         image, split = images.get(identity, ("", ""))
         unlabelled.pop(identity, None)

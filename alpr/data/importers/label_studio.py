@@ -21,6 +21,7 @@ from alpr.data.importers.text_files import header_of, json_of, read_rows
 from alpr.images.prepare import IMAGE_SUFFIXES
 
 _SUFFIXES = (".json", ".csv", ".tsv")
+_PLACES = {"x", "points", "rle"}
 _COORDINATES = ("x", "y", "width", "height", "rotation", "radiusX", "radiusY", "points", "rle")
 _KEPT_OUT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}
 
@@ -96,7 +97,9 @@ def _tasks_of(labels: Labels, path: Path) -> Iterator[_Task]:
             labels.counts["{n} images have several annotations; the first counts, or the one marked ground truth."] += 1
         chosen = next((a for a in annotations if a.get("ground_truth")), annotations[0] if annotations else None)
         image = _image_of(task["data"]) or f"task {task.get('id', number)}"
-        yield _Task(path, 0, image, None if chosen is None else list(chosen.get("result") or []))
+        results = None if chosen is None else chosen.get("result")
+        whole = isinstance(results, list) and all(isinstance(result, dict) for result in results)
+        yield _Task(path, 0, image, results if whole else None)
 
 
 def _parsed(cell: str) -> Any:
@@ -120,9 +123,9 @@ def _flat_task(path: Path, line: int, task: Mapping[str, Any]) -> _Task:
         if _holds_shapes(entries)
         for value in sorted(entries, key=_label_of)  # of a shape that stands there twice, the one with its class
     }
-    results: list[Mapping[str, Any]] = [{**result, "id": number} for number, result in enumerate(shapes.values())]
+    results: list[Mapping[str, Any]] = [{**result, "id": str(number)} for number, result in enumerate(shapes.values())]
     if texts and len(texts) == len(shapes):
-        results += [{"id": number, "value": {"text": text}} for number, text in enumerate(texts)]
+        results += [{"id": str(number), "value": {"text": text}} for number, text in enumerate(texts)]
     elif texts:
         results.append({"loose": True})
     done = bool(shapes) or bool(task.get("annotation_id"))
@@ -215,7 +218,7 @@ def _regions(
         loose += bool(result.get("loose"))
         if not isinstance(value, dict):
             continue
-        identity = result.get("id", f"result {number}")
+        identity = str(result.get("id", f"result {number}"))
         if "text" in value:
             given = value["text"]
             texts[identity] = str(given[0] if given else "") if isinstance(given, list) else str(given)
@@ -224,7 +227,10 @@ def _regions(
         label = _label_of(value)
         if label:
             classes[identity] = label
-        if {"x", "points", "rle"} & value.keys() and (identity not in regions or label):
+        placed = bool(_PLACES & value.keys())
+        known = regions.get(identity)
+        # Of the results of a region, the one with a place and a class; one with a class alone is a shape not known.
+        if (placed or label) if known is None else placed and (label or not _PLACES & known["value"].keys()):
             regions[identity] = result
     unmatched = [identity for identity in texts if identity not in regions]
     if len(unmatched) == len(regions) == 1:
@@ -300,5 +306,5 @@ def _add_key_points(
         except (ValueError, TypeError, KeyError) as error:
             labels.add_fault(task.file, task.line, image, f"key points: {error}", split=split)
             continue
-        text = next((texts[r.get("id")] for _, r in group if texts.get(r.get("id"))), "")
+        text = next((texts[str(r.get("id"))] for _, r in group if texts.get(str(r.get("id")))), "")
         labels.add(task.file, task.line, image, label=None, text=text, split=split, corners=corners)

@@ -22,6 +22,7 @@ from alpr.images.prepare import UnreadableImage
 
 Numbers = Sequence[float]
 IGNORED = "ignore"
+_LONGEST_SIDE_PX = 1_000_000
 _TEXT_NAMES = {
     *("text", "plate", "platetext", "platenumber", "number", "licenseplate", "licenceplate", "transcription", "ocr"),
     *("value", "registration", "lp", "lptext", "lpnumber", "string", "characters"),
@@ -148,7 +149,7 @@ class Labels:
             frame = Frame(round(float(height)), round(float(width)), shares)
         except (TypeError, ValueError, OverflowError):
             return
-        if min(frame[:2]) > 0:
+        if min(frame[:2]) > 0 and max(frame[:2]) <= _LONGEST_SIDE_PX:
             self._frames.setdefault(self._name(image), frame)
 
     def size(self, image: str | Path) -> tuple[int, int] | None:

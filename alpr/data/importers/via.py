@@ -51,6 +51,9 @@ def read(source: Path, wanted: Wanted) -> Imported:
             split = whole or split_of_folders(name)
             regions = entry["regions"]
             regions = list(regions.values()) if isinstance(regions, dict) else regions
+            if not isinstance(regions, list):
+                labels.reject(path, 0, image, f"its regions are {regions!r}; expected a list")
+                continue
             for number, region in enumerate(regions, start=1):
                 add_region(labels, path, 0, image, split, region, f"region {number}: ")
             if not regions:
