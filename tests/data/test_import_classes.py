@@ -23,12 +23,13 @@ from alpr.data.importers.labels import Imported, Wanted
             "front.plate LP Matrícula matricula Kfz-Kennzeichen Nummernschild plaque_immatriculation targa 车牌 车牌号 "
             "蓝色车牌 Registration(Plate)",
         ),
+        (Meaning.UNSURE, "plate_holder plate_template steel-plate plate_hidden"),
         (
             Meaning.NO_PLATE,
             "no_plate noplate NoPlate not-plate sin_placa ohne-Kennzeichen 无车牌 plateless plate_missing",
         ),
         (Meaning.SHOWS_PLATE, "plate_char plateCharacters license-plate-digits plate_letter car_with_plate 车牌字符"),
-        (Meaning.OTHER, "car template platelet plateau contemplate person texte slp"),
+        (Meaning.OTHER, "car template platelet plateau contemplate person texte slp nonplate unplated"),
         (Meaning.NOTHING, "0 12 object class_0"),
     ],
 )
@@ -60,8 +61,10 @@ def test_what_was_taken_and_what_not_is_said(tmp_path: Path) -> None:
 
 
 def test_several_classes_or_none_must_be_named(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=r"may be plates: front plate \(1\), rear_plate \(1\); .*--classes"):
+    with pytest.raises(ManifestError, match=r"may be, front plate \(1\), rear_plate \(1\); .*--classes"):
         coco(tmp_path, "front plate", "rear_plate", "car")
+    with pytest.raises(ManifestError, match=r"may be, plate holder \(1\); .*--classes"):
+        coco(tmp_path, "plate holder", "car")
     assert coco(tmp_path, "plate", "Plate").manifest.rows == 2
     both = coco(tmp_path, "front plate", "rear_plate", "car", wanted=Wanted(classes=("Front Plate", "rear_plate")))
     assert both.manifest.rows == 2

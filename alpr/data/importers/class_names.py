@@ -22,6 +22,30 @@ _NEGATIONS = {
     *("no", "not", "non", "without", "w/o", "sans", "pas", "aucune", "ohne", "kein", "keine", "keinen", "sin"),
     *("sem", "senza", "nessuna", "bez", "brak", "zonder", "geen"),
 }
+_BESIDE = {
+    *("license", "licence", "lic", "number", "num", "no", "nr", "registration", "reg", "vehicle", "car", "auto", "kfz"),
+    *(
+        "truck",
+        "bus",
+        "motorcycle",
+        "motorbike",
+        "moto",
+        "front",
+        "rear",
+        "back",
+        "a",
+        "the",
+        "of",
+        "de",
+        "d",
+        "do",
+        "da",
+    ),
+    *("del", "di", "der", "la", "le", "immatriculation", "rejestracyjna", "veiculo", "vehiculo", "carro", "coche"),
+    *("vehicule", "voiture", "region", "area", "box", "bbox", "class", "object", "lp", "anpr", "alpr", "detection"),
+    *("white", "yellow", "blue", "green", "red", "black", "private", "commercial", "single", "double", "row", "line"),
+}
+"""Words beside which a plate word still means plates; with others, such as `holder`, it is not sure."""
 _ABSENT = {"missing", "absent", "lacking", "plateless", "noplate", "background"}
 _WITH = {"with", "mit", "con", "com", "avec", "having"}
 _PARTS = re.compile(
@@ -37,6 +61,7 @@ class Meaning(Enum):
 
     PLATE = "plate"
     NO_PLATE = "no plate"
+    UNSURE = "perhaps a plate"
     SHOWS_PLATE = "something that shows a plate, or a part of one"
     OTHER = "something else"
     NOTHING = "nothing"
@@ -60,7 +85,8 @@ def meaning(label: str) -> Meaning:
         return Meaning.NO_PLATE
     if before & _WITH or any(map(_PARTS.fullmatch, words)) or _PARTS_HAN.search(words[at]):
         return Meaning.SHOWS_PLATE
-    return Meaning.PLATE
+    sure = all(_PLATE.fullmatch(word) or word in _BESIDE or len(word) == 2 for word in words)  # two: a country
+    return Meaning.PLATE if sure else Meaning.UNSURE
 
 
 def means_plate(label: str) -> bool:
@@ -117,7 +143,7 @@ def choose(found: Counter[str], named: Sequence[str], known: Collection[str], ro
         asked = {plain(name) or name for name in named}
         plates = {label for label in found if (plain(label) or label) in asked}
     else:
-        by_name = {label for label, says in meanings.items() if says is Meaning.PLATE}
+        by_name = {label for label, says in meanings.items() if says in (Meaning.PLATE, Meaning.UNSURE)}
         plates = set(found) & set(known) if known else by_name
         if not plates and not known and [*meanings.values()] == [Meaning.NOTHING]:
             plates = set(found)
@@ -129,9 +155,11 @@ def choose(found: Counter[str], named: Sequence[str], known: Collection[str], ro
             f"No class of {root} is known to be plates; found {_listed(found)}{asked_for}. Name them with --classes."
         )
     taken = Counter({label: n for label, n in found.items() if label in plates})
-    if len({plain(label) for label in plates}) > 1 and not named:
+    unsure = any(meanings[label] is Meaning.UNSURE for label in plates)
+    if not named and not known and (unsure or len({plain(label) for label in plates}) > 1):
         raise ManifestError(
-            f"Several classes of {root} may be plates: {_listed(taken)}; name those that are with --classes."
+            f"It is not certain which classes of {root} are plates: these may be, {_listed(taken)}; "
+            "name those that are with --classes."
         )
     rest = Counter({label: n for label, n in found.items() if label not in plates})
     notes = [f"Taken for plates: {_listed(taken)}."]

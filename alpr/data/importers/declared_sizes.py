@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alpr.data.columns import Booleans, Floats, ManifestError
-from alpr.data.importers.places import Picture
+from alpr.data.importers.places import Picture, tracked
 
 ORIENTATIONS = ("stored", "upright")
 
@@ -84,7 +84,7 @@ def place(
         rows.setdefault(image, []).append(i)
     faults, notes = _spread_shares(points, rows, frames, picture_of)
     found = _Found()
-    for image, frame in frames.items():
+    for image, frame in tracked(list(frames.items()), "Comparing sizes", "images"):
         picture = picture_of(image) if image in rows else None
         if picture is None or ((picture.height, picture.width) == frame[:2] and picture.orientation == 1):
             continue
