@@ -118,7 +118,7 @@ def test_a_voc_object_without_a_box_counts_only_as_a_plate(tmp_path: Path) -> No
 def test_a_dish_is_no_plate_in_open_images(tmp_path: Path) -> None:
     head = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsGroupOf\n"
     rows = "a,x,/m/01jfm_,1,0.2,0.6,0.25,0.625,0\na,x,/m/050gv4,1,0,1,0,1,0\n"
-    names = "/m/050gv4,Plate\n/m/01jfm_,Vehicle registration plate\n"
+    names = "/m/050gv4,Plate\n/m/01jfm_,Plaque\n"
     files = {"train-annotations-bbox.csv": head + rows, "class-descriptions-boxable.csv": names}
     manifest = FORMATS["open-images"].read(lay_out(tmp_path, files, ["train/a.jpg"]), Wanted()).manifest
     assert manifest.box.tolist() == [pytest.approx(BOX)] and not manifest.rejected

@@ -205,6 +205,12 @@ def test_polygons_and_poses_all_over_the_picture_are_told_apart(visible: str, tm
     assert guess(yolo(tmp_path / "polygons", *polygons)) == "yolo-seg"
 
 
+def test_small_polygons_amid_the_picture_are_no_poses(tmp_path: Path) -> None:
+    ring = np.array([[0.5, 0.5], [0.52, 0.49], [0.56, 0.5], [0.57, 0.52], [0.56, 0.53], [0.51, 0.52]])
+    lines = ["0 " + " ".join(f"{v:.5f}" for v in (ring + 0.01 * k).reshape(-1)) + "\n" for k in range(3)]
+    assert guess(yolo(tmp_path, *lines)) == "yolo-seg"
+
+
 def test_corners_of_plates_in_boxes_of_cars_are_neither(tmp_path: Path) -> None:
     quad = QUAD_ARRAY / [200, 80]
     lines = [pose(0.5, 0.5, 0.9, 0.95, quad * 0.5 + shift) for shift in (0.1, 0.2, 0.4)]
