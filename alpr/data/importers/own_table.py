@@ -1,4 +1,4 @@
-"""This project's own table, brought into order: texts without marks that nobody sees, shares made pixels."""
+"""This project's own table, brought into order: texts without marks that nobody sees; shares are refused."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def read(source: Path, wanted: Wanted) -> Imported:
     texts, notes = cleaned(manifest.text)
     paths = [str(manifest.path(row)) for row in range(manifest.rows)]
     placed = place(manifest.box, manifest.corners, paths, {}, _picture)
+    if placed.notes:  # they could be made pixels, but a training reads this table as it stands
+        raise ManifestError(f"{source}: all coordinates lie between 0 and 1, as shares of the image; expected px.")
     spoilt = {paths[row] for row in placed.faults}
     rejected = [
         Rejection(str(source), int(manifest.line[row]), manifest.image[row], placed.faults.get(row, _COMPANION))
@@ -43,10 +45,9 @@ def read(source: Path, wanted: Wanted) -> Imported:
         raise ManifestError(f"{rejected[0]}.")
     if len(rejected) == manifest.rows:
         raise ManifestError(f"{source} holds no row that can be used. The first: {rejected[0]}.")
-    manifest = replace(manifest, text=texts, box=placed.box, corners=placed.corners)
-    manifest = replace(manifest, rejected=(*manifest.rejected, *rejected))
+    manifest = replace(manifest, text=texts, rejected=(*manifest.rejected, *rejected))
     kept = [row for row in range(manifest.rows) if paths[row] not in spoilt]
-    return Imported(manifest.take(kept) if rejected else manifest, (*placed.notes, *notes))
+    return Imported(manifest.take(kept) if rejected else manifest, tuple(notes))
 
 
 def _picture(path: str) -> Picture | None:
