@@ -78,6 +78,9 @@ def test_clockwise_and_convex() -> None:
     assert not is_convex_clockwise(SQUARE[::-1])
     assert not is_convex_clockwise(SQUARE[[0, 2, 1, 3]])  # crossed
     assert not is_convex_clockwise(np.array([[0, 0], [1, 0], [2, 0], [3, 0]]))  # flat
+    for corner in range(4):  # one of them lies inside the other three
+        arrow = np.roll(np.array([[0, 0], [4, 0], [1, 1], [0, 4]]), corner, axis=0)
+        assert signed_area(arrow) > 0 and not is_convex_clockwise(arrow)
     assert not is_convex_clockwise(np.array([[0, 0], [np.nan, 0], [2, 2], [0, 2]]))
 
 
