@@ -23,7 +23,7 @@ from alpr.plates.geometry import corner_box
 from alpr.plates.records import FloatArray, ImageArray
 from alpr.reports.charts import bar_chart
 from alpr.reports.drawing import LINE, START
-from alpr.reports.html import Figure, Html, Page, Picture, details, key_figures, paragraph, picture_sheet
+from alpr.reports.html import Figure, Html, Page, Picture, details, key_figures, paragraph, picture_sheet, printable
 from alpr.reports.html import table as html_table
 
 LISTED = 200
@@ -103,7 +103,7 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
     for rule in counts:
         f = first[rule]
         where = f"row {f.row}: " if f.row else ""
-        shown.add_row(rule, f.severity.name.lower(), f"{counts[rule]:,}", escape(where + f.message))
+        shown.add_row(rule, f.severity.name.lower(), f"{counts[rule]:,}", escape(printable(where + f.message)))
     if counts:
         console.print(shown)
     else:

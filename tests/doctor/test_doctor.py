@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from planted_faults import Planted, fabricate, place, plant, write
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from alpr.cli.main import app
@@ -24,6 +27,7 @@ from alpr.doctor.findings import DROP, RULES, Finding, Severity
 from alpr.doctor.geometry_rules import mended_corners
 from alpr.doctor.images import FactsCache, ImageFacts, image_facts, open_images
 from alpr.doctor.mending import write_mended
+from alpr.doctor.page import print_findings
 from alpr.doctor.second_opinion import consult
 from alpr.doctor.table import read_rows
 from alpr.doctor.text_rules import judge
@@ -166,6 +170,15 @@ def test_opened_images_are_remembered(tmp_path: Path, monkeypatch: pytest.Monkey
     cv2.imwrite(paths[0], np.full((9, 13, 3), 7, np.uint8))  # another file under the old name
     assert open_images(paths, FactsCache(store), 0)[paths[0]].width == 13
     assert opened == [paths[-1], paths[0]]
+
+
+def test_a_terminal_is_given_no_escape_of_a_name_or_text() -> None:
+    out = StringIO()
+    hostile = "An exact copy of [red]\x1b[2J\x07\u202e.jpg."
+    print_findings([Finding("duplicate-image", hostile, row=3)], Console(file=out, width=200, force_terminal=True))
+    said = re.sub("\x1b\\[[0-9;]*m", "", out.getvalue())  # the table's own colours
+    assert "row 3: An exact copy of [red]\ufffd[2J\ufffd\ufffd.jpg." in said
+    assert all(c.isprintable() or c == "\n" for c in said)
 
 
 def test_the_original_is_never_written_to(clean: Path) -> None:
