@@ -15,6 +15,8 @@ COLUMNS = ("image", "text", "country", *BOX_COLUMNS, *CORNER_COLUMNS, "split", "
 KIND_COLUMN = "kind"
 COLOUR_COLUMN = "colour"
 """The column that names a plate's colour, or its kind by another name, where a set has it."""
+SIZE_COLUMNS = (("image_width", "image_height"), ("width", "height"))
+"""Columns that say how large an image was when it was labelled, where a table has them."""
 IGNORE = "ignore"
 KINDS = ("", "plate", IGNORE)
 REJECTED_COLUMNS = ("file", "row", "image", "reason")

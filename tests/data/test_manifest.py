@@ -160,7 +160,7 @@ def test_a_missing_column_is_named_with_what_was_found(tmp_path: Path, missing: 
     ("content", "says"),
     [
         (b"", "is empty"),
-        ((";".join(COLUMNS) + "\n").encode(), "lacks the columns image"),
+        (("|".join(COLUMNS) + "\n").encode(), "lacks the columns image"),
         ((",".join((*COLUMNS, "text")) + "\n").encode(), "column text more than once"),
         ((",".join(COLUMNS) + "\n").encode(), "holds no usable row"),
         (b"\xff\xfe\x00broken", "UTF-8"),
