@@ -15,7 +15,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from alpr.data.columns import BOX_COLUMNS, COLOUR_COLUMN, COLUMNS, CORNER_COLUMNS, KIND_COLUMN, SIZE_COLUMNS, ManifestError
+from alpr.data.columns import (
+    BOX_COLUMNS,
+    COLOUR_COLUMN,
+    COLUMNS,
+    CORNER_COLUMNS,
+    KIND_COLUMN,
+    SIZE_COLUMNS,
+    ManifestError,
+)
 
 SEPARATORS = (",", ";", "\t")
 REFERENCE_COLUMNS = (
@@ -23,7 +31,9 @@ REFERENCE_COLUMNS = (
     *(f"kp{i}_{axis}" for i in range(1, 5) for axis in "xy"),
     *(f"ocr_{i}" for i in range(1, 8)),
 )
-KNOWN = frozenset((*COLUMNS, *REFERENCE_COLUMNS, KIND_COLUMN, COLOUR_COLUMN, *sum(SIZE_COLUMNS, ()), "layout", "subset"))
+KNOWN = frozenset(
+    (*COLUMNS, *REFERENCE_COLUMNS, KIND_COLUMN, COLOUR_COLUMN, *sum(SIZE_COLUMNS, ()), "layout", "subset")
+)
 """Names that mean something to this project; in a header they may be written in capitals."""
 _NUMBERS = frozenset((*BOX_COLUMNS, *CORNER_COLUMNS, *sum(SIZE_COLUMNS, ())))
 _MOST_LINES = 200

@@ -28,6 +28,7 @@ from alpr.data.columns import (
     has_place,
     kind_faults,
     parse_numbers,
+    share_faults,
 )
 from alpr.data.separated_text import REFERENCE_COLUMNS, SeparatedText, opened_table
 
@@ -168,7 +169,8 @@ def _add(
         faults = wrong | faults
     numbers = np.stack(columns, axis=1)
     box, corners = numbers[:, :4], numbers[:, 4:].reshape(-1, 4, 2)
-    faults = kind_faults(texts.get(KIND_COLUMN, []), has_place(box, corners)) | geometry_faults(box, corners) | faults
+    kinds = kind_faults(texts.get(KIND_COLUMN, []), has_place(box, corners))
+    faults = kinds | geometry_faults(box, corners) | share_faults(box, corners) | faults
     for i in sorted(faults):
         rows.rejected.append(Rejection(str(path), line[i], texts["image"][i], faults[i]))
     if faults:

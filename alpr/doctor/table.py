@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,6 +20,7 @@ from alpr.data.columns import (
     Rejection,
     parse_numbers,
 )
+from alpr.data.photographs import resolved_images
 from alpr.data.separated_text import opened_table
 from alpr.data.table_reading import read_table
 from alpr.plates.geometry import box_corners
@@ -57,7 +57,9 @@ class DoctorTable:
     declared: Floats
     wrong: dict[int, str]
     rejected: list[Rejection]
-    paths: list[str] = field(default_factory=list)  # the image of every row, "" where the cell is empty
+    paths: list[str] = field(
+        default_factory=list
+    )  # the image of every row, see `resolved_images`; "" where the cell is empty
 
     @property
     def rows(self) -> int:
@@ -170,14 +172,5 @@ def _shared(cells: list[str]) -> list[str]:
 
 
 def _paths(table: DoctorTable) -> list[str]:
-    folders = [str(path.parent) for path in table.files]
-    seen: dict[tuple[int, str], str] = {}
-    paths = []
-    for key in zip(table.file_index.tolist(), table.image, strict=True):
-        known = seen.get(key)
-        if known is None:
-            owner, image = key
-            known = os.path.normpath(os.path.join(folders[owner], image)) if image else ""  # noqa: PTH118, faster
-            seen[key] = known
-        paths.append(known)
-    return paths
+    found = resolved_images([path.parent for path in table.files], table.file_index.tolist(), table.image)
+    return [path if image else "" for path, image in zip(found, table.image, strict=True)]

@@ -217,7 +217,7 @@ cells = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Z")), min_size=
 @given(
     st.lists(
         st.tuples(
-            cells, cells, numbers, numbers, st.floats(0.5, 900), st.booleans(), st.sampled_from(["train", "val", ""])
+            cells, cells, numbers, numbers, st.floats(3, 900), st.booleans(), st.sampled_from(["train", "val", ""])
         ),
         min_size=1,
         max_size=6,

@@ -84,7 +84,7 @@ def test_line_numbers_are_an_editors_behind_cells_with_line_breaks(tmp_path: Pat
 
 
 def test_quotes_that_are_closed_read_as_the_csv_module_reads_them() -> None:
-    lines = ['a,b,c\n', '"x, y",2,3\n', 'x"y,2,"z"\n', '"ab"c,2,3\n', '"say ""so""",,\n', "1,2\n", "\u2028,\x0b,\x85\n"]
+    lines = ["a,b,c\n", '"x, y",2,3\n', 'x"y,2,"z"\n', '"ab"c,2,3\n', '"say ""so""",,\n', "1,2\n", "\u2028,\x0b,\x85\n"]
     table = separated_text(lines, known=("a", "b", "c"))
     rows = list(table.rows)
     assert [row.cells for row in rows] == [
@@ -101,7 +101,7 @@ def test_quotes_that_are_closed_read_as_the_csv_module_reads_them() -> None:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     """Cells with every kind of character survive writing and reading."""
     rng = np.random.default_rng(0)
-    letters = list('ab",;\t\n\'|皖 ')
+    letters = list("ab\",;\t\n'|皖 ")
     notes = ["".join(rng.choice(letters, 6)).strip() for _ in range(300)]
     table = Manifest.of(tmp_path, [f"{i}.jpg" for i in range(300)], text="AB1", note=notes, box=[[1, 2, 30, 14]] * 300)
     table.write(tmp_path / "t.csv")
