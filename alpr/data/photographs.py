@@ -80,7 +80,7 @@ def of_chosen(manifest: Manifest, named: Booleans, allowed: Collection[str]) -> 
         allowed: the splits that chosen photographs may stand in.
     """
     foreign = np.array([bool(split) and split not in allowed for split in manifest.split], bool)
-    if named.all() and not foreign.any() or not named.any():
+    if (named.all() and not foreign.any()) or not named.any():
         return manifest if named.all() else manifest.take(named)
     groups = manifest.photographs
     size = int(groups.max()) + 1

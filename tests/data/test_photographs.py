@@ -75,7 +75,7 @@ def test_a_link_to_a_photograph_is_the_photograph(tmp_path: Path) -> None:
 
 
 def test_two_sources_of_one_photograph_know_each_others_plates(tmp_path: Path) -> None:
-    cars, vans = two_tables(tmp_path)
+    cars, _ = two_tables(tmp_path)
     sources = [{"manifest": "cars.csv", "name": "cars"}, {"manifest": "vans.csv", "name": "vans"}]
     data = DetectionData(root=str(tmp_path), sources=[{**s, "split": None} for s in sources])
     for source in data.sources:

@@ -1,4 +1,4 @@
-"""The doctor over several tables and spellings: contradictions, sizes, shares, marks nobody sees, texts that look alike."""
+"""The doctor on labels that mislead: contradictions, sizes, shares, marks nobody sees, texts that look alike."""
 
 from __future__ import annotations
 
