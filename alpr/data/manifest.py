@@ -186,6 +186,17 @@ class Manifest:
         """
         return Scenes(self, complete)
 
+    def texts_of(self, tables: Collection[Path]) -> Manifest:
+        """The manifest with the texts of these tables alone; the plates that others label keep their places."""
+        own = {os.path.realpath(table) for table in tables}
+        foreign = [bool(table) and os.path.realpath(table) not in own for table in self.tables]
+        if not any(foreign):
+            return self
+        texts = zip(self.folder_index.tolist(), self.text, strict=True)
+        silent = replace(self, text=["" if foreign[base] else text for base, text in texts])
+        silent.__dict__["photographs"] = self.photographs
+        return silent
+
     def located(self) -> Manifest:
         """The rows of the scenes that say where their plates are, or that there are none."""
         lost = np.array([bool(text) for text in self.text], bool) & ~has_place(self.box, self.corners)
@@ -423,7 +434,7 @@ def read_sources(
             manifest = own.take(np.concatenate([np.flatnonzero(mine), np.flatnonzero(others)]))
             named = (np.arange(manifest.rows) < mine.sum()) & np.isin(manifest.split, list(asked[k]))
             manifest = of_chosen(manifest, named, asked[k].union(*(asked[i] for i in np.unique(of[others]))))
-            if not manifest.rows:
+            if not manifest.rows:  # all of them were in splits of other sources
                 raise ManifestError(f"{_named(paths)}: no row is left. The last: {manifest.rejected[-1]}.")
         else:
             manifest = _in_splits(manifest, paths, splits)

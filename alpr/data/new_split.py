@@ -13,6 +13,7 @@ from rich.table import Table
 from alpr.data.columns import has_place
 from alpr.data.fingerprints import NEAR_BITS, Indices, near_duplicates, try_fingerprint
 from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.photographs import same
 from alpr.data.processes import run_in_processes
 from alpr.data.splitting import (
     FRAME_PATTERN,
@@ -27,7 +28,6 @@ from alpr.data.splitting import (
     leaks,
     least_gap,
     plate_groups,
-    same,
     split_groups,
     split_times,
     strata_of,

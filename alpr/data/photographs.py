@@ -159,7 +159,7 @@ def _repeats(manifest: Manifest, a: int, b: int) -> bool:
 def _hull(manifest: Manifest, row: int) -> Floats | None:
     for hull in (corner_box(manifest.corners[row]), manifest.box[row]):
         if np.isfinite(hull).all():
-            return hull
+            return np.asarray(hull, np.float64)
     return None
 
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from alpr.data.columns import Floats
 from alpr.data.processes import run_in_processes
 from alpr.doctor.findings import Finding, finding
 from alpr.doctor.images import ImageFacts
@@ -204,7 +205,9 @@ def _crops(table: DoctorTable, rows: Sequence[int], workers: int) -> dict[int, C
     of_image: defaultdict[str, list[int]] = defaultdict(list)
     for i in sorted(rows):
         of_image[table.paths[i]].append(i)
-    jobs = [(path, [table.quad(i) for i in some]) for path, some in of_image.items()]
+    jobs: list[tuple[str, Sequence[Floats | None]]] = [
+        (path, [table.quad(i) for i in some]) for path, some in of_image.items()
+    ]
     cut = run_in_processes(_cut, jobs, workers=workers, label="cutting plates", unit="images")
     found: dict[int, Crop] = {}
     for some, crops in zip(of_image.values(), cut, strict=True):
@@ -212,7 +215,7 @@ def _crops(table: DoctorTable, rows: Sequence[int], workers: int) -> dict[int, C
     return found
 
 
-def _cut(job: tuple[str, list[FloatArray | None]]) -> list[Crop | None]:
+def _cut(job: tuple[str, Sequence[Floats | None]]) -> list[Crop | None]:
     """The plates of an image, which itself is the plate where it has no place."""
     path, quads = job
     try:
@@ -222,7 +225,7 @@ def _cut(job: tuple[str, list[FloatArray | None]]) -> list[Crop | None]:
     return list(_plates(image, quads))
 
 
-def _plates(image: ImageArray, quads: Sequence[FloatArray | None]) -> Iterator[Crop | None]:
+def _plates(image: ImageArray, quads: Sequence[Floats | None]) -> Iterator[Crop | None]:
     height, width = _SIZE
     for quad in quads:
         try:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
+from alpr.data.manifest import fold_advice, read_sources
 from alpr.data.sampling import StepSampler, single_thread
 from alpr.files import file_sha256
 from alpr.plates.charset import replaced
@@ -120,7 +121,14 @@ class RecognitionData(L.LightningDataModule):
         if self.synthetic + sum(source.samples for source in given) < 1:
             names = "data.real" if sources is None else "the samples of data.sources"
             raise ValueError(f"data.synthetic and {names} are both 0; expected at least one crop per batch.")
-        self.sources = [LoadedPlates(source, Path(root), holdout_fold, strict) for source in given]
+        asked = [
+            ([Path(root) / name for name in source.files], None if source.split is None else [source.split])
+            for source in given
+        ]
+        self.sources = [
+            LoadedPlates(source, Path(root), rows, holdout_fold, strict)
+            for source, rows in zip(given, read_sources(asked, strict), strict=True)
+        ]
         self.holdout_fold, self.detector = holdout_fold, detector
         finders = [source.label for source in given if source.crops == DETECTOR]
         if finders and detector is None:
@@ -148,6 +156,7 @@ class RecognitionData(L.LightningDataModule):
             raise ValueError(
                 f"{files}: {trains} plates train and {len(self.val_plates)} are held back (split {splits}); "
                 f"expected some of each. {' '.join(self.refused[:3])}"
+                + ("" if self.val_plates else self._fold_advice())
             )
         empty = [s.settings.label for s in self.sources if s.settings.samples and not s.train]
         if empty:
@@ -159,6 +168,10 @@ class RecognitionData(L.LightningDataModule):
                     f"No plate that trains has the {label} {', '.join(map(repr, lacking))}, which the network is to "
                     f"tell apart; there are {', '.join(map(repr, sorted(known))) or 'no labels'}."
                 )
+
+    def _fold_advice(self) -> str:
+        sizes = np.sum([source.manifest.fold_sizes() for source in self.sources], axis=0)
+        return f" Fold {self.holdout_fold} holds none back. {fold_advice(sizes)}"
 
     def _labels(self) -> tuple[set[str], set[str]]:
         """The countries and the kinds of the plates that train."""

@@ -19,6 +19,8 @@ from alpr.data.overlap import parts_of_manifest
 from alpr.data.splitting import leaks, plate_groups
 from alpr.detection.datamodule import DetectionData
 from alpr.detection.targets import IGNORED
+from alpr.plates.country import CountryPack
+from alpr.recognition.datamodule import RecognitionData
 
 CAR, VAN = (200, 300, 360, 340), (400, 100, 500, 125)
 
@@ -85,6 +87,19 @@ def test_two_sources_of_one_photograph_know_each_others_plates(tmp_path: Path) -
     assert held and not trained & held
     alone = read_manifest(cars)
     assert data.sources[0].manifest.sha256 == alone.sha256
+
+
+def test_a_reader_learns_its_own_texts_and_nobodys_plate_as_background(tmp_path: Path) -> None:
+    two_tables(tmp_path, 30)
+    sources = [{"manifest": f"{name}.csv", "name": name, "split": None, "samples": 1} for name in ("cars", "vans")]
+    latin = CountryPack.find("latin").to_dict()
+    data = RecognitionData(latin, root=str(tmp_path), sources=sources, synthetic=0, negatives=1, epoch_samples=4)
+    for source, first in zip(data.sources, "AX", strict=True):
+        assert {crop.text[0] for crop in (*source.train, *source.held)} == {first}
+        scenes = source.negative_scenes()
+        assert scenes is not None and all(len(scene.plates) == 2 for scene in scenes)
+    train, held = ({crop.image.name for crop in crops} for crops in (data.train_plates, data.val_plates))
+    assert held and not train & held and len(train | held) == 30
 
 
 def test_sources_that_share_a_table_or_nothing_stay_as_they_are(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alpr.data.crop_corners import CORNERS, CROPS, DETECTOR, Detect, FoundCorners, find_corners
-from alpr.data.manifest import Manifest, Scenes, read_manifest
+from alpr.data.manifest import Manifest, Scenes
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
 from alpr.recognition.data import LabelledCrop, labelled_crops
@@ -145,6 +145,7 @@ class LoadedPlates:
     """The plates of a source that train and those that are held back. `cut` makes the crops.
 
     Args:
+        rows: of the source, as `read_sources` gives them.
         fold: the tenth of the plates that is held back.
 
     Attributes:
@@ -160,17 +161,17 @@ class LoadedPlates:
     train: list[LabelledCrop]
     held: list[LabelledCrop]
 
-    def __init__(self, settings: PlateSource, root: Path, fold: int, strict: bool) -> None:
+    def __init__(self, settings: PlateSource, root: Path, rows: Manifest, fold: int, strict: bool) -> None:
         self.settings, self.strict = settings, strict
-        splits = None if settings.split is None else [settings.split]
-        rows = read_manifest([root / name for name in settings.files], splits=splits, strict=strict)
         if settings.replace:
             rows = replace(rows, text=[replaced(text, settings.replace) for text in rows.text])
         if settings.plates is not None:
             rows = rows.plates(settings.plates)
         self.manifest: Manifest = rows
+        files = [root / name for name in settings.files]
         self.train_scenes, self.held_scenes = (
-            rows.select(fold=fold, inside=inside).scenes(complete=settings.complete) for inside in (False, True)
+            rows.select(fold=fold, inside=inside).texts_of(files).scenes(complete=settings.complete)
+            for inside in (False, True)
         )
         self.train, self.held = [], []
         self.refused: list[str] = []
