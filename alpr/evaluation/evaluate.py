@@ -37,6 +37,7 @@ from alpr.evaluation.figures import READ, audit_of, figures_of, scores_of
 from alpr.evaluation.gallery import DetectionGallery, Gallery
 from alpr.evaluation.outcomes import EvaluationReport, ImageError, PlateRecord
 from alpr.evaluation.plate_properties import brightness, labelled_height, labelled_width, tilt_deg
+from alpr.evaluation.printable import Printable
 from alpr.evaluation.slices import UNKNOWN, slices_of
 from alpr.images.read_ahead import Opened, common_folder, ms_since, opened_in_batches
 from alpr.plates.records import Detection, ImageArray, Plate, PlateReading, Reading, Scene
@@ -67,8 +68,8 @@ def evaluate(
 
     A scene of one plate with a text and no place is a ready-made crop. Scenes without texts count for detection only,
     scenes without plates for false positives, ignored regions for nothing. This project's own `Detector` also looks
-    below its threshold, for AP alone. Images that cannot be read are listed in the report and skipped. After Ctrl-C
-    the report holds what was done, with `complete` False.
+    below its threshold, for AP alone. Labels that the recogniser cannot print and images that cannot be read are
+    listed in the report and not scored. After Ctrl-C the report holds what was done, with `complete` False.
 
     Args:
         model: its name and checksum, for the report.
@@ -95,7 +96,11 @@ def evaluate(
     root = common_folder([s.image for s in scenes])
     asked = _Asked(tuple(crops), tuple(corrections), dict(replaced or {}))
     sink = [] if predictions is None else predictions
+    printable = Printable(scenes, predictor.recogniser, replaced)
     run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, groups or {}, asked, sink)
+    for scene, reason in printable.unprintable:
+        run._error(scene, reason)
+    scenes = printable
     started, complete = perf_counter(), True
     columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=console is None) as progress:
