@@ -19,7 +19,7 @@ class Unprintable(NamedTuple):
 
 
 class Printable(Sequence[Scene]):
-    """Scenes with the texts that a reader can print. A plate of another text keeps its place, a crop of one is left out.
+    """Scenes with the texts that a reader can print; a plate of another text keeps its place, a crop of one is dropped.
 
     Args:
         recogniser: what reads; one that does not say its `charset` may print anything.
