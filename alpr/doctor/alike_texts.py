@@ -22,6 +22,7 @@ from alpr.doctor.findings import Finding, finding
 from alpr.doctor.images import ImageFacts
 from alpr.doctor.table import DoctorTable
 from alpr.images.prepare import UnreadableImage, read_image, rectify
+from alpr.plates.geometry import plate_height, plate_width
 from alpr.plates.identity import identity
 from alpr.plates.records import FloatArray, ImageArray
 
@@ -29,6 +30,8 @@ Crop = npt.NDArray[np.float32]
 """A plate in grey without its light and contrast: (32, 128)."""
 
 _SIZE = (32, 128)
+_TALL = 1.8
+"""A plate less wide than this times its height has two rows."""
 _SHORT = 5
 """Texts of fewer characters have too many neighbours to mean anything; those of just as many may differ in one."""
 
@@ -39,7 +42,8 @@ class AlikeLimits:
 
     Attributes:
         similarity: the least correlation (-1 to 1) of two crops where their texts differ.
-        behind: so much less alike than the other characters, by their median, these may be.
+        anywhere: the same for every other character, also where labels do not say a plate's place well.
+        behind: so much less alike than the other characters, by their median, those that differ may be.
         rows: of each text so many are looked at, spread over the table.
         fine: of each pair of texts so many pairs of crops are laid over each other, the most alike at a glance.
         pairs: so many pairs of texts, the most alike at a glance.
@@ -47,7 +51,8 @@ class AlikeLimits:
     """
 
     similarity: float = 0.8
-    behind: float = 0.08
+    anywhere: float = 0.6
+    behind: float = 0.04
     rows: int = 4
     fine: int = 3
     pairs: int = 8_000
@@ -86,7 +91,8 @@ def alike_findings(
         _similarity, [job for _, _, _, job in jobs], workers=workers, label="comparing", unit="pairs"
     )
     for (pair, i, j, _), (similarity, others) in zip(jobs, alike, strict=True):
-        if similarity >= max(limits.similarity, others - limits.behind):
+        usual, least = float(np.median(others)), min(others)
+        if similarity >= max(limits.similarity, usual - limits.behind) and least >= limits.anywhere:
             best[pair] = max(best.get(pair, (-1.0, i, j)), (similarity, i, j))
     return [_finding(table, rows, texts, pair, *found) for pair, found in best.items()]
 
@@ -130,6 +136,13 @@ def near_texts(texts: Sequence[str], most: int = 2) -> list[Pair]:
     return list(found.values())
 
 
+class _Plate(NamedTuple):
+    """A plate, and whether it is so tall that it has two rows."""
+
+    crop: Crop
+    tall: bool
+
+
 class _Job(NamedTuple):
     """Two crops, and which of how many characters are compared."""
 
@@ -137,17 +150,18 @@ class _Job(NamedTuple):
     b: Crop
     at: tuple[int, ...]
     characters: int
+    tall: bool  # as plates of two rows are
 
 
 def _jobs(
     pairs: Sequence[Pair],
     texts: Sequence[str],
     chosen: Sequence[Sequence[int]],
-    crops: Mapping[int, Crop],
+    crops: Mapping[int, _Plate],
     limits: AlikeLimits,
 ) -> list[tuple[Pair, int, int, _Job]]:
     """The crops to lay over each other: rows i and j of every pair."""
-    glances = {i: _glance(crop) for i, crop in crops.items()}
+    glances = {i: _glance(plate.crop) for i, plate in crops.items()}
     ranked: list[tuple[float, Pair, list[tuple[int, int]]]] = []
     for pair in pairs:
         seen = [(i, j) for i, j in product(chosen[pair.a], chosen[pair.b]) if i in glances and j in glances]
@@ -156,10 +170,12 @@ def _jobs(
             ranked.append((order[0][0], pair, [(i, j) for _, i, j in order[: limits.fine]]))
     ranked.sort(key=lambda entry: -entry[0])
     return [
-        (pair, i, j, _Job(crops[i], crops[j], pair.at, max(len(texts[pair.a]), len(texts[pair.b]))))
-        for _, pair, some in ranked[: limits.pairs]
-        for i, j in some
+        (pair, i, j, _job(pair, texts, crops[i], crops[j])) for _, pair, some in ranked[: limits.pairs] for i, j in some
     ]
+
+
+def _job(pair: Pair, texts: Sequence[str], a: _Plate, b: _Plate) -> _Job:
+    return _Job(a.crop, b.crop, pair.at, max(len(texts[pair.a]), len(texts[pair.b])), a.tall or b.tall)
 
 
 def _glance(crop: Crop) -> FloatArray:
@@ -169,23 +185,24 @@ def _glance(crop: Crop) -> FloatArray:
     return np.asarray(small / max(1e-6, float(np.linalg.norm(small))))
 
 
-def _similarity(job: _Job) -> tuple[float, float]:
-    """How alike two crops are where they are compared, the least correlation of a character, and elsewhere, the median.
+def _similarity(job: _Job) -> tuple[float, list[float]]:
+    """How alike two crops are where they are compared, the least correlation of a character, and every character.
 
-    Where every character is compared the second is -1.
+    Where the characters stand in two rows their order says no place: all of them are compared.
     """
     laid = _laid_over(job.a, job.b)
+    rows = 2 if job.tall else 1
+    columns = -(-job.characters // rows)
     height, width = _SIZE
     found = []
-    for k in range(job.characters):
+    for row, k in product(range(rows), range(columns)):
         # A character is looked for two px around its place, with a tenth of its neighbours.
-        left = max(2, round((k - 0.1) * width / job.characters))
-        right = min(width - 2, round((k + 1.1) * width / job.characters))
-        piece, around = job.a[4 : height - 3, left:right], laid[2 : height - 1, left - 2 : right + 2]
+        top, bottom = max(4, row * height // rows), min(height - 3, (row + 1) * height // rows)
+        left = max(2, round((k - 0.1) * width / columns))
+        right = min(width - 2, round((k + 1.1) * width / columns))
+        piece, around = job.a[top:bottom, left:right], laid[top - 2 : bottom + 2, left - 2 : right + 2]
         found.append(float(cv2.matchTemplate(around, piece, cv2.TM_CCOEFF_NORMED).max()))
-    if not job.at:
-        return min(found), -1.0
-    return min(found[k] for k in job.at), float(np.median([v for k, v in enumerate(found) if k not in job.at]))
+    return min(found[k] for k in (() if job.tall else job.at) or range(len(found))), found
 
 
 def _laid_over(a: Crop, b: Crop) -> Crop:
@@ -200,8 +217,8 @@ def _laid_over(a: Crop, b: Crop) -> Crop:
     return np.asarray(cv2.warpAffine(b, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
 
 
-def _crops(table: DoctorTable, rows: Sequence[int], workers: int) -> dict[int, Crop]:
-    """The crops of rows whose images can be read, each image opened once."""
+def _crops(table: DoctorTable, rows: Sequence[int], workers: int) -> dict[int, _Plate]:
+    """The plates of rows whose images can be read, each image opened once."""
     of_image: defaultdict[str, list[int]] = defaultdict(list)
     for i in sorted(rows):
         of_image[table.paths[i]].append(i)
@@ -209,13 +226,13 @@ def _crops(table: DoctorTable, rows: Sequence[int], workers: int) -> dict[int, C
         (path, [table.quad(i) for i in some]) for path, some in of_image.items()
     ]
     cut = run_in_processes(_cut, jobs, workers=workers, label="cutting plates", unit="images")
-    found: dict[int, Crop] = {}
+    found: dict[int, _Plate] = {}
     for some, crops in zip(of_image.values(), cut, strict=True):
         found.update((i, crop) for i, crop in zip(some, crops, strict=False) if crop is not None)
     return found
 
 
-def _cut(job: tuple[str, Sequence[Floats | None]]) -> list[Crop | None]:
+def _cut(job: tuple[str, Sequence[Floats | None]]) -> list[_Plate | None]:
     """The plates of an image, which itself is the plate where it has no place."""
     path, quads = job
     try:
@@ -225,7 +242,7 @@ def _cut(job: tuple[str, Sequence[Floats | None]]) -> list[Crop | None]:
     return list(_plates(image, quads))
 
 
-def _plates(image: ImageArray, quads: Sequence[Floats | None]) -> Iterator[Crop | None]:
+def _plates(image: ImageArray, quads: Sequence[Floats | None]) -> Iterator[_Plate | None]:
     height, width = _SIZE
     for quad in quads:
         try:
@@ -233,8 +250,10 @@ def _plates(image: ImageArray, quads: Sequence[Floats | None]) -> Iterator[Crop 
         except ValueError:
             yield None
             continue
+        shape = plate.shape[:2] if quad is None else (float(plate_height(quad)), float(plate_width(quad)))
         grey = cv2.cvtColor(plate, cv2.COLOR_BGR2GRAY)
-        yield _without_light(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32))
+        small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+        yield _Plate(_without_light(small), shape[1] < _TALL * shape[0])
 
 
 def _without_light(grey: npt.NDArray[np.float32]) -> Crop:
