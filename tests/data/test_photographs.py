@@ -91,9 +91,9 @@ def test_two_sources_of_one_photograph_know_each_others_plates(tmp_path: Path) -
 
 def test_a_reader_learns_its_own_texts_and_nobodys_plate_as_background(tmp_path: Path) -> None:
     two_tables(tmp_path, 30)
-    sources = [{"manifest": f"{name}.csv", "name": name, "split": None, "samples": 1} for name in ("cars", "vans")]
+    sources = {name: {"manifest": f"{name}.csv", "split": None} for name in ("cars", "vans")}
     latin = CountryPack.find("latin").to_dict()
-    data = RecognitionData(latin, root=str(tmp_path), sources=sources, synthetic=0, negatives=1, epoch_samples=4)
+    data = RecognitionData(latin, root=str(tmp_path), sources=sources, rendered={}, negatives=1)
     for source, first in zip(data.sources, "AX", strict=True):
         assert {crop.text[0] for crop in (*source.train, *source.held)} == {first}
         scenes = source.negative_scenes()
