@@ -32,6 +32,7 @@ from alpr.evaluation.figures import READ, audit_of, figures_of, scores_of
 from alpr.evaluation.gallery import DetectionGallery, Gallery
 from alpr.evaluation.outcomes import EvaluationReport, ImageError, PlateRecord
 from alpr.evaluation.plate_properties import brightness
+from alpr.evaluation.printable import Printable
 from alpr.evaluation.protocols.matching import labelled_record, records_of
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.slices import UNKNOWN, slices_of
@@ -68,8 +69,8 @@ def evaluate(
 
     A scene of one plate with a text and no place is a ready-made crop. Scenes without texts count for detection only,
     scenes without plates for false positives, ignored regions for nothing. This project's own `Detector` also looks
-    below its threshold, for AP alone. Images that cannot be read are listed in the report and skipped. After Ctrl-C
-    the report holds what was done, with `complete` False.
+    below its threshold, for AP alone. Labels that the recogniser cannot print and images that cannot be read are
+    listed in the report and not scored. After Ctrl-C the report holds what was done, with `complete` False.
 
     Args:
         model: its name and checksum, for the report.
@@ -98,8 +99,12 @@ def evaluate(
     root = common_folder([s.image for s in scenes])
     asked = _Asked(tuple(crops), tuple(corrections), dict(replaced or {}))
     sink = [] if predictions is None else predictions
+    printable = Printable(scenes, predictor.recogniser, replaced)
     split_by = _SplitBy(groups or {}, columns or {}, slices)
     run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, split_by, asked, sink)
+    for scene, reason in printable.unprintable:
+        run._error(scene, reason)
+    scenes = printable
     started, complete = perf_counter(), True
     with progress_bar("images", console, shown=console is not None) as progress:
         task = progress.add_task("Evaluating", total=len(scenes))
