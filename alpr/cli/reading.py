@@ -14,7 +14,7 @@ import cv2
 import typer
 
 from alpr.cli.options import stop
-from alpr.images.prepare import Photograph
+from alpr.images.photograph import Photograph
 from alpr.images.read_ahead import ahead
 from alpr.plates.records import ImageArray
 from alpr.reader.many_images import InputError, Item, Results, collect_images, progress, refuse_overwriting, save_image

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from alpr.images.header import MAX_PIXELS, declared_size, refusal
+from alpr.images.header import MAX_PIXELS, refusal
 from alpr.images.tar_members import read_bytes
 from alpr.plates.geometry import Letterbox, homography, pixel_centre_matrix, plate_height, plate_width
 from alpr.plates.records import FloatArray, ImageArray
@@ -20,12 +19,13 @@ WARP_LIMIT_PX = 32766
 """OpenCV warps no image with a longer side."""
 
 
-_READ = {
+REDUCTIONS = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+"""OpenCV's flag by the part of its width and height at which an image is decoded."""
 
 
 class UnreadableImage(ValueError):
@@ -47,64 +47,10 @@ def read_image(
     """
     if isinstance(source, np.ndarray):
         return _as_bgr(source, name or "the array")
-    return _decoded(*_bytes_of(source, name), reduce)
+    return decoded(*bytes_of(source, name), reduce)
 
 
-@dataclass(frozen=True, slots=True)
-class Photograph:
-    """An image that may have been decoded at a fraction of its size.
-
-    Attributes:
-        pixels: (H, W, 3) uint8 BGR.
-        size: (height, width) of the whole image in px.
-        file: the bytes that it was decoded from and their name, where more pixels can be had from them.
-    """
-
-    pixels: ImageArray
-    size: tuple[int, int]
-    file: tuple[bytes, str] | None = field(default=None, repr=False)
-
-    @property
-    def scale(self) -> FloatArray:
-        """(2,): px of the whole image per px of `pixels`, in x and y."""
-        height, width = self.pixels.shape[:2]
-        return np.array([self.size[1] / width, self.size[0] / height], np.float32)
-
-    def finer(self, least_px: float) -> Photograph:
-        """The image decoded once more, as `read_photograph` would; itself where it has these pixels, or all there are.
-
-        Raises:
-            UnreadableImage: no memory for so many pixels.
-        """
-        if self.file is None or max(self.pixels.shape[:2]) >= least_px:
-            return self
-        return _photograph(*self.file, least_px)
-
-
-def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_px: float) -> Photograph:
-    """As `read_image`, but a JPEG is decoded at a half, quarter or eighth that leaves its long side `least_px` or more.
-
-    Raises:
-        UnreadableImage: see `read_image`.
-    """
-    if isinstance(source, np.ndarray):
-        pixels = read_image(source)
-        return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
-    return _photograph(*_bytes_of(source, None), least_px)
-
-
-def _photograph(data: bytes, name: str, least_px: float) -> Photograph:
-    declared = declared_size(data) if data[:2] == b"\xff\xd8" else None
-    reduce = max((r for r in _READ if declared is not None and max(declared) >= r * least_px), default=1)
-    pixels = _decoded(data, name, reduce)
-    if declared is None or reduce == 1:
-        return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
-    height, width = declared
-    upright = pixels.shape[:2] == (-(-height // reduce), -(-width // reduce))  # else its orientation was applied
-    return Photograph(pixels, (height, width) if upright else (width, height), (data, name))
-
-
-def _bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple[bytes, str]:
+def bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple[bytes, str]:
     """The bytes of a file, and what to call it."""
     if isinstance(source, bytes):
         return source, name or f"the image of {len(source)} bytes"
@@ -115,14 +61,15 @@ def _bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple
         raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
 
 
-def _decoded(data: bytes, name: str, reduce: int) -> ImageArray:
+def decoded(data: bytes, name: str, reduce: int) -> ImageArray:
+    """The image in the bytes of a file, see `read_image`."""
     if not data:
         raise UnreadableImage(f"{name} is empty.")
     reason = refusal(data)  # before any pixel is allocated
     if reason is not None:
         raise UnreadableImage(f"{name} {reason}")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _READ[reduce])
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCTIONS[reduce])
     except cv2.error as error:  # more pixels than OpenCV's own limit
         raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
     if image is None:

@@ -8,6 +8,7 @@ for plate in reader("car.jpg"):
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
@@ -19,8 +20,8 @@ import numpy as np
 
 from alpr.detection.detect import Detector, Found
 from alpr.files import packaged
-from alpr.images.prepare import Photograph, UnreadableImage, read_image, read_photograph
-from alpr.plates.geometry import plate_width
+from alpr.images.photograph import Photograph, read_photograph
+from alpr.images.prepare import UnreadableImage
 from alpr.plates.records import ImageArray, PlateReading
 from alpr.reader.card import CARD_FILE, ModelCard
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
@@ -33,13 +34,6 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray"
 
 IMAGES_AT_ONCE = 8
 """Images that stand in memory together."""
-FIRST_LOOK = 1.5
-"""A JPEG is first decoded at a fraction of its size that leaves this many times the detector's long side."""
-READ_FROM = 0.5
-"""Plates at least this share of the recogniser's crop wide are read from these pixels."""
-WHOLE_LOOK = 3
-"""Else it is decoded again so that this many times the detector's longest side is left: the smallest plates that are
-found, 24 px wide in its input, are 72 px wide then."""
 
 
 class StageTimes(NamedTuple):
@@ -182,10 +176,7 @@ class Reader:
         Raises:
             UnreadableImage: an image that cannot be read; the sentence names it.
         """
-        if whole:
-            pixels = read_image(image)
-            return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
-        return read_photograph(image, FIRST_LOOK * self.detector.settings.input_px)
+        return read_photograph(image, math.inf if whole else self.detector.settings.first_px)
 
     def read_timed(self, image: Source | Photograph) -> TimedReading:
         """The plates of one image with the time of every stage.
@@ -196,49 +187,20 @@ class Reader:
         times = [perf_counter()]
         photograph = image if isinstance(image, Photograph) else self.open(image)
         times.append(perf_counter())
-        (found,), sharp = self._look([photograph])
+        (found,) = self.detector.look([photograph])
         times.append(perf_counter())
-        (plates,) = self._read([photograph], [found], sharp)
+        (plates,) = self._read([photograph], [found])
         times.append(perf_counter())
         ms = StageTimes(*(1000 * (end - start) for start, end in pairwise(times)))
         return TimedReading(photograph, plates, ms, found.looked_again)
 
     def _read_images(self, photographs: Sequence[Photograph]) -> list[list[PlateReading]]:
-        return self._read(photographs, *self._look(photographs))
+        return self._read(photographs, self.detector.look(photographs))
 
-    def _look(self, photographs: Sequence[Photograph]) -> tuple[list[Found], dict[int, Photograph]]:
-        """What is found, in px of `pixels`, and by their places the photographs that were decoded again for it."""
-        sharp: dict[int, Photograph] = {}
-
-        def finer(i: int) -> ImageArray:
-            sharp[i] = self._whole(photographs[i])
-            return sharp[i].pixels
-
-        return self.detector.look([photograph.pixels for photograph in photographs], finer), sharp
-
-    def _read(
-        self, photographs: Sequence[Photograph], found: Sequence[Found], sharp: dict[int, Photograph]
-    ) -> list[list[PlateReading]]:
-        """The plates in px of the whole images, each read from as many pixels as it needs."""
-        narrowest = READ_FROM * self.recogniser.settings.size[1]
-        detections = [
-            [plate.scaled(photograph.scale) for plate in one.plates]
-            for photograph, one in zip(photographs, found, strict=True)
-        ]
-        for i, one in enumerate(found):
-            if i not in sharp and any(plate_width(plate.corners) < narrowest for plate in one.plates):
-                sharp[i] = self._whole(photographs[i])
-        looked_at = [sharp.get(i, photograph) for i, photograph in enumerate(photographs)]
-        corners = [
-            [plate.corners / photograph.scale for plate in plates]
-            for photograph, plates in zip(looked_at, detections, strict=True)
-        ]
-        readings = self.recogniser.read_scenes([photograph.pixels for photograph in looked_at], corners)
-        return [list(map(PlateReading, *each)) for each in zip(detections, readings, strict=True)]
-
-    def _whole(self, photograph: Photograph) -> Photograph:
-        settings = self.detector.settings
-        return photograph.finer(WHOLE_LOOK * max(settings.input_px, settings.fine_px or 0))
+    def _read(self, photographs: Sequence[Photograph], found: Sequence[Found]) -> list[list[PlateReading]]:
+        corners = [[plate.corners for plate in one.plates] for one in found]
+        readings = self.recogniser.read_scenes(photographs, corners, self.detector.settings.closest_px)
+        return [list(map(PlateReading, one.plates, texts)) for one, texts in zip(found, readings, strict=True)]
 
 
 def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:

@@ -19,7 +19,8 @@ from tiny_bundle import ALPHABET, SLOTS, pack, scene, write_bundle
 from alpr import Reader
 from alpr.detection.detect import Detector
 from alpr.detection.settings import DetectorSettings
-from alpr.images.prepare import UnreadableImage, read_photograph
+from alpr.images.photograph import read_photograph
+from alpr.images.prepare import UnreadableImage
 from alpr.plates.records import ImageArray
 from alpr.reader import reader as reader_module
 from alpr.reader.card import CardError, ModelCard, WeightFile
@@ -391,7 +392,7 @@ def test_a_second_look_is_at_more_pixels(tmp_path: Path, monkeypatch: pytest.Mon
     reader.detector.network = lambda batch: (shapes.append(batch.shape), network(batch))[1]
     timed = reader.read_timed(tmp_path / "car.jpg")
     assert shapes == [(1, 224, 320, 3), (1, 416, 640, 3)] and timed.looked_again
-    assert timed.photograph.pixels.shape == (375, 600, 3)
+    assert reader.open(tmp_path / "car.jpg").pixels.shape == (375, 600, 3)
     assert read_from(reader, tmp_path / "car.jpg", monkeypatch) == [(1500, 2400)] * 3
     (plate,) = timed.plates
     np.testing.assert_allclose(plate.detection.corners[[0, 2]], [[702, 501], [1182, 621]], atol=2400 / 320)
@@ -401,11 +402,26 @@ def test_a_second_look_is_at_more_pixels(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_photograph_is_decoded_again_for_more_pixels() -> None:
     data = cv2.imencode(".jpg", np.zeros((600, 1000, 3), np.uint8))[1].tobytes()
     small = read_photograph(data, 250)
-    assert small.pixels.shape[:2] == (150, 250) and small.finer(250) is small
-    assert small.finer(400).pixels.shape[:2] == (300, 500) and small.finer(400).size == (600, 1000)
-    whole = small.finer(501)
-    assert whole.pixels.shape[:2] == (600, 1000) and whole.finer(5000) is whole
-    assert read_photograph(np.zeros((6, 9, 3), np.uint8), 2).finer(100).pixels.shape == (6, 9, 3)
+    first = small.pixels
+    assert first.shape[:2] == (150, 250) and small.at_least(250) is first
+    half = small.at_least(400)
+    assert half.shape[:2] == (300, 500) and small.size == (600, 1000) and small.scale.tolist() == [2, 2]
+    assert small.at_least(400) is small.at_least(1) is small.pixels is half  # it remembers
+    whole = small.at_least(501)
+    assert whole.shape[:2] == (600, 1000) and small.at_least(5000) is whole
+    assert read_photograph(np.zeros((6, 9, 3), np.uint8), 2).at_least(100).shape == (6, 9, 3)
+
+
+def test_a_photograph_is_decoded_at_most_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look and the recogniser share what was decoded for the first of them."""
+    looks = DetectorSettings(input_px=320, fine_px=640, sure_score=0.95)
+    reader = Reader(write_bundle(tmp_path / "twice", looks), threads=1)
+    cv2.imwrite(str(tmp_path / "car.jpg"), scene("BA", (702, 501), (1500, 2400), 240))
+    flags: list[int] = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flag: (flags.append(flag), decode(data, flag))[1])
+    assert len(reader(tmp_path / "car.jpg")) == 1
+    assert flags == [cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_COLOR]
 
 
 @pytest.mark.parametrize(
