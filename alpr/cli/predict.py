@@ -129,7 +129,7 @@ def predict(
             "image": str(item.path),
             "width": width,
             "height": height,
-            "plates": [plate_record(plate, (*wanted.keys, *head_keys(reader))) for plate in plates],
+            "plates": [plate_record(plate, (*wanted.keys, *head_keys(reader)), wanted.top) for plate in plates],
             "ms": {stage: round(spent, 2) for stage, spent in ms._asdict().items()},
         }
         copies = []

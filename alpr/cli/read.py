@@ -54,7 +54,7 @@ def read(
     def read_one(reader: Reader, item: Item, opened: Opened) -> Outcome:
         crop = opened.photograph.pixels
         reading = reader.recogniser.read([crop])[0]
-        record = {"image": str(item.path), **reading_record(reading, (*wanted.keys, *head_keys(reader)))}
+        record = {"image": str(item.path), **reading_record(reading, (*wanted.keys, *head_keys(reader)), wanted.top)}
         return Outcome(record, [(annotate, annotate_crop(crop, reading))] if annotate else ())
 
     results = results_of(output, form, (*CROP_COLUMNS, *wanted.keys), texts)

@@ -188,7 +188,6 @@ class Run:
             providers=self.providers or None,
             input_px=self.input_px,
             grammar=self.wanted.grammar,
-            alternatives=self.wanted.top,
             min_score=self.wanted.lowest,
         )
         if self.providers:

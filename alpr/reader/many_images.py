@@ -164,7 +164,7 @@ class Results:
 
 def _texts(record: Mapping[str, Any]) -> Iterator[str]:
     for plate in record.get("plates", [record]):  # a crop has no plates
-        if plate.get("text") and plate.get("certain", True):
+        if plate.get("text") and plate.get("certain") is not False:
             yield plate["text"]
 
 

@@ -66,9 +66,8 @@ class Reader:
         providers: ONNX Runtime execution providers, best first; by default the CPU's alone.
         input_px: the long side at which the detector looks, once, in place of the card's one or two looks.
         grammar: whether a text that fits no layout of the country gives way to the most probable one that does.
-        alternatives: how many of the most probable strings every reading gives.
         min_score: readings with a lower score are flagged, `certain` False: a number from 0 to 1, or "99" or "99.9" for
-            the card's threshold of that precision in per cent.
+            the card's threshold of that precision in per cent. By default nothing is said: `certain` is None.
 
     Attributes:
         detector, recogniser: the two halves.
@@ -93,7 +92,6 @@ class Reader:
         providers: Sequence[str] | None = None,
         input_px: int | None = None,
         grammar: bool = False,
-        alternatives: int = 0,
         min_score: float | str | None = None,
     ) -> None:
         folder = find_bundle(bundle)
@@ -109,7 +107,7 @@ class Reader:
         self.detector = Detector(detector, card.detector)
         if input_px is not None:
             self.detector = self.detector.at(input_px)
-        decoding = Decoding(alternatives, rules, min_score)
+        decoding = Decoding(rules, min_score)
         self.recogniser = Recogniser(recogniser, card.recogniser, card.charset, decoding)
         self.card = card
         self.providers = detector.providers
