@@ -27,6 +27,7 @@ from alpr.cli.reading import (
     Top,
     Wanted,
     Workers,
+    damage,
     head_keys,
     results_of,
 )
@@ -129,6 +130,7 @@ def predict(
             "image": str(item.path),
             "width": width,
             "height": height,
+            **damage(found.photograph),
             "plates": [plate_record(plate, (*wanted.keys, *head_keys(reader)), wanted.top) for plate in plates],
             "ms": {stage: round(spent, 2) for stage, spent in ms._asdict().items()},
         }

@@ -24,6 +24,7 @@ from alpr.cli.reading import (
     Top,
     Wanted,
     Workers,
+    damage,
     head_keys,
     results_of,
 )
@@ -54,7 +55,8 @@ def read(
     def read_one(reader: Reader, item: Item, opened: Opened) -> Outcome:
         crop = opened.photograph.pixels
         reading = reader.recogniser.read([crop])[0]
-        record = {"image": str(item.path), **reading_record(reading, (*wanted.keys, *head_keys(reader)), wanted.top)}
+        read = reading_record(reading, (*wanted.keys, *head_keys(reader)), wanted.top)
+        record = {"image": str(item.path), **damage(opened.photograph), **read}
         return Outcome(record, [(annotate, annotate_crop(crop, reading))] if annotate else ())
 
     results = results_of(output, form, (*CROP_COLUMNS, *wanted.keys), texts)

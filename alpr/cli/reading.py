@@ -150,7 +150,7 @@ class Run:
             items, reader = self._begin()
         except (InputError, OSError, ValueError) as error:
             stop(str(error), 2)
-        first = self.results[0]
+        first, damaged = self.results[0], 0
         try:
             with progress(len(items), shown=first.path is not None or not sys.stdout.isatty()) as advance:
 
@@ -162,6 +162,7 @@ class Run:
                 for item, get in ahead(items, opened, self.workers):
                     record = _read_one(reader, item, get, read)
                     self.failed += [record] if "error" in record else []
+                    damaged += "damaged" in record
                     for results in self.results:
                         results.write(record)
                     advance()
@@ -175,6 +176,8 @@ class Run:
             raise
         except OSError as error:
             stop(f"Stopped after {first.written} of {len(items)} images: {error}.{self._kept()}", 1)
+        if damaged:
+            typer.echo(f"Of {damaged} of {len(items)} images a part is missing; their lines say damaged.", err=True)
         if self.failed:
             stop(f"{len(self.failed)} of {len(items)} images could not be read; their lines hold the error.", 1)
 
@@ -202,6 +205,11 @@ class Run:
 
     def _kept(self) -> str:
         return "".join(results.keep() for results in self.results)
+
+
+def damage(photograph: Photograph) -> dict[str, bool]:
+    """The record's further key where a part of the picture is missing from its file."""
+    return {"damaged": True} if photograph.damaged else {}
 
 
 def head_keys(reader: Reader) -> tuple[str, ...]:

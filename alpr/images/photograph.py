@@ -17,12 +17,17 @@ class Photograph:
     Attributes:
         pixels: (H, W, 3) uint8 BGR, as far as they are decoded.
         size: (height, width) of the whole image in px.
+        damaged: whether a part of the picture is missing from its file; it is grey.
     """
 
-    __slots__ = ("_file", "pixels", "size")
+    __slots__ = ("_file", "damaged", "pixels", "size")
 
     def __init__(
-        self, pixels: ImageArray, size: tuple[int, int] | None = None, file: tuple[bytes, str] | None = None
+        self,
+        pixels: ImageArray,
+        size: tuple[int, int] | None = None,
+        file: tuple[bytes, str] | None = None,
+        damaged: bool = False,
     ) -> None:
         """Pixels that are there already.
 
@@ -33,6 +38,7 @@ class Photograph:
         self.pixels = pixels
         self.size = (pixels.shape[0], pixels.shape[1]) if size is None else size
         self._file = file
+        self.damaged = damaged
 
     @property
     def scale(self) -> FloatArray:
@@ -48,12 +54,14 @@ class Photograph:
         """
         if self._file is not None and max(self.pixels.shape[:2]) < px:
             more = _decoded(*self._file, px)
-            self.pixels, self._file = more.pixels, more._file
+            self.pixels, self._file, self.damaged = more.pixels, more._file, more.damaged or self.damaged
         return self.pixels
 
 
 def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_px: float) -> Photograph:
     """As `read_image`, but a JPEG is decoded at a half, quarter or eighth that leaves its long side `least_px` or more.
+
+    One whose data are missing is read all the same, and `damaged`.
 
     Raises:
         UnreadableImage: see `read_image`.
@@ -66,9 +74,9 @@ def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_p
 def _decoded(data: bytes, name: str, least_px: float) -> Photograph:
     declared = declared_size(data) if data[:2] == b"\xff\xd8" else None
     reduce = max((r for r in REDUCTIONS if declared is not None and max(declared) >= r * least_px), default=1)
-    pixels = decoded(data, name, reduce)
+    pixels, damaged = decoded(data, name, reduce)
     if declared is None or reduce == 1:
-        return Photograph(pixels)
+        return Photograph(pixels, damaged=damaged)
     height, width = declared
     upright = pixels.shape[:2] == (-(-height // reduce), -(-width // reduce))  # else its orientation was applied
-    return Photograph(pixels, (height, width) if upright else (width, height), (data, name))
+    return Photograph(pixels, (height, width) if upright else (width, height), (data, name), damaged)

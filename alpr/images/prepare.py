@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from alpr.images.header import MAX_PIXELS, refusal
+from alpr.images.jpeg_end import START, lacks_data, with_end
 from alpr.images.tar_members import read_bytes
 from alpr.plates.geometry import Letterbox, homography, pixel_centre_matrix, plate_height, plate_width
 from alpr.plates.records import FloatArray, ImageArray
@@ -42,12 +44,17 @@ def read_image(
         reduce: 2, 4 or 8 decodes a file at that fraction of its size, rounded up; a JPEG much faster.
 
     Raises:
-        UnreadableImage: a missing, empty, truncated or damaged file, one of another format than JPEG, PNG, BMP, WebP
-            and TIFF, one that claims too many pixels, or an array of another shape or type.
+        UnreadableImage: a missing, empty, truncated or damaged file (a JPEG may lack its end marker alone), one of
+            another format than JPEG, PNG, BMP, WebP and TIFF, one that claims too many pixels, or an array of another
+            shape or type.
     """
     if isinstance(source, np.ndarray):
         return _as_bgr(source, name or "the array")
-    return decoded(*bytes_of(source, name), reduce)
+    data, name = bytes_of(source, name)
+    pixels, damaged = decoded(data, name, reduce)
+    if damaged and with_end(data) is not data:
+        raise UnreadableImage(f"{name} is a truncated JPEG: its end marker and a part of its picture are missing.")
+    return pixels
 
 
 def bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple[bytes, str]:
@@ -61,22 +68,37 @@ def bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple[
         raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
 
 
-def decoded(data: bytes, name: str, reduce: int) -> ImageArray:
-    """The image in the bytes of a file, see `read_image`."""
+class Decoded(NamedTuple):
+    """An image, and whether a part of its picture is missing, which is grey then."""
+
+    pixels: ImageArray
+    damaged: bool
+
+
+def decoded(data: bytes, name: str, reduce: int) -> Decoded:
+    """The image in the bytes of a file, see `read_image`; a JPEG whose data are missing is decoded as far as it goes.
+
+    Raises:
+        UnreadableImage: see `read_image`.
+    """
     if not data:
         raise UnreadableImage(f"{name} is empty.")
-    reason = refusal(data)  # before any pixel is allocated
+    ended = with_end(data)
+    reason = refusal(ended)  # before any pixel is allocated
     if reason is not None:
         raise UnreadableImage(f"{name} {reason}")
+    flag = REDUCTIONS[reduce]
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCTIONS[reduce])
+        image = cv2.imdecode(np.frombuffer(ended, np.uint8), flag)
     except cv2.error as error:  # more pixels than OpenCV's own limit
         raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
     if image is None:
         raise UnreadableImage(
             f"{name} is no image that OpenCV can decode: its picture is damaged (it starts with {data[:8]!r})."
         )
-    return _as_bgr(image, name)
+    pixels = _as_bgr(image, name)
+    damaged = data[:2] == START and lacks_data(ended, pixels, flag, doubtful=ended is not data)
+    return Decoded(pixels, damaged)
 
 
 def _as_bgr(image: np.ndarray, name: str) -> ImageArray:

@@ -23,9 +23,9 @@ from alpr.plates.records import ImageArray
 _CORNERS = tuple(f"{corner}_{axis}" for corner in ("tl", "tr", "br", "bl") for axis in "xy")
 _BOX = ("x1", "y1", "x2", "y2")
 _READING = ("text", "text_score", "characters")
-PLATE_COLUMNS = ("image", "width", "height", "plate", *_READING, "score", *_BOX, *_CORNERS, "error")
+PLATE_COLUMNS = ("image", "width", "height", "plate", *_READING, "score", *_BOX, *_CORNERS, "damaged", "error")
 """The CSV's columns: a row is a plate, numbered from 1; an image without plates has one row without a number."""
-CROP_COLUMNS = ("image", *_READING, "error")
+CROP_COLUMNS = ("image", *_READING, "damaged", "error")
 
 
 class InputError(ValueError):
