@@ -18,6 +18,7 @@ from alpr.cli.reading import (
     Outcome,
     Output,
     Providers,
+    Resume,
     Run,
     Texts,
     Threads,
@@ -28,9 +29,10 @@ from alpr.cli.reading import (
     head_keys,
     results_of,
 )
-from alpr.reader.many_images import CROP_COLUMNS, Item
+from alpr.reader.many_images import Item
 from alpr.reader.predictions import reading_record
 from alpr.reader.reader import Reader
+from alpr.reader.results import CROP_COLUMNS
 from alpr.reports.drawing import annotate_crop
 
 
@@ -38,6 +40,7 @@ def read(
     inputs: Annotated[list[str], typer.Argument(metavar="CROP", help="Crops of plates, folders or globs.")],
     bundle: BundleOption = None,
     output: Output = None,
+    resume: Resume = False,
     form: Form = Format.JSONL,
     texts: Texts = None,
     annotate: Annotate = None,
@@ -61,4 +64,5 @@ def read(
 
     results = results_of(output, form, (*CROP_COLUMNS, *wanted.keys), texts)
     folders = [annotate] if annotate is not None else []
-    Run(inputs, bundle, results, wanted, threads, provider, workers, folders=folders, whole=True).over(read_one)
+    run = Run(inputs, bundle, results, wanted, threads, provider, workers, folders=folders, whole=True, resume=resume)
+    run.over(read_one)

@@ -71,6 +71,9 @@ class Detector:
     def look(self, photographs: Sequence[Photograph]) -> list[Found]:
         """The plates of every photograph in px of the whole image, and whether it was looked at twice."""
         threshold, fine_px = self.settings.score_threshold, self.settings.fine_px
+        if threshold > self._doubt_from:  # a higher threshold leaves plates out and changes no look
+            usual = self.down_to(self._doubt_from, self.settings.max_plates).look(photographs)
+            return [Found(_above(plates, threshold), again) for plates, again in usual]
         least = self.settings.first_px
         if fine_px is None:
             seen = self._look(photographs, least, self.settings.input_px, threshold)

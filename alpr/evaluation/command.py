@@ -22,10 +22,10 @@ from alpr.evaluation.protocols.scoring import Scoring, print_overlap, print_prot
 from alpr.evaluation.tables import print_report
 from alpr.files import file_sha256
 from alpr.provenance import commit_label, device_name, processor, versions
+from alpr.reader.cores import available_cores
 from alpr.reader.parts import Parts
 from alpr.reader.predictions import Predicted, read_predictions, write_predictions
 from alpr.reader.reader import Reader, find_bundle
-from alpr.reader.sessions import available_cores
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

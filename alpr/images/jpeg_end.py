@@ -58,7 +58,8 @@ def lacks_data(data: bytes, pixels: ImageArray, decoded_by: int, *, doubtful: bo
     if scans is not None:  # small decodings do not use the last scans
         decoded_by = cv2.IMREAD_COLOR
     longer, same = (
-        cv2.imdecode(np.frombuffer(each, np.uint8), decoded_by) for each in (data[:end].rstrip(b"\xff") + _MORE + data[end:], data)
+        np.asarray(cv2.imdecode(np.frombuffer(each, np.uint8), decoded_by))
+        for each in (data[:end].rstrip(b"\xff") + _MORE + data[end:], data)
     )
     return not np.array_equal(longer, same)
 

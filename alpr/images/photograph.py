@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from alpr.images.header import declared_size
-from alpr.images.prepare import REDUCTIONS, bytes_of, decoded, read_image
+from alpr.images.prepare import REDUCTIONS, Source, decoded, pixels_or_file
 from alpr.plates.records import FloatArray, ImageArray
 
 
@@ -58,7 +56,7 @@ class Photograph:
         return self.pixels
 
 
-def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_px: float) -> Photograph:
+def read_photograph(source: Source, least_px: float) -> Photograph:
     """As `read_image`, but a JPEG is decoded at a half, quarter or eighth that leaves its long side `least_px` or more.
 
     One whose data are missing is read all the same, and `damaged`.
@@ -66,9 +64,8 @@ def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_p
     Raises:
         UnreadableImage: see `read_image`.
     """
-    if isinstance(source, np.ndarray):
-        return Photograph(read_image(source))
-    return _decoded(*bytes_of(source, None), least_px)
+    found = pixels_or_file(source)
+    return _decoded(*found, least_px) if isinstance(found, tuple) else Photograph(found)
 
 
 def _decoded(data: bytes, name: str, least_px: float) -> Photograph:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from importlib.util import find_spec
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -14,7 +16,13 @@ from alpr.images.tar_members import read_bytes
 from alpr.plates.geometry import Letterbox, homography, pixel_centre_matrix, plate_height, plate_width
 from alpr.plates.records import FloatArray, ImageArray
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+HEIF_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
+"""Of images that are read where the extra `heif` is installed."""
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"})
 GREY = 128
 """The value of padding, as in SCRFD's crops."""
 WARP_LIMIT_PX = 32766
@@ -34,38 +42,88 @@ class UnreadableImage(ValueError):
     """An image that cannot be read; the sentence names it and says why."""
 
 
-def read_image(
-    source: str | os.PathLike[str] | bytes | ImageArray, name: str | None = None, *, reduce: int = 1
-) -> ImageArray:
-    """An image as (H, W, 3) uint8 BGR from a path (see `members`), the bytes of a file, or an array (grey, BGR, BGRA;
-    8 or 16 bit).
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | ImageArray | PillowImage"
+"""An image: a path, the bytes of a file, a file that is open, an array in BGR, or an image of Pillow."""
+
+
+def suffixes_read() -> frozenset[str]:
+    """The suffixes of the files that can be read here."""
+    return IMAGE_SUFFIXES | HEIF_SUFFIXES if find_spec("pillow_heif") else IMAGE_SUFFIXES
+
+
+def read_image(source: Source, name: str | None = None, *, reduce: int = 1) -> ImageArray:
+    """An image as (H, W, 3) uint8 BGR from a path (see `tar_members`), the bytes of a file, a file that is open for
+    reading bytes, an array (grey, BGR, BGRA; 8 or 16 bit), or an image of Pillow, whose orientation is applied.
 
     Args:
         reduce: 2, 4 or 8 decodes a file at that fraction of its size, rounded up; a JPEG much faster.
 
     Raises:
         UnreadableImage: a missing, empty, truncated or damaged file (a JPEG may lack its end marker alone), one of
-            another format than JPEG, PNG, BMP, WebP and TIFF, one that claims too many pixels, or an array of another
-            shape or type.
+            another format than JPEG, PNG, BMP, WebP and TIFF (with the extra `heif` also HEIC and AVIF), one that
+            claims too many pixels, an array of another shape or type, or what is no image at all.
     """
-    if isinstance(source, np.ndarray):
-        return _as_bgr(source, name or "the array")
-    data, name = bytes_of(source, name)
+    found = pixels_or_file(source, name)
+    if not isinstance(found, tuple):
+        return found
+    data, name = found
     pixels, damaged = decoded(data, name, reduce)
     if damaged and with_end(data) is not data:
         raise UnreadableImage(f"{name} is a truncated JPEG: its end marker and a part of its picture are missing.")
     return pixels
 
 
-def bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple[bytes, str]:
-    """The bytes of a file, and what to call it."""
-    if isinstance(source, bytes):
-        return source, name or f"the image of {len(source)} bytes"
-    name = name or str(source)
+def pixels_or_file(source: Source, name: str | None = None) -> ImageArray | tuple[bytes, str]:
+    """The pixels of a source that has them, (H, W, 3) uint8 BGR; else the bytes of its file, and what to call it.
+
+    Raises:
+        UnreadableImage: see `read_image`; nothing is decoded yet.
+    """
+    if isinstance(source, np.ndarray):
+        return _as_bgr(source, name or "the array")
+    if isinstance(source, str | os.PathLike):
+        return _read(source, name or str(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        return data, name or f"the image of {len(data)} bytes"
+    if type(source).__module__.partition(".")[0] == "PIL":
+        return _as_bgr(_of_pillow(cast("PillowImage", source)), name or "the Pillow image")
+    if hasattr(source, "read"):
+        return _read_open(cast(BinaryIO, source), name)
+    raise UnreadableImage(
+        f"{name or 'What was given'} is {'None' if source is None else f'of type {type(source).__name__}'}; "
+        f"expected an image: a path, bytes, an open file, a NumPy array or a Pillow image."
+    )
+
+
+def _read(path: str | os.PathLike[str], name: str) -> tuple[bytes, str]:
     try:
-        return read_bytes(source), name
+        return read_bytes(path), name
     except OSError as error:
         raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:  # a path with a null character
+        raise UnreadableImage(f"{name!r} cannot be read: {error}.") from error
+
+
+def _read_open(file: BinaryIO, name: str | None) -> tuple[bytes, str]:
+    given = getattr(file, "name", None)
+    name = name or (given if isinstance(given, str) else "the open file")
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:  # a closed file, or a text that is no UTF-8
+        raise UnreadableImage(f"{name} cannot be read: {error}.") from error
+    if not isinstance(data, bytes):
+        raise UnreadableImage(f"{name} gives {type(data).__name__}; expected a file that is open for reading bytes.")
+    return data, name
+
+
+def _of_pillow(image: PillowImage) -> np.ndarray:
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        return np.asarray(upright, dtype=np.uint16)
+    return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[..., ::-1])
 
 
 class Decoded(NamedTuple):
@@ -83,6 +141,8 @@ def decoded(data: bytes, name: str, reduce: int) -> Decoded:
     """
     if not data:
         raise UnreadableImage(f"{name} is empty.")
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return Decoded(_of_heif(data, name), False)
     ended = with_end(data)
     reason = refusal(ended)  # before any pixel is allocated
     if reason is not None:
@@ -99,6 +159,25 @@ def decoded(data: bytes, name: str, reduce: int) -> Decoded:
     pixels = _as_bgr(image, name)
     damaged = data[:2] == START and lacks_data(ended, pixels, flag, doubtful=ended is not data)
     return Decoded(pixels, damaged)
+
+
+def _of_heif(data: bytes, name: str) -> ImageArray:
+    try:
+        from PIL import Image
+        from pillow_heif import register_heif_opener
+    except ModuleNotFoundError as error:
+        raise UnreadableImage(f"{name} is HEIC or AVIF; `pip install 'alpr-train[heif]'` lets it be read.") from error
+    register_heif_opener()
+    try:
+        with Image.open(BytesIO(data)) as image:
+            height, width = image.height, image.width
+            if height * width > MAX_PIXELS:
+                raise UnreadableImage(f"{name} claims {width}x{height} px; at most {MAX_PIXELS} px are read.")
+            return _as_bgr(_of_pillow(image), name)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, UnreadableImage):
+            raise
+        raise UnreadableImage(f"{name} cannot be decoded: {error}.") from error
 
 
 def _as_bgr(image: np.ndarray, name: str) -> ImageArray:

@@ -10,27 +10,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple, TypeAlias, overload
-
-import numpy as np
+from typing import Any, NamedTuple, overload
 
 from alpr.detection.detect import Detector, Found
 from alpr.files import packaged
 from alpr.images.photograph import Photograph, read_photograph
-from alpr.images.prepare import UnreadableImage
-from alpr.plates.records import ImageArray, PlateReading
+from alpr.images.prepare import Source
+from alpr.plates.records import PlateReading
 from alpr.reader.card import CARD_FILE, ModelCard
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.decode import Decoding
 from alpr.recognition.grammar import Grammar
 from alpr.recognition.read import Recogniser
-
-Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray"
-"""An image: a path, the bytes of a file, or a BGR array."""
 
 IMAGES_AT_ONCE = 8
 """Images that stand in memory together."""
@@ -65,6 +60,7 @@ class Reader:
         threads: threads per network; by default one per core this process may use.
         providers: ONNX Runtime execution providers, best first; by default the CPU's alone.
         input_px: the long side at which the detector looks, once, in place of the card's one or two looks.
+        threshold: plates with a lower score are left out, 0..1, in place of the card's threshold.
         grammar: whether a text that fits no layout of the country gives way to the most probable one that does.
         min_score: readings with a lower score are flagged, `certain` False: a number from 0 to 1, or "99" or "99.9" for
             the card's threshold of that precision in per cent. By default nothing is said: `certain` is None.
@@ -83,6 +79,7 @@ class Reader:
     recogniser: Recogniser
     card: ModelCard | None
     providers: tuple[str, ...]
+    _made_by: tuple[Path, dict[str, Any]] | None
 
     def __init__(
         self,
@@ -91,9 +88,18 @@ class Reader:
         threads: int | None = None,
         providers: Sequence[str] | None = None,
         input_px: int | None = None,
+        threshold: float | None = None,
         grammar: bool = False,
         min_score: float | str | None = None,
     ) -> None:
+        options = {
+            "threads": threads,
+            "providers": providers,
+            "input_px": input_px,
+            "threshold": threshold,
+            "grammar": grammar,
+            "min_score": min_score,
+        }
         folder = find_bundle(bundle)
         card = ModelCard.read(folder)
         card.verify(folder, others=False)
@@ -107,18 +113,27 @@ class Reader:
         self.detector = Detector(detector, card.detector)
         if input_px is not None:
             self.detector = self.detector.at(input_px)
+        if threshold is not None:
+            self.detector = self.detector.down_to(threshold, card.detector.max_plates)
         decoding = Decoding(rules, min_score)
         self.recogniser = Recogniser(recogniser, card.recogniser, card.charset, decoding)
         self.card = card
         self.providers = detector.providers
+        self._made_by = (folder.resolve(), options)
 
     @classmethod
     def from_parts(cls, detector: Detector, recogniser: Recogniser) -> Reader:
         """A reader over two halves that need not be ONNX, such as torch modules in evaluation."""
         reader = cls.__new__(cls)
         reader.detector, reader.recogniser = detector, recogniser
-        reader.card, reader.providers = None, ()
+        reader.card, reader.providers, reader._made_by = None, (), None
         return reader
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A reader is pickled as its bundle's folder and its options: the other process opens the bundle again."""
+        if self._made_by is None:
+            raise TypeError("A reader made from parts cannot be pickled; make it in the process that reads.")
+        return _made_again, self._made_by
 
     # A str is a sequence of str to the type checker; it never reaches the second form.
     @overload
@@ -133,7 +148,7 @@ class Reader:
         Raises:
             UnreadableImage: an image that cannot be read; the sentence names it.
         """
-        if isinstance(image, str | os.PathLike | bytes | np.ndarray):
+        if not isinstance(image, Sequence) or isinstance(image, str | bytes | bytearray | memoryview):
             return self._read_images([self.open(image)])[0]
         result: list[list[PlateReading]] = []
         for start in range(0, len(image), IMAGES_AT_ONCE):
@@ -148,21 +163,24 @@ class Reader:
 
         Raises:
             ValueError: a batch below 1, at once.
-            UnreadableImage: a frame that cannot be read, after the readings of those before it.
+            UnreadableImage: a frame that cannot be read, such as None, after the readings of those before it. What
+                the iterator itself raises comes then, too.
         """
         if batch < 1:
             raise ValueError(f"The batch is {batch}; expected at least 1.")
         return self._streamed(iter(frames), batch)
 
     def _streamed(self, frames: Iterator[Source], batch: int) -> Iterator[list[PlateReading]]:
-        while sources := list(islice(frames, batch)):
+        while True:
             images: list[Photograph] = []
             try:
-                for source in sources:
+                for source in islice(frames, batch):
                     images.append(self.open(source))
-            except UnreadableImage:
+            except Exception:  # whatever a camera's library raises
                 yield from self._read_images(images)
                 raise
+            if not images:
+                return
             yield from self._read_images(images)
 
     def open(self, image: Source, *, whole: bool = False) -> Photograph:
@@ -199,6 +217,10 @@ class Reader:
         corners = [[plate.corners for plate in one.plates] for one in found]
         readings = self.recogniser.read_scenes(photographs, corners, self.detector.settings.closest_px)
         return [list(map(PlateReading, one.plates, texts)) for one, texts in zip(found, readings, strict=True)]
+
+
+def _made_again(folder: Path, options: Mapping[str, Any]) -> Reader:
+    return Reader(folder, **options)
 
 
 def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
