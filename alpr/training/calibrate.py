@@ -34,6 +34,7 @@ from alpr.recognition.module import RecogniserModule
 from alpr.recognition.read import Recogniser
 from alpr.reports.charts import Line, line_chart
 from alpr.reports.html import Figure, Html, Page, key_figures, percent, table
+from alpr.training.detected_corners import find_corners
 from alpr.training.runs import RunError, RunRecord, best_checkpoint, calibration_of, load_recogniser
 
 PAGE_FILE = "calibration.html"
@@ -106,6 +107,7 @@ def held_back_data(folder: Path, module: RecogniserModule, changed: Mapping[str,
             f"{folder} was trained on {record.manifests}; now the data are {data.manifests}. Its held-back plates "
             f"may have been trained on. Give data.manifest=FILE to calibrate on other data."
         )
+    find_corners(data, folder)  # what the training found there is read again
     return data
 
 
