@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -337,6 +340,55 @@ def test_a_stream_reads_what_stands_before_an_unreadable_frame(bundle: Path) -> 
     assert [plates[0].reading.text for plates in itertools.islice(stream, 2)] == ["A1", "B2"]
     with pytest.raises(UnreadableImage, match="the image of 8 bytes"):
         next(stream)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 8])
+def test_a_stream_reads_what_came_before_its_source_failed(bundle: Path, batch: int) -> None:
+    def camera(last: object) -> Iterator[Any]:
+        yield from [scene("A1"), scene("B2"), scene("A1")]
+        if last is not None:
+            raise ConnectionError("the camera is gone")
+        yield None
+
+    reader = Reader(bundle, threads=1)
+    for last, error, sentence in ((1, ConnectionError, "is gone"), (None, UnreadableImage, "is None; expected")):
+        stream = reader.stream(camera(last), batch=batch)
+        assert [plates[0].reading.text for plates in itertools.islice(stream, 3)] == ["A1", "B2", "A1"]
+        with pytest.raises(error, match=sentence):
+            next(stream)
+
+
+def test_a_reader_is_pickled_as_its_bundle_and_options(bundle: Path) -> None:
+    reader = Reader(bundle, threads=1, input_px=320, threshold=0.85, grammar=True, min_score=0.5)
+    data = pickle.dumps(reader)
+    assert len(data) < 2000
+    again = pickle.loads(data)
+    assert again.detector.settings == reader.detector.settings and again.card == reader.card
+    (plate,), (same,) = reader(scene("A1")), again(scene("A1"))
+    assert plate.reading == same.reading and same.reading.certain and same.reading.rule == plate.reading.rule
+    with pytest.raises(TypeError, match="made from parts cannot be pickled"):
+        pickle.dumps(Reader.from_parts(reader.detector, reader.recogniser))
+
+
+def test_a_reader_goes_to_processes_that_are_spawned(bundle: Path) -> None:
+    with get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_texts_of, (Reader(bundle, threads=1), scene("B2"))) == ["B2"]
+
+
+def _texts_of(reader: Reader, image: ImageArray) -> list[str]:
+    return [plate.reading.text for plate in reader(image)]
+
+
+@pytest.mark.parametrize(("threshold", "found"), [(None, 1), (0.2, 1), (0.9, 1), (0.91, 0)])
+def test_a_threshold_of_detection_is_chosen(bundle: Path, threshold: float | None, found: int) -> None:
+    assert len(Reader(bundle, threads=1, threshold=threshold)(scene("A1"))) == found  # the network's score is 0.9
+    with pytest.raises(ValueError, match="score_threshold is 2"):
+        Reader(bundle, threshold=2)
+
+
+def test_nothing_is_said_of_certainty_without_a_threshold(bundle: Path) -> None:
+    (plate,) = Reader(bundle, threads=1)(scene("A1"))
+    assert plate.reading.certain is None
 
 
 def read_from(reader: Reader, source: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:

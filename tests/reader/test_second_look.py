@@ -152,3 +152,11 @@ def test_a_size_of_ones_own_is_one_look() -> None:
 def test_settings_out_of_range_are_refused(change: dict[str, float], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         DetectorSettings(**change)  # type: ignore[arg-type]
+
+
+def test_a_higher_threshold_changes_no_look() -> None:
+    coarse, fine = [(0.65, 100, 100, 400)], [(0.9, 600, 600, 100)]
+    network = PlatesBySize(coarse, fine)
+    (found,) = Detector(network, SETTINGS).down_to(0.7, 50).look([Photograph(IMAGE)])
+    assert not found.plates and not found.looked_again  # the first look was sure of what is left out now
+    assert network.calls == [(1, 320)]
