@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from alpr.evaluation.by_width import curve_svg, curve_table, curves_of
-from alpr.files import write_atomically
+from alpr.files import write_atomically, write_json
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TABLES = "tables.yaml"
@@ -174,8 +174,7 @@ def collect(tables: Sequence[Table], kept: Path) -> None:
     for row in (row for table in tables for row in table.rows):
         path, folder = kept / f"{row.keep}.json", REPOSITORY / row.folder
         if folder.is_dir():
-            text = json.dumps(kept_of(folder), indent=1, ensure_ascii=False, allow_nan=False)
-            write_atomically(path, [text.encode(), b"\n"])
+            write_json(path, kept_of(folder))
         elif not path.is_file():
             raise ResultError(f"{row.label}: neither the folder {row.folder} nor {path} is there.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.protocols.scoring import Scoring, print_overlap, print_protocols, scoring_of, write_protocol
 from alpr.evaluation.tables import print_report
 from alpr.files import file_sha256
-from alpr.provenance import commit_label, device_name, processor, versions
+from alpr.provenance import device_name, processor, provenance
 from alpr.reader.cores import available_cores
 from alpr.reader.parts import Parts
 from alpr.reader.predictions import Predicted, read_predictions, write_predictions
@@ -214,12 +214,8 @@ def made_with(config: DictConfig) -> dict[str, Any]:
         device = device_name()
     else:
         device = processor(config.threads or available_cores())
-    return {
-        "commit": commit_label(),
-        "device": device,
-        "versions": versions(("numpy", "opencv-python-headless", runtime)),
-        "settings": OmegaConf.to_container(config, resolve=True),
-    }
+    made = provenance(device, ("numpy", "opencv-python-headless", runtime))
+    return {**asdict(made), "settings": OmegaConf.to_container(config, resolve=True)}
 
 
 def groups_of(manifest: Manifest, paths: Sequence[Path]) -> dict[Path, dict[str, str]]:

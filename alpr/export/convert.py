@@ -41,7 +41,7 @@ from alpr.export.targets.tflite import open_tflite, write_tflite
 from alpr.files import write_json
 from alpr.images.prepare import letterbox, read_image
 from alpr.plates.records import ImageBatch
-from alpr.provenance import commit_label, environment
+from alpr.provenance import provenance
 from alpr.reader.card import CARD_FILE, ModelCard, WeightFile
 from alpr.reader.parts import Parts
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
@@ -108,7 +108,7 @@ def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) 
         PrecisionError, RuntimeMissing, RuntimeFailed: a target that cannot be made.
         OSError: a file that cannot be read or written.
     """
-    described = environment()
+    described = provenance(whole=True)
     card = ModelCard.read(asked.bundle)
     card.verify(asked.bundle)
     check(asked, card)
@@ -130,8 +130,7 @@ def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) 
             opened = {name: maker.open(threads) for name, maker in makers.items()}
             for name, times in time_networks(opened, canvas, crop, asked.rounds).items():
                 latency[name] |= {f"{network}_{threads}": found for network, found in times.items()}
-        commit = described.commit + "+changes" * described.uncommitted_changes  # as it was when the run began
-        made_with = {"commit": commit, "device": described.cpu, "bundle": card.name}
+        made_with = {**asdict(described), "bundle": card.name}
         rows = tuple(maker.report(scores, latency[name], made_with) for name, maker in makers.items())
         report = ConversionReport(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -362,7 +361,7 @@ class _Target:
             name=output.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             alpr=__version__,
-            commit=commit_label(),
+            commit=row.made_with["commit"],  # as it was when the run began
             country=self.card.country,
             detector=self.card.detector,
             detector_file=WeightFile.of(weights["detector"]),

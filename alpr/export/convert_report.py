@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alpr.plates.records import FloatArray, ImageBatch
-from alpr.provenance import Environment
+from alpr.provenance import Provenance
 
 RUNS_AT_ONCE = 5
 PAUSE_S = 0.02
@@ -78,7 +78,7 @@ class ConversionReport:
     detector_input: tuple[int, ...]
     rounds: int
     targets: tuple[TargetReport, ...]
-    environment: Environment
+    environment: Provenance
 
 
 def score_of(read: Sequence[tuple[str, str]], before: Sequence[tuple[str, str]]) -> Score:

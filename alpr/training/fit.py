@@ -24,7 +24,7 @@ from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.module import RecogniserModule
 from alpr.task import TaskModule
 from alpr.training.calibrate import Settings, calibrate_run, sentence
-from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
+from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, minutes, training_callbacks
 from alpr.training.detected_corners import find_corners
 from alpr.training.metrics_csv import forget_from
 from alpr.training.plateau import ExpectedCurve, PlateauWatch
@@ -128,11 +128,10 @@ class _Fitting:
             for logger in loggers:
                 connect(logger)
             print(f"{config.name}: {module.describe()}\n{data.describe()}")
-            seconds = estimated_seconds(self.trainer, module, data, step)  # before the record: it may raise
             self.record.precision = str(precision)
             self.announce(step)
             forget_from(self.folder, step)
-            print(f"About {minutes(seconds)} to train in {precision}; everything in {self.folder}", flush=True)
+            print(f"It trains in {precision}; everything in {self.folder}", flush=True)
         return self.fitted(module, data)
 
     def loggers(self, config: DictConfig) -> list[Any]:
@@ -170,6 +169,9 @@ class _Fitting:
         record, score = self.record, self.best.best_model_score
         record.seconds = round(self._before + time.monotonic() - self._start, 1)
         record.steps = self.trainer.global_step
+        if record.status == "failed" and not record.steps and self.checkpoint is None:
+            (self.folder / "run.json").unlink(missing_ok=True)  # nothing was learnt: other settings may have the name
+            return
         figures = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
         if figures:
             figures["best"] = float("nan") if score is None else float(score)

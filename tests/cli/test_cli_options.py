@@ -194,7 +194,7 @@ def test_info_refuses_a_bundle_that_was_changed(tmp_path: Path) -> None:
 
 
 def test_bench_measures_a_bundle(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "source_commit", lambda repository: ("a" * 40, False))
+    monkeypatch.setattr(provenance, "source_commit", lambda: ("a" * 40, False))
     monkeypatch.setattr(reader_speed, "EARLY_IMAGES", 3)
     out = tmp_path / "bench.json"
     result = run(folder, "bench", folder / "images" / "a.png", "--repeat", 5, "--output", out)
