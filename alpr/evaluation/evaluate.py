@@ -288,9 +288,14 @@ class _Run:
         readings: Mapping[str, Mapping[int, Reading]],
     ) -> None:
         plates = [
-            PlateReading(d, r) for d, r in zip(found or (), of_found or [NOTHING_READ] * len(found or ()), strict=True)
+            PlateReading(d, replace(r, slots=None))
+            for d, r in zip(found or (), of_found or [NOTHING_READ] * len(found or ()), strict=True)
         ]
-        labelled = [Labelled(i, by, reading) for by in ("corners", "box") for i, reading in readings[by].items()]
+        labelled = [
+            Labelled(i, by, replace(reading, slots=None))
+            for by in ("corners", "box")
+            for i, reading in readings[by].items()
+        ]
         self.predictions.append(
             Predicted(self._name(scene), tuple(plates), tuple(labelled), self.ms.get(scene.image, {}))
         )
@@ -299,7 +304,8 @@ class _Run:
         return dict(zip(readings, self._replaced(list(readings.values())), strict=True))
 
     def _replaced(self, readings: Sequence[Reading]) -> list[Reading]:
-        return [replace(reading, text=self.asked.text(reading.text)) for reading in readings]
+        # without slots: 100,000 readings stand in memory, and nothing here looks at them
+        return [replace(reading, text=self.asked.text(reading.text), slots=None) for reading in readings]
 
     def _keep(self, record: PlateRecord, image: ImageArray, plate: Plate) -> None:
         self.records.append(record)

@@ -185,4 +185,8 @@ def write_report(report: EvaluationReport, path: Path) -> None:
     Raises:
         NotWritten: the file cannot be written; what stood there before is unchanged.
     """
-    write_json(path, asdict(report))
+    write_json(path, asdict(report, dict_factory=_without_slots))
+
+
+def _without_slots(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in items if key != "slots"}
