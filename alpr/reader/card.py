@@ -50,20 +50,57 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A manifest that the weights were trained or measured on."""
+    """What the weights were trained on: a manifest, a glyph bank, or plates that were rendered in training.
+
+    Attributes:
+        sha256: of the file, or of the country pack of rendered plates.
+        origin: the repository that it comes from, or the program that drew it; "" in older cards.
+        photographs: whose photographs these are, as far as the origin says it.
+        made_from: what rendered plates and glyphs were made from: packs, typefaces, sets of photographs.
+    """
 
     name: str
     sha256: str
     licence: str
+    origin: str = ""
+    photographs: str = ""
+    made_from: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; what is not known is left out."""
+        return {key: value for key, value in asdict(self).items() if value or key in _SOURCE_KEYS}
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A training whose weights another began with.
+
+    Attributes:
+        sha256: of its weights.
+        data: the SHA-256 of each manifest by its name.
+    """
+
+    name: str
+    sha256: str
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """The run that made a network: its name, its seed and its resolved config as plain values."""
+    """The run that made a network: its name, its seed and its resolved config as plain values.
+
+    Attributes:
+        started_from: the trainings whose weights it began with, the last one first.
+    """
 
     name: str
     seed: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    started_from: tuple[EarlierRun, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; a run that began with nothing has no line of earlier ones."""
+        return {key: value for key, value in asdict(self).items() if value or key in _RUN_KEYS}
 
 
 @dataclass(frozen=True)
@@ -130,9 +167,9 @@ class ModelCard:
                 "alphabet": self.alphabet,
                 "settings": asdict(self.recogniser),
             },
-            "data": [asdict(source) for source in self.data],
+            "data": [source.to_dict() for source in self.data],
             "metrics": dict(self.metrics),
-            "training": [asdict(run) for run in self.training],
+            "training": [run.to_dict() for run in self.training],
             **({} if self.reader_file is None else {"reader": asdict(self.reader_file)}),
             **({} if self.precision == "fp32" else {"precision": self.precision}),
             **({"other_files": [asdict(entry) for entry in self.other_files]} if self.other_files else {}),
@@ -298,7 +335,14 @@ def _with_later_settings(data: Any) -> Any:
         entry = whole.get(key)
         if isinstance(entry, Mapping) and isinstance(entry.get("settings"), Mapping):
             whole[key] = {**entry, "settings": {**later, **entry["settings"]}}
+    if isinstance(whole.get("training"), list):
+        whole["training"] = [{"started_from": [], **r} if isinstance(r, Mapping) else r for r in whole["training"]]
     return whole
+
+
+_SOURCE_KEYS = ("name", "sha256", "licence")
+_RUN_KEYS = ("name", "seed", "config")
+"""What an entry of a card always has."""
 
 
 def _regular(path: Path) -> Path:

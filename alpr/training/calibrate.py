@@ -11,7 +11,6 @@ import numpy as np
 from hydra.utils import instantiate
 from rich.console import Console
 
-from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.corrections import Correction
 from alpr.files import file_sha256, write_atomically
 from alpr.images.prepare import UnreadableImage
@@ -26,9 +25,9 @@ from alpr.recognition.calibration import (
     string_scores,
 )
 from alpr.recognition.data import ValidationPlates
-from alpr.recognition.datamodule import RecognitionData
+from alpr.recognition.datamodule import RecognitionData, recognition_data
 from alpr.recognition.decode import decode_logits
-from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops
+from alpr.recognition.mixture.crops import PhotographedCrops
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.read import Recogniser
 from alpr.reports.charts import Line, line_chart
@@ -100,7 +99,8 @@ def held_back_data(folder: Path, module: RecogniserModule, changed: Mapping[str,
         if "manifest" not in changed:
             raise RunError(f"{folder} holds no run.json that names the training data; give data.manifest=FILE.")
         size, margin = module.predictor.size, module.predictor.margin
-        return RecognitionData(module.pack.to_dict(), **{"size": size, "margin": margin, "workers": 0, **changed})
+        crop = {"size": size, "margin": margin}
+        return recognition_data(country=module.pack.to_dict(), **{"crop": crop, "workers": 0, **changed})
     data: RecognitionData = instantiate({**record.config["data"], **changed}, _convert_="all")
     if "manifest" not in changed and data.manifests != record.manifests:
         raise RunError(
@@ -150,7 +150,7 @@ class _Crops:
     def __post_init__(self) -> None:
         data, plates = self.data, self.data.val_plates
         self._plain = ValidationPlates(plates)
-        geometry, pixels = CropGeometry(**data.geometry), PixelAugment(PixelSettings(**data.pixels))
+        geometry, pixels = data.augment.geometry_of({}), data.augment.pixels_of({})
         self._drawn = PhotographedCrops(plates, data.size, data.margin, geometry, pixels, cache_mb=0)
 
     def of(self, item: int) -> Iterator[ImageArray]:

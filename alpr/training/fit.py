@@ -26,9 +26,20 @@ from alpr.task import TaskModule
 from alpr.training.calibrate import Settings, calibrate_run, sentence
 from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, minutes, training_callbacks
 from alpr.training.detected_corners import find_corners
+from alpr.training.lineage import line_of
 from alpr.training.metrics_csv import forget_from
 from alpr.training.plateau import ExpectedCurve, PlateauWatch
-from alpr.training.runs import RunError, RunRecord, differences, load_teacher, precision_of, read_checkpoint, warm_start
+from alpr.training.runs import (
+    RunError,
+    RunRecord,
+    as_spelt_now,
+    differences,
+    load_teacher,
+    precision_of,
+    read_checkpoint,
+    split_of,
+    warm_start,
+)
 from alpr.training.validation_pictures import Filmstrip, ReconstructionSheet
 
 FREE_KEYS = frozenset((
@@ -60,6 +71,7 @@ def fit(config: DictConfig) -> float:
         plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise RunError(f"A value is missing: {error}") from error
+    plain = as_spelt_now(plain)
     if plain["trainer"].get("limit_val_batches", 1.0) == 0:
         raise RunError("trainer.limit_val_batches is 0, but validation chooses the checkpoint; expected more.")
     folder = Path(config.output_dir)
@@ -77,8 +89,8 @@ def fit(config: DictConfig) -> float:
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster with bf16
     teacher = load_teacher(module)
     if record is None:
-        split, fold = (plain["data"].get(key) for key in ("split", "holdout_fold"))
-        record = RunRecord(config.name, plain, config.seed, manifests, split, fold, teacher)
+        fold = plain["data"].get("holdout_fold")
+        record = RunRecord(config.name, plain, config.seed, manifests, split_of(plain["data"]), fold, teacher)
     elif record.manifests != manifests:
         raise RunError(f"{folder} was trained on {record.manifests}; now the data are {manifests}. Give another name.")
     elif record.teacher != teacher:
@@ -87,6 +99,7 @@ def fit(config: DictConfig) -> float:
         module.label_entropy = data.label_entropy()
     if config.warm_start is not None and checkpoint is None:
         print(warm_start(module, config.warm_start, config.warm_start_parts))
+        record.started_from = line_of(config.warm_start)
     return _Fitting(folder, plain, record, checkpoint).run(config, module, data)
 
 

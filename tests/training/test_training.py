@@ -22,6 +22,7 @@ import alpr
 from alpr.data.manifest import Manifest, read_manifest
 from alpr.detection.datamodule import DetectionData
 from alpr.detection.module import DetectorModule
+from alpr.files import file_sha256
 from alpr.images.prepare import read_image
 from alpr.plates.geometry import corner_box
 from alpr.plates.records import Detection
@@ -102,7 +103,7 @@ def test_what_is_not_trained_again(runs: Path, scripts: Scripts, tiny_data: Path
         ((), 0, "is finished"),
         (("resume=never",), 1, "give resume=auto"),
         (("optim.lr=0.5",), 1, "optim.lr: 0.001 -> 0.5"),
-        (("data.real=3",), 1, "data.real: 2 -> 3"),
+        (("data.sources.ccpd_green.share=3",), 1, "data.sources.ccpd_green.share: 2 -> 3"),
         (("resume=maybe",), 1, "expected 'auto' or 'never'"),
     ):
         done = scripts.run("train.py", overrides(RECOGNISER, tiny_data, run, *more))
@@ -155,6 +156,9 @@ def test_warm_start_takes_weights_but_not_of_another_alphabet(
     )
     assert done.code == 0, done.text
     ours, theirs = (load_recogniser(run).network for run in (tmp_path / "a", runs / "recogniser"))
+    (earlier,) = record_of(tmp_path / "a")["started_from"]
+    assert earlier["sha256"] == file_sha256(runs / "recogniser" / "checkpoints" / "best.ckpt")
+    assert earlier["data"] == record_of(runs / "recogniser")["manifests"]
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
     module = load_recogniser(runs / "recogniser")
     module.charset = type(module.charset)(module.charset.symbols[:-1])
