@@ -283,6 +283,13 @@ def test_a_held_back_tenth(tmp_path: Path) -> None:
         manifest.select(fold=10)
 
 
+def test_a_plate_is_held_back_however_it_is_written(tmp_path: Path) -> None:
+    ways = [(f"AB{i:03}CD", f"ab-{i:03} cd") for i in range(40)]
+    manifest = Manifest.of(tmp_path, [f"{i}.jpg" for i in range(80)], text=[text for pair in ways for text in pair])
+    held = manifest.select(fold=0, folds=4)
+    assert 0 < held.rows < 80 and {text for pair in ways if pair[0] in held.text for text in pair} == set(held.text)
+
+
 def test_so_many_plates(tmp_path: Path) -> None:
     texts = [f"X{i // 2:04}" for i in range(60)]  # every plate twice
     images = [f"{i}.jpg" for i in range(59)] + ["58.jpg", "empty.jpg"]  # the last two plates in one scene

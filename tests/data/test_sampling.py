@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from alpr.data.sampling import SampleKey, StepSampler, shares
+from alpr.data.training_loader import training_loader
 
 
 def keys(sampler: StepSampler, steps: range) -> list[SampleKey]:
@@ -62,6 +64,21 @@ def test_a_run_goes_on_where_it_stood() -> None:
             taken += left
         assert resumed == whole[stopped:]
     assert len(sampler) == 4
+
+
+def test_the_loader_of_a_resumed_run_begins_at_its_step() -> None:
+    """Lightning makes it before it restores its own count; each step takes as many batches as gradients are summed."""
+
+    def first(steps_taken: int, start_step: int) -> list[SampleKey]:
+        trainer = SimpleNamespace(global_step=steps_taken, accumulate_grad_batches=2, world_size=2, global_rank=1)
+        module = SimpleNamespace(trainer=trainer, start_step=start_step, workers=0, seed=3)
+        loader = training_loader(module, range(10), [10], [4], list, epoch_samples=80)  # type: ignore[arg-type]
+        assert len(loader) == 10
+        return next(iter(loader.batch_sampler))  # type: ignore[arg-type]
+
+    expected = StepSampler([10], [4], 10, seed=3, rank=1, world=2)
+    assert first(0, 0) == expected.batch(0)
+    assert first(0, 7) == first(7, 7) == first(7, 0) == expected.batch(14)
 
 
 def test_sources_are_mixed_by_count() -> None:

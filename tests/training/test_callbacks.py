@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -51,3 +53,20 @@ def test_the_averages_decay_rises_to_its_full_value(step: int, decay: float) -> 
     average.on_train_batch_end(trainer, module, None, None, 0)  # type: ignore[arg-type]
     assert 1 - averaged.module.weight.item() == pytest.approx(decay, abs=1e-9)
     assert averaged.n_averaged.item() == step + 1
+
+
+def test_a_moved_runs_best_checkpoint_is_beside_it(tmp_path: Path) -> None:
+    before = callbacks.BestCheckpoint(tmp_path / "before", "val/x")
+    before.best_model_path = before.kth_best_model_path = before.path
+    before.best_model_score = before.kth_value = before.current_score = torch.tensor(0.9)
+    before.best_k_models = {before.path: torch.tensor(0.9)}
+    after = callbacks.BestCheckpoint(tmp_path / "after", "val/x")
+    after.load_state_dict(before.state_dict())
+    assert after.best_model_path == after.kth_best_model_path == str(tmp_path / "after" / "best.ckpt")
+    assert after.best_k_models == {after.path: torch.tensor(0.9)} and after.best_model_score == 0.9
+    assert not after.check_monitor_top_k(_trainer(), torch.tensor(0.8))
+    assert after.check_monitor_top_k(_trainer(), torch.tensor(0.95))
+
+
+def _trainer() -> Any:
+    return SimpleNamespace(strategy=SimpleNamespace(reduce_boolean_decision=lambda decision: decision))
