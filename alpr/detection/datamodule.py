@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
@@ -16,9 +15,11 @@ from alpr.data.decoded_images import Photographs
 from alpr.data.manifest import Manifest, read_manifest, where_from
 from alpr.data.sampling import StepSampler, shares, single_thread
 from alpr.detection.data import DetectionSample, TrainingScenes, collate
+from alpr.detection.preview import sheet_of
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import ImageArray, Scene
 from alpr.synthetic.planting import Planting, PlantSettings
+from alpr.task import TaskData
 
 _HELD_SEED = 5
 
@@ -106,7 +107,7 @@ class LoadedSource(NamedTuple):
     planting: Planting | None
 
 
-class DetectionData(L.LightningDataModule):
+class DetectionData(TaskData):
     """Scenes of one source or of a mixture.
 
     Args:
@@ -148,7 +149,6 @@ class DetectionData(L.LightningDataModule):
         cache_mb: float = 0.0,
     ) -> None:
         super().__init__()
-        self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.batch_size, self.workers, self.seed, self.strict = batch_size, workers, seed, strict
         self.canvas = (canvas[0], canvas[1])
         self.epoch_samples = epoch_samples
@@ -201,6 +201,12 @@ class DetectionData(L.LightningDataModule):
             strict=self.strict,
             plantings=[source.planting for source in self.sources],
         )
+
+    def preview(self, count: int) -> tuple[ImageArray, str]:
+        sampler = StepSampler([len(source.train) for source in self.sources], self.counts, 1, self.seed)
+        keys = [key for step in range(-(-count // self.batch_size)) for key in sampler.batch(step)]
+        height, width = self.canvas
+        return sheet_of(self.training_scenes(), keys[:count]), f"canvases of {width}x{height} px"
 
     def train_dataloader(self) -> DataLoader[DetectionSample]:
         trainer = self.trainer

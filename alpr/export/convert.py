@@ -46,7 +46,7 @@ from alpr.reader.card import CARD_FILE, ModelCard, WeightFile
 from alpr.reader.parts import Parts
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.read import Recogniser
-from alpr.training.weights import SUFFIX
+from alpr.runs.weights import SUFFIX
 
 TARGETS = ("fp32", "fp16", "int8", "static", "openvino", "openvino-fp32", "tflite", "ncnn")
 PRECISIONS = ("fp16", "int8")

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader
 
@@ -16,7 +15,7 @@ from alpr.data.sampling import StepSampler, single_thread
 from alpr.files import file_sha256
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
-from alpr.plates.records import FloatArray
+from alpr.plates.records import FloatArray, ImageArray
 from alpr.recognition.data import (
     CropCollate,
     CropSource,
@@ -31,12 +30,14 @@ from alpr.recognition.mixture.character_exchange import CharacterExchange
 from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops, RenderedCrops
 from alpr.recognition.mixture.negatives import NegativeCrops
 from alpr.recognition.mixture.sources import LoadedPlates, PlateSource, RenderedPlates
+from alpr.recognition.preview import sheet_of
 from alpr.recognition.targets import marginal_entropy
+from alpr.task import OpenDetector, TaskData
 
 ENTROPY_DRAWS = 5000
 
 
-class RecognitionData(L.LightningDataModule):
+class RecognitionData(TaskData):
     """Plates of manifests mixed with rendered plates and with crops that show no plate.
 
     Args:
@@ -103,7 +104,6 @@ class RecognitionData(L.LightningDataModule):
         layouts: str | Sequence[str] | None = ALL_LAYOUTS,
     ) -> None:
         super().__init__()
-        self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.pack = CountryPack.from_dict(country).reading(layouts)
         own = RenderedPlates(country, synthetic, glyph_bank, bank_share, without, layouts)
         self.rendered = [own, *(_rendered(name, settings) for name, settings in (rendered or {}).items())]
@@ -128,6 +128,12 @@ class RecognitionData(L.LightningDataModule):
         if not finders:
             self.detector = None
             self._cut_all(None, Path())
+
+    def prepare(self, folder: Path, open_detector: OpenDetector) -> None:
+        """Finds the corners by the detector that the data name, where sources ask for them."""
+        if self.detector is not None:
+            detect, checksum = open_detector(Path(self.detector))
+            self.find_corners(detect, folder / f"found_corners_{checksum[:12]}.csv")
 
     def find_corners(self, detect: Detect, table: Path) -> None:
         """Cuts the plates by what a detector finds, where sources ask for it; to be called once, before training.
@@ -282,6 +288,12 @@ class RecognitionData(L.LightningDataModule):
             cache_mb,
             settings.rendered_first,
         )
+
+    def preview(self, count: int) -> tuple[ImageArray, str]:
+        crops = self.training_crops()
+        sampler = StepSampler([s.size for s in crops.sources], self.counts, 1, self.seed, weights=self.weights())
+        keys = [key for step in range(-(-count // sum(self.counts))) for key in sampler.batch(step)]
+        return sheet_of(crops, keys[:count], self.size), f"crops of {self.size[1]}x{self.size[0]} px"
 
     def train_dataloader(self) -> DataLoader[RecognitionSample]:
         trainer = self.trainer

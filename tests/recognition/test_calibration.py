@@ -16,6 +16,7 @@ from tiny_runs import RECOGNISER, overrides
 
 from alpr.data.manifest import read_manifest
 from alpr.plates.charset import Charset
+from alpr.recognition.calibrate_run import Settings, calibrate_run, sentence
 from alpr.recognition.calibration import (
     Calibration,
     Fit,
@@ -29,10 +30,11 @@ from alpr.recognition.calibration import (
     threshold_for,
 )
 from alpr.recognition.decode import decode_logits, softmax
-from alpr.training.calibrate import Settings, calibrate_run, sentence
+from alpr.runs.checkpoints import RunError
+from alpr.runs.record import RunRecord
+from alpr.runs.weights import write_weights
 from alpr.training.configuration import composed
-from alpr.training.runs import RunError, RunRecord, load_reader, load_recogniser
-from alpr.training.weights import write_weights
+from alpr.training.runs import load_reader, load_recogniser
 
 CHARSET = Charset("AB1")
 

@@ -10,9 +10,11 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from tiny_runs import DECODER_PRETRAINING, ENCODER_PRETRAINING, Scripts, overrides
 
+from alpr.runs.checkpoints import RunError
+from alpr.runs.record import MOVED_CLASSES, RUN_FILE, RunRecord
 from alpr.training.configuration import composed
 from alpr.training.fit import FREE_KEYS, resumption
-from alpr.training.runs import MOVED_CLASSES, RUN_FILE, RunError, RunRecord, load_module
+from alpr.training.runs import load_module
 
 
 def made_old(run: Path) -> None:

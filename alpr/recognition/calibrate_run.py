@@ -19,6 +19,7 @@ from alpr.images.prepare import UnreadableImage
 from alpr.plates.geometry import FlatQuad
 from alpr.plates.records import FloatArray, ImageArray
 from alpr.recognition.calibration import (
+    CALIBRATION_FILE,
     Calibration,
     LabelledLogits,
     Threshold,
@@ -34,7 +35,8 @@ from alpr.recognition.module import RecogniserModule
 from alpr.recognition.read import Recogniser
 from alpr.reports.charts import Line, line_chart
 from alpr.reports.html import Figure, Html, Page, key_figures, percent, table
-from alpr.training.runs import RunError, RunRecord, best_checkpoint, calibration_of, load_recogniser
+from alpr.runs.checkpoints import RunError, best_checkpoint, load, run_folder
+from alpr.runs.record import RunRecord
 
 PAGE_FILE = "calibration.html"
 
@@ -72,7 +74,7 @@ def calibrate_run(run: Path, settings: Settings, console: Console | None = None)
         OSError: a file that cannot be written.
     """
     checkpoint = best_checkpoint(run)
-    module = load_recogniser(checkpoint, calibrated=False)
+    module = load(checkpoint, RecogniserModule)
     folder = calibration_of(checkpoint).parent
     data = held_back_data(folder, module, settings.data)
     held_back, skipped = collect(module.eval().recogniser(), data, settings, console)
@@ -86,6 +88,11 @@ def calibrate_run(run: Path, settings: Settings, console: Console | None = None)
     write_atomically(calibration_of(checkpoint), [found.to_json()])
     page(found, held_back, skipped, folder.name).write(folder / PAGE_FILE)
     return found
+
+
+def calibration_of(checkpoint: Path) -> Path:
+    """Where the calibration of a checkpoint stands: in its run's folder, else beside it."""
+    return run_folder(checkpoint) / CALIBRATION_FILE
 
 
 def held_back_data(folder: Path, module: RecogniserModule, changed: Mapping[str, Any]) -> RecognitionData:
