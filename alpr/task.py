@@ -131,11 +131,12 @@ class TaskModule(L.LightningModule):
         """What run.json keeps of the training besides the figures of a validation; by default nothing."""
         return {}
 
-    def finish(self, folder: Path, config: Mapping[str, Any]) -> list[Result]:
+    def finish(self, folder: Path, data: Any, config: Mapping[str, Any]) -> list[Result]:
         """What follows a training that has ended well, in the first process; lines for the table at its end.
 
         Args:
             folder: of the run.
+            data: its data module.
             config: of the whole run, plain values.
         """
         return []

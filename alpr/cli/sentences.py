@@ -13,6 +13,9 @@ Complaint: type[Exception] = typer.BadParameter.__mro__[2]
 RENAMED = {"--model": "--bundle", "--num-workers": "--workers", "--ccpd-dir": "--dataset-path"}
 NOTED = {"--model"}
 """Old names about which a note is printed."""
+TRAINING = """albumentations hydra lightning omegaconf onnx onnxscript PIL safetensors timm torch torchvision"""
+EXTRAS = {**dict.fromkeys(TRAINING.split(), "train"), "faster_coco_eval": "eval"}
+"""Modules that the base installation lacks, and the extra that brings them."""
 
 
 class Verb(TyperCommand):
@@ -53,6 +56,12 @@ class Verbs(TyperGroup):
         except Complaint as error:
             text = str(getattr(error, "message", error))
             typer.echo(" ".join(text.split()), err=True)
+            sys.exit(2)
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get(str(error.name).partition(".")[0])
+            if extra is None:
+                raise
+            typer.echo(f"This verb needs {error.name}, which is not here: pip install 'alpr-train[{extra}]'.", err=True)
             sys.exit(2)
         sys.exit(code if isinstance(code, int) else 0)
 

@@ -37,6 +37,7 @@ from alpr.reports.charts import Line, line_chart
 from alpr.reports.html import Figure, Html, Page, key_figures, percent, table
 from alpr.runs.checkpoints import RunError, best_checkpoint, load, run_folder
 from alpr.runs.record import RunRecord
+from alpr.task import OpenDetector
 
 PAGE_FILE = "calibration.html"
 
@@ -62,7 +63,9 @@ class Settings:
             raise ValueError(f"draws is {self.draws} and plates {self.plates}; expected at least 0 and at least 1.")
 
 
-def calibrate_run(run: Path, settings: Settings, console: Console | None = None) -> Calibration:
+def calibrate_run(
+    run: Path, settings: Settings, open_detector: OpenDetector, console: Console | None = None
+) -> Calibration:
     """Calibrates the best checkpoint of a run folder, or one file of weights, and writes what it found beside it.
 
     Args:
@@ -75,9 +78,20 @@ def calibrate_run(run: Path, settings: Settings, console: Console | None = None)
     """
     checkpoint = best_checkpoint(run)
     module = load(checkpoint, RecogniserModule)
+    data = held_back_data(calibration_of(checkpoint).parent, module, settings.data, open_detector)
+    return calibrate_on(data, checkpoint, module, settings, console)
+
+
+def calibrate_on(
+    data: RecognitionData,
+    checkpoint: Path,
+    module: RecogniserModule,
+    settings: Settings,
+    console: Console | None = None,
+) -> Calibration:
+    """Calibrates a checkpoint, whose network is `module`, on the plates that data hold back; see `calibrate_run`."""
     folder = calibration_of(checkpoint).parent
-    data = held_back_data(folder, module, settings.data)
-    held_back, skipped = collect(module.eval().recogniser(), data, settings, console)
+    held_back, skipped = collect(module.recogniser(), data, settings, console)
     found = replace(
         calibrate(held_back),
         checkpoint=file_sha256(checkpoint),
@@ -95,7 +109,9 @@ def calibration_of(checkpoint: Path) -> Path:
     return run_folder(checkpoint) / CALIBRATION_FILE
 
 
-def held_back_data(folder: Path, module: RecogniserModule, changed: Mapping[str, Any]) -> RecognitionData:
+def held_back_data(
+    folder: Path, module: RecogniserModule, changed: Mapping[str, Any], open_detector: OpenDetector
+) -> RecognitionData:
     """The data module of a run, or, of a lone file of weights, one of the data that are named.
 
     Raises:
@@ -113,6 +129,7 @@ def held_back_data(folder: Path, module: RecogniserModule, changed: Mapping[str,
             f"{folder} was trained on {record.manifests}; now the data are {data.manifests}. Its held-back plates "
             f"may have been trained on. Give data.manifest=FILE to calibrate on other data."
         )
+    data.prepare(folder, open_detector)  # what the training found there is read again
     return data
 
 

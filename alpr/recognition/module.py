@@ -26,6 +26,7 @@ from alpr.recognition.plateau import ExpectedCurve, PlateauWatch
 from alpr.recognition.read import NOTHING_READ, Recogniser, RecogniserNetwork
 from alpr.recognition.settings import RecogniserSettings
 from alpr.recognition.targets import RecognitionBatch
+from alpr.runs.checkpoints import best_checkpoint, load
 from alpr.task import Result, TaskModule
 
 
@@ -119,15 +120,16 @@ class RecogniserModule(TaskModule):
     def figures(self) -> Mapping[str, float | None]:
         return {} if self.plateau is None else self.plateau.figures()
 
-    def finish(self, folder: Path, config: Mapping[str, Any]) -> list[Result]:
+    def finish(self, folder: Path, data: Any, config: Mapping[str, Any]) -> list[Result]:
         """Calibrates the best checkpoint; a training that has ended well does not fail by it."""
-        from alpr.recognition.calibrate_run import Settings, calibrate_run, sentence  # which loads this class
+        from alpr.recognition.calibrate_run import Settings, calibrate_on, sentence  # which loads this class
 
         draws = config["calibration_draws"]
         if draws is None:
             return []
         try:
-            found = calibrate_run(folder, Settings(draws), Console())
+            best = best_checkpoint(folder)
+            found = calibrate_on(data, best, load(best, RecogniserModule), Settings(draws), Console())
         except (ValueError, OSError) as error:
             print(f"The scores stay uncalibrated: {error}", flush=True)
             return []

@@ -27,6 +27,9 @@ SEARCH_PATH = "hydra.searchpath"
 OPTIONS = (*FOLDER, *FLAGS, *HELP, *OTHER_ROOTS, "--resolve", "--package", "-p")
 """Hydra's own, as far as they make sense here."""
 
+VALUED = (*FOLDER, *OTHER_ROOTS, "--cfg", "-c", "--info", "-i", "--package", "-p", "--shell-completion", "-sc")
+"""Of these, the ones that take the next word, unless it is a setting."""
+
 pack_source.register()
 
 
@@ -49,6 +52,16 @@ def composed(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(folder), version_base="1.3"):
         return compose(root, overrides=quoted_paths(overrides))
+
+
+def options_first(words: Sequence[str]) -> list[str]:
+    """The words with the options before the settings: Hydra takes no settings on both sides of an option."""
+    options: list[str] = []
+    settings: list[str] = []
+    for word in words:
+        takes = bool(options) and options[-1] in VALUED and "=" not in word
+        (options if word.startswith("-") or takes else settings).append(word)
+    return [*options, *settings]
 
 
 def complaint_about(arguments: Sequence[str], name: str) -> str | None:

@@ -193,7 +193,7 @@ class _Fitting:
                 again = "" if record.status == "finished" else "; the same command goes on from its last checkpoint"
                 print(f"{record.status} after {minutes(record.seconds)}, {record.steps} steps{again}.", flush=True)
         if self.trainer.is_global_zero:
-            more = self.module.finish(self.folder, self.plain)
+            more = self.module.finish(self.folder, data, self.plain)
             shown = (self.module.monitor, *self.module.shown)
             print(as_table([*results(self.folder, record, shown), *more]), flush=True)
         return _figure(record)
@@ -210,9 +210,7 @@ def results(folder: Path, record: RunRecord, shown: Sequence[str] = ()) -> list[
     rows = [
         Result("best of all validations", _shown(record.result.get("best")), str(folder / "checkpoints" / "best.ckpt"))
     ]
-    rows += [
-        Result(key.removeprefix("val/"), _shown(record.result[key]), last) for key in shown if key in record.result
-    ]
+    rows += [Result(key.removeprefix("val/"), _shown(record.result.get(key)), last) for key in shown]
     counted = [key for key in record.result if key != "best" and not key.startswith("val/")]
     return rows + [Result(key, _shown(record.result[key]), str(folder / RUN_FILE)) for key in counted]
 

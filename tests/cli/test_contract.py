@@ -175,3 +175,17 @@ def test_a_verb_starts_without_the_others(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", ["train experiment=demo_detector", "export bundle=cn", "calibrate recogniser=runs/x", "data preview t.csv"]
+)
+def test_a_verb_of_an_extra_names_the_extra(words: str, tmp_path: Path) -> None:
+    absent = "class Absent:\n def find_spec(self, name, *_):\n  if name in ('hydra', 'torch', 'lightning', 'onnx'):\n"
+    absent += "   raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+    code = f"import sys\n{absent}sys.meta_path.insert(0, Absent())\n"
+    code += f"from alpr.cli.main import main; main({words.split()!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("pip install 'alpr-train[train]'.")
+    assert "Traceback" not in done.stderr

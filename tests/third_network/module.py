@@ -78,7 +78,7 @@ class RowsModule(TaskModule):
     def figures(self) -> Mapping[str, float | None]:
         return {"share_of_two": self.share}
 
-    def finish(self, folder: Path, config: Mapping[str, Any]) -> list[Result]:
+    def finish(self, folder: Path, data: Any, config: Mapping[str, Any]) -> list[Result]:
         write_json(folder / "rows.json", {"threshold": 0.5})
         return [Result("threshold", "0.5", str(folder / "rows.json"))]
 

@@ -10,7 +10,7 @@ import yaml
 from tiny_runs import RECOGNISER, REPOSITORY, Scripts, overrides
 
 from alpr.plates.country import CountryPack
-from alpr.training.configuration import complaint_about, composed
+from alpr.training.configuration import complaint_about, composed, options_first
 
 PACKS = REPOSITORY / "configs" / "country"
 MINE = """
@@ -42,8 +42,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_experiment_of_ones_own_trains(scripts: Scripts, project: Path, tiny_data: Path, tmp_path: Path) -> None:
     settings = ["experiment=mine", *RECOGNISER[1:], "trainer.max_epochs=1"]
-    done = scripts.run("train.py", [*overrides(settings, tiny_data, tmp_path / "run"), "--config-dir", str(project)])
-    assert done.code == 0, done.text
+    done = scripts.run(
+        "train.py", [settings[0], "--config-dir", str(project), *overrides(settings[1:], tiny_data, tmp_path / "run")]
+    )
+    assert done.code == 0, done.text  # Hydra alone takes no settings on both sides of an option
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert (record["name"], record["status"]) == ("mine", "finished")
     pack = yaml.safe_load((project / "country" / "xx.yaml").read_text(encoding="utf-8"))
@@ -79,6 +81,13 @@ def test_a_folder_of_ones_own_is_known(option: list[str], project: Path, monkeyp
     assert "'data.mainfest=b'" in str(complaint_about([*arguments, "data.mainfest=b"], "train"))
     there = str(complaint_about(["experiment=nine", *arguments[1:]], "train"))
     assert there.startswith("There is no experiment/nine; expected one of br_recogniser, ") and " mine," in there
+
+
+def test_options_come_before_settings() -> None:
+    words = ["a=1", "--config-dir", "own", "b=2", "-m", "c=1,2", "--cfg", "job", "~d", "--config-dir=x"]
+    expected = ["--config-dir", "own", "-m", "--cfg", "job", "--config-dir=x", "a=1", "b=2", "c=1,2", "~d"]
+    assert options_first(words) == expected
+    assert options_first(["-m", "a=1"]) == ["-m", "a=1"]
 
 
 def test_what_does_not_fit_is_one_sentence(project: Path, tmp_path: Path) -> None:

@@ -26,9 +26,11 @@ from alpr.detection.module import DetectorModule
 from alpr.images.prepare import read_image
 from alpr.plates.geometry import corner_box
 from alpr.plates.records import Detection
+from alpr.recognition.calibrate_run import held_back_data
 from alpr.runs.checkpoints import RunError, warm_start
 from alpr.task import TaskModule
 from alpr.training.configuration import complaint_about, plain_sentence
+from alpr.training.detected_corners import open_detector
 from alpr.training.fit import hold, precision_of, threads_beside
 from alpr.training.metrics_csv import MetricsCsv, forget_from, read_rows
 from alpr.training.runs import load_detector, load_reader, load_recogniser
@@ -459,3 +461,14 @@ def test_a_folder_of_texts_named_jpg_stops_a_training_with_one_sentence(scripts:
 def test_loaders_have_the_cores_that_a_network_leaves() -> None:
     cases = {(0, 2): 2, (1, 2): 1, (8, 2): 1, (8, 16): 8}
     assert {given: threads_beside(*given) for given in cases} == cases
+
+
+def test_plates_cut_by_found_corners_are_calibrated_on(scripts: Scripts, tiny_data: Path, tmp_path: Path) -> None:
+    source = "data.sources=[{manifest: ccpd_green/alpr_dataset.csv, samples: 2, crops: detector}]"
+    more = ["data.manifest=null", source, f"data.detector={REPOSITORY / 'model_bin' / 'cn'}", "trainer.max_epochs=1"]
+    run = tmp_path / "run"
+    done = scripts.run("train.py", overrides(RECOGNISER, tiny_data, run, *more))
+    assert done.code == 0, done.text
+    assert "real plates train" in done.text and "Traceback" not in done.text
+    module = load_recogniser(run / "checkpoints" / "best.ckpt", calibrated=False)
+    assert len(held_back_data(run, module, {}, open_detector).val_plates) > 0

@@ -66,7 +66,7 @@ class PretrainingModule(RecogniserModule):
     def prepare(self, data: Any, config: Mapping[str, Any]) -> None:
         """Nothing: no text is read."""
 
-    def finish(self, folder: Path, config: Mapping[str, Any]) -> list[Result]:
+    def finish(self, folder: Path, data: Any, config: Mapping[str, Any]) -> list[Result]:
         """Nothing: there are no scores to calibrate."""
         return []
 
