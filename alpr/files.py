@@ -6,7 +6,8 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -23,9 +24,16 @@ class NotWritten(OSError):
 
 
 def write_atomically(path: Path, chunks: Iterable[bytes], *, sync: bool = True) -> None:
-    """Puts the chunks into a file; an error or a kill at any moment leaves the old file, or none, but never a part.
+    """Puts the chunks into a file, whole or not at all; see `whole_file`."""
+    with whole_file(path, sync=sync) as temporary, temporary.open("wb") as file:
+        file.writelines(chunks)
 
-    They are written under a temporary name in the same folder, which then takes the file's place.
+
+@contextmanager
+def whole_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """A temporary name in the same folder, of which the file takes the place of `path` when the block ends.
+
+    An error or a kill at any moment leaves the old file, or none, but never a part.
 
     Args:
         path: the file; its folder must exist.
@@ -37,11 +45,9 @@ def write_atomically(path: Path, chunks: Iterable[bytes], *, sync: bool = True) 
     temporary = path.with_name(f".{path.name[-200:]}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
         try:
-            with temporary.open("wb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                if sync:
-                    file.flush()
+            yield temporary
+            if sync:
+                with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:

@@ -8,16 +8,17 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-
-import cv2
-import numpy as np
+from typing import TypeVar
 
 TRAINED_WITH = ("torch", "lightning", "numpy", "opencv-python-headless", "albumentations", "hydra-core")
 """The packages that the result of a training may depend on."""
+DEPLOYED_WITH = ("numpy", "opencv-python-headless", "onnxruntime")
+"""Those that a deployed reader's may."""
+T = TypeVar("T")
 
 
 class UnknownProvenance(RuntimeError):
@@ -77,11 +78,15 @@ def installed_source() -> tuple[str, bool] | None:
 
 
 def commit_label() -> str | None:
-    """The commit of the source, with '+changes' where files differ from it; None outside a working copy."""
+    """The commit of the source, or what stands for it, with '+changes' where files differ; None outside of both."""
     try:
-        commit, changed = source_commit()
+        return _commit()
     except UnknownProvenance:
         return None
+
+
+def _commit() -> str:
+    commit, changed = installed_source() or source_commit()
     return f"{commit}+changes" if changed else commit
 
 
@@ -129,55 +134,63 @@ def package_version() -> str:
 
 
 @dataclass(frozen=True)
-class Environment:
-    """What the figures were measured on; a part that is not known is an error, never left out."""
+class Provenance:
+    """What made a result. In a record that must be whole no part is None."""
 
-    cpu: str
+    commit: str | None  # as `commit_label` gives it
+    device: str  # the accelerator, or the processor with the threads in use
+    versions: Mapping[str, str]
+    cpu: str | None
     cores: int
+    memory_gb: float | None  # of 2^30 bytes
     system: str
-    memory_gb: float
-    python: str
-    numpy: str
-    opencv: str
-    onnxruntime: str
-    alpr: str
-    commit: str
-    uncommitted_changes: bool
 
 
-def environment(repository: Path | None = None) -> Environment:
-    """The machine, the versions and the commit.
+def provenance(
+    device: str | None = None, packages: Sequence[str] = DEPLOYED_WITH, *, whole: bool = False
+) -> Provenance:
+    """What makes a result here and now.
 
     Args:
-        repository: the working copy whose commit counts; by default the one this package lies in, or where it was
-            installed from a wheel the version and a hash of its files.
+        device: what computes; by default this machine's processor.
+        packages: whose versions count.
+        whole: refuse a record that lacks the commit or the machine.
 
     Raises:
         UnknownProvenance: a part that cannot be found out; the sentence names it.
     """
-    commit, changed = (repository is None and installed_source()) or source_commit(repository)
-    try:
-        runtime = version("onnxruntime")
-    except PackageNotFoundError as error:
-        raise UnknownProvenance("The version of onnxruntime is not known: its package data are missing.") from error
-    return Environment(
-        cpu=cpu_model(),
+
+    def known(find: Callable[[], T]) -> T | None:
+        try:
+            return find()
+        except UnknownProvenance:
+            if whole:
+                raise
+            return None
+
+    cpu, memory = known(cpu_model), known(memory_bytes)
+    return Provenance(
+        commit=known(_commit),
+        device=device or cpu or platform.machine(),
+        versions=versions(packages),
+        cpu=cpu,
         cores=os.cpu_count() or 0,
+        memory_gb=None if memory is None else round(memory / 2**30, 1),
         system=platform.platform(),
-        memory_gb=round(memory_bytes() / 2**30, 1),
-        python=platform.python_version(),
-        numpy=np.__version__,
-        opencv=cv2.__version__,
-        onnxruntime=runtime,
-        alpr=package_version(),
-        commit=commit,
-        uncommitted_changes=changed,
     )
 
 
 def versions(packages: Sequence[str] = TRAINED_WITH) -> dict[str, str]:
-    """The versions of this package, of Python and of packages that a result may depend on."""
-    return {"alpr": package_version(), "python": platform.python_version(), **{p: version(p) for p in packages}}
+    """The versions of this package, of Python and of packages that a result may depend on.
+
+    Raises:
+        UnknownProvenance: a package whose data are missing.
+    """
+    try:
+        found = {package: version(package) for package in packages}
+    except PackageNotFoundError as error:
+        raise UnknownProvenance(f"The version of {error.name} is not known: its package data are missing.") from error
+    return {"alpr": package_version(), "python": platform.python_version(), **found}
 
 
 def device_name() -> str:

@@ -26,6 +26,8 @@ def test_the_document_is_up_to_date_with_its_kept_json(collect_results: ModuleTy
     kept, document = repository / "docs" / "results", (repository / "docs" / "results.md").read_text(encoding="utf-8")
     tables = collect_results.read_tables(kept / "tables.yaml")
     assert collect_results.filled(document, tables, kept) == document, "run tools/collect_results.py"
+    scored = (repository / "datasets" / "scored.csv").read_text(encoding="utf-8")
+    assert collect_results.scored_csv(kept, list((repository / "model_bin").glob("*/card.json"))) == scored
     assert {p.stem for p in kept.glob("*.json")} == {row.keep for table in tables for row in table.rows}
     for table in tables:
         for row in table.rows:
@@ -110,3 +112,18 @@ def test_a_source_that_an_evaluation_did_not_have_is_a_dash(collect_results: Mod
     assert collect_results.value_at(kept, "reading.on_crops.accuracy") == 0.5
     assert collect_results.value_at(kept, "reading.on_box.accuracy") is None
     assert collect_results.value_at(kept, "reading.end_to_end.accuracy") is None  # an older report
+
+
+def test_every_kept_evaluation_of_a_table_is_a_scoring_of_it(collect_results: ModuleType, tmp_path: Path) -> None:
+    kept = {
+        "one": {"manifests": {"a/l.csv": "1"}}, "two": {"manifests": {"a/l.csv, b/l.csv": "2"}}, "curve": {},
+        "run": {"config": {}, "manifests": {"a/l.csv": "1"}}, "conversion_int8": {"scores": {"a": {}}},
+    }  # fmt: skip
+    for name, data in kept.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(data), encoding="utf-8")
+    (tmp_path / "card").write_text(json.dumps({"metrics": {"manifests": {"b/l.csv": "3"}}}), encoding="utf-8")
+    assert collect_results.scorings(tmp_path) == {"a/l.csv": 3, "b/l.csv": 1}
+    csv = collect_results.scored_csv(tmp_path, [tmp_path / "card"])
+    assert csv == "table,sha256,at_least\na/l.csv,1,3\nb/l.csv,3,1\n"
+    said = collect_results._scored([kept["two"], kept["run"]], {"a/l.csv": 3, "b/l.csv": 1})
+    assert said == "\nHow often these rows were scored, at least: a 3, b 1.\n"

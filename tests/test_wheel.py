@@ -31,8 +31,11 @@ def test_the_wheel_reads_a_plate_without_torch(repository: Path, tmp_path: Path)
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.name.startswith("alpr_train-")  # `alpr` on the package index is another project
     carried = {"alpr/py.typed", "alpr/configs/train.yaml", "alpr/configs/country/br.yaml", "alpr/model_bin/default"}
+    carried |= {"alpr/datasets/sources.yaml", "alpr/datasets/scored.csv"}
     assert carried <= set(names)
-    assert not [n for n in names if n.startswith(("tests/", "configs/", "scripts/")) or n.endswith(".safetensors")]
+    assert not [
+        n for n in names if n.startswith(("tests/", "configs/", "datasets/", "scripts/")) or n.endswith(".safetensors")
+    ]
     environment = tmp_path / "environment"
     _run(sys.executable, "-m", "venv", environment, cwd=tmp_path)
     scripts = environment / ("Scripts" if os.name == "nt" else "bin")

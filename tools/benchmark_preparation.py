@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 
 from alpr.data.ccpd import CHARACTERS, LETTERS, CcpdLabel, encode_name
-from alpr.data.processes import progress_bar
 from alpr.files import write_atomically
+from alpr.reports.progress import progress_bar
 
 SIZE = (1160, 720)
 PICTURES = 50

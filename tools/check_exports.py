@@ -35,7 +35,7 @@ def main(
     """Checks raw and decoded results, in batches of 1 and 3, detectors at two sizes. Leaves with 1 on a difference."""
     families = names or sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
     table, differing = Table("network", "raw outputs apart", "plates or texts equal"), []
-    with tempfile.TemporaryDirectory() as folder, progress(len(families)) as advance:
+    with tempfile.TemporaryDirectory() as folder, progress(len(families), "networks") as advance:
         for name in families:
             torch.manual_seed(0)
             try:

@@ -6,6 +6,7 @@ docs/results/tables.yaml names the tables, their columns and their rows. Where a
 need of its run.json, report.json, recall_by_width.json or conversion.json is kept as docs/results/NAME.json; where it
 is not, the kept file is used, so that the same text comes out of a fresh clone. A table stands between
 `<!-- table NAME -->` and `<!-- end -->`. To add a row: three lines in tables.yaml, and this command.
+datasets/scored.csv then counts how often each table was scored by all that is kept.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import Any
 import yaml
 
 from alpr.evaluation.by_width import curve_svg, curve_table, curves_of
-from alpr.files import write_atomically
+from alpr.files import write_atomically, write_json
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TABLES = "tables.yaml"
@@ -174,8 +176,7 @@ def collect(tables: Sequence[Table], kept: Path) -> None:
     for row in (row for table in tables for row in table.rows):
         path, folder = kept / f"{row.keep}.json", REPOSITORY / row.folder
         if folder.is_dir():
-            text = json.dumps(kept_of(folder), indent=1, ensure_ascii=False, allow_nan=False)
-            write_atomically(path, [text.encode(), b"\n"])
+            write_json(path, kept_of(folder))
         elif not path.is_file():
             raise ResultError(f"{row.label}: neither the folder {row.folder} nor {path} is there.")
 
@@ -219,7 +220,7 @@ def markdown(table: Table, kept: Path) -> str:
     else:
         body = f"{curve_table(curves_of(data[0]))}\n![{table.title}](results/{table.rows[0].keep}.svg)\n"
     commands = "\n".join(dict.fromkeys(row.command for row in table.rows))
-    return f"{body}{_made_with(data)}\n```{table.fence}\n{commands}\n```\n"
+    return f"{body}{_made_with(data)}{_scored(data, scorings(kept))}\n```{table.fence}\n{commands}\n```\n"
 
 
 def _cell(value: Any, form: str) -> str:
@@ -236,6 +237,40 @@ def _made_with(data: Sequence[Any]) -> str:
             short = [re.sub(r"^([0-9a-f]{7})[0-9a-f]{33}", r"\1", value) for value in values]
             said.append(f"{title}: {'; '.join(short)}.")
     return f"\n{' '.join(said)}\n" if said else ""
+
+
+def scorings(kept: Path) -> dict[str, int]:
+    """How often at least the rows of each table were scored, by the evaluations and conversions that are kept."""
+    found: Counter[str] = Counter()
+    for path in sorted(kept.glob("*.json")):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        found.update(tables_of(data))
+    by_folder = {table.partition("/")[0]: table for table in found}
+    for path in sorted(kept.glob("conversion_*.json")):
+        found.update(by_folder[name] for name in json.loads(path.read_text(encoding="utf-8"))["scores"])
+    return dict(sorted(found.items()))
+
+
+def tables_of(kept: Mapping[str, Any]) -> list[str]:
+    """The tables that a kept evaluation scored; a training's record names those that it trained on."""
+    manifests = {} if "config" in kept else kept.get("manifests") or {}
+    return [table for names in manifests for table in names.split(", ")]
+
+
+def scored_csv(kept: Path, cards: Sequence[Path]) -> str:
+    """`datasets/scored.csv`: the tables with a SHA-256 that an evaluation of them alone, or a bundle's card, names."""
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(kept.glob("*.json"))]
+    documents += [json.loads(path.read_text(encoding="utf-8"))["metrics"] for path in sorted(cards)]
+    named = {n: d for data in documents if "config" not in data for n, d in (data.get("manifests") or {}).items()}
+    lines = [f"{table},{named[table]},{count}" for table, count in scorings(kept).items() if table in named]
+    return "\n".join(["table,sha256,at_least", *lines]) + "\n"
+
+
+def _scored(data: Sequence[Any], counts: Mapping[str, int]) -> str:
+    """A sentence: how often the rows behind a table's figures were scored, these figures among them."""
+    tables = dict.fromkeys(table for entry in data for table in tables_of(entry))
+    said = ", ".join(f"{table.partition('/')[0]} {counts[table]}" for table in tables)
+    return f"\nHow often these rows were scored, at least: {said}.\n" if said else ""
 
 
 def filled(text: str, tables: Sequence[Table], kept: Path) -> str:
@@ -274,6 +309,8 @@ def main() -> None:
                 data = json.loads((kept / f"{table.rows[0].keep}.json").read_text(encoding="utf-8"))
                 write_atomically(kept / f"{table.rows[0].keep}.svg", [curve_svg(curves_of(data)).encode()])
         write_atomically(arguments.document, [text.encode()])
+        cards = list((REPOSITORY / "model_bin").glob("*/card.json"))
+        write_atomically(REPOSITORY / "datasets" / "scored.csv", [scored_csv(kept, cards).encode()])
     except (ResultError, OSError) as error:
         sys.exit(f"collect_results.py: {error}")
 

@@ -5,7 +5,6 @@ python tools/profile_training.py experiment=ccpd_green_detector --model scrfd_50
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +24,8 @@ def main(
     output: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """Time data, forward, backward and update of real training steps, in ms per image."""
-    from alpr.provenance import commit_label, cpu_model
+    from alpr.files import write_json
+    from alpr.provenance import TRAINED_WITH, provenance
     from alpr.training.configuration import complaint_about, composed, plain_sentence
     from alpr.training.step_times import step_times
 
@@ -54,9 +54,8 @@ def main(
             rows.append({"model": shown, "canvas": canvas, **asdict(times)})
     console.print(table)
     if output is not None:
-        record = {"cpu": cpu_model(), "commit": commit_label(), "overrides": overrides, "rows": rows}
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        made = asdict(provenance(packages=TRAINED_WITH))
+        write_json(output, {**made, "overrides": overrides, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from alpr.benchmark.reference_system import Comparison, StageFigures, WholeCompa
 from alpr.files import write_json
 from alpr.images.prepare import UnreadableImage
 from alpr.plates.records import FloatArray, ImageBatch
-from alpr.provenance import Environment, environment
+from alpr.provenance import Provenance, provenance
 from alpr.reader.card import ModelCard
 from alpr.reader.reader import Reader, find_bundle
 
@@ -72,7 +72,7 @@ class BenchmarkReport:
     floor: Floor | None  # None where onnx is not installed
     images_per_s: float
     peak_memory_mb: float | None  # None where the system does not say it
-    environment: Environment
+    environment: Provenance
     reference: Comparison | None = None
     reference_whole: WholeComparison | None = None
     recognisers: tuple[RecogniserLatency, ...] = ()
@@ -88,7 +88,7 @@ class LatencyReport:
     rounds: int
     batches: tuple[int, ...]
     recognisers: tuple[RecogniserLatency, ...]
-    environment: Environment
+    environment: Provenance
 
 
 def write_report(report: BenchmarkReport | LatencyReport, path: Path) -> None:
@@ -109,7 +109,7 @@ def latency_report(
         ValueError: a name that is no recogniser of `configs/model`.
         UnknownProvenance: an environment that is not known.
     """
-    described = environment()
+    described = provenance(whole=True)
     timed = time_recognisers(names, threads=threads, rounds=rounds, advance=advance)
     return LatencyReport(_now(), threads, rounds, BATCHES, timed, described)
 
@@ -145,7 +145,7 @@ def run_benchmark(
     Raises:
         BenchmarkError: no readable image, or an environment that is not known.
     """
-    described = environment()
+    described = provenance(whole=True)
     folder = find_bundle(bundle)
     cv2.setNumThreads(threads)
     started = perf_counter()

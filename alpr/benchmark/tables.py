@@ -9,7 +9,7 @@ from rich.table import Table
 
 from alpr.benchmark.reader_speed import BenchmarkReport, LatencyReport
 from alpr.benchmark.recogniser_speed import BATCHES, RecogniserLatency
-from alpr.provenance import Environment
+from alpr.provenance import Provenance
 
 
 def print_benchmark(report: BenchmarkReport) -> None:
@@ -95,10 +95,8 @@ def _latency_table(recognisers: Sequence[RecogniserLatency]) -> Table:
     return table
 
 
-def _machine(where: Environment) -> str:
+def _machine(where: Provenance) -> str:
     """What the figures were measured on."""
-    changed = " with uncommitted changes" if where.uncommitted_changes else ""
-    return (
-        f"{where.cpu}, {where.cores} cores; Python {where.python}, numpy {where.numpy}, OpenCV {where.opencv}, "
-        f"ONNX Runtime {where.onnxruntime}, alpr {where.alpr} at {where.commit[:12]}{changed}."
-    )
+    commit, changed, _ = str(where.commit).partition("+changes")
+    versions = ", ".join(f"{name} {version}" for name, version in where.versions.items())
+    return f"{where.cpu}, {where.cores} cores; {versions} at {commit[:12]}{changed and ' with uncommitted changes'}."

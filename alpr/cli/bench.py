@@ -58,7 +58,7 @@ def bench(
         if recognisers is not None:
             if inputs:
                 raise ValueError("--recognisers and images are both given; expected one of them.")
-            with progress(rounds + 1) as advance:
+            with progress(rounds + 1, "rounds") as advance:
                 latencies = latency_report(recognisers, threads=threads, rounds=rounds, advance=advance)
             if output is not None:
                 write_report(latencies, output)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from alpr.evaluation.by_width import LEAST_PLATES, SHARE, Readable, ReadableWidths, readable_from
+from alpr.evaluation.scored import times_scored
 from alpr.reader.card import DataSource, ModelCard
 
 FIGURES: Mapping[str, str] = {
@@ -73,6 +74,8 @@ class BundleInfo:
         input_px, fine_px: the long side at which plates are looked for, and where in doubt once more.
         crop_px: (height, width) of the recogniser's input.
         measured_on: the manifests of the figures. measured: empty where the card holds no figures.
+        scored: how often at least their split had been scored when the card was written, or by this project; None where
+            nobody counted.
         readable: None where it was not measured.
         data: what the weights were trained on, with licences.
     """
@@ -95,6 +98,7 @@ class BundleInfo:
     files: tuple[FileInfo, ...]
     thresholds: Thresholds
     measured_on: tuple[str, ...]
+    scored: int | None
     measured: tuple[Accuracy, ...]
     readable: ReadableWidths | None
     data: tuple[DataSource, ...]
@@ -137,6 +141,7 @@ def bundle_info(folder: Path) -> BundleInfo:
             card.detector.score_threshold, card.recogniser.threshold_99, card.recogniser.threshold_999
         ),
         measured_on=tuple(manifests) if isinstance(manifests, Mapping) else (),
+        scored=_scored(metrics),
         measured=tuple(_accuracies(metrics.get("figures"))),
         readable=readable_from(metrics),
         data=card.data,
@@ -157,6 +162,20 @@ def bundle_lines(folders: Sequence[Path]) -> list[str]:
         what = f"{card.country.name} ({card.country.code}), {card.precision}, {megabytes:.1f} MB"
         lines.append(f"{folder.name:<12} {what}: {folder}")
     return lines
+
+
+def _scored(metrics: Mapping[str, Any]) -> int | None:
+    manifests, own = metrics.get("manifests"), metrics.get("scored")
+    known = times_scored(manifests) if isinstance(manifests, Mapping) else None
+    counts = [count for count in (known, own) if type(count) is int]
+    return max(counts, default=None)
+
+
+def _times(count: int | None) -> str:
+    """A count in words."""
+    if count is None:
+        return "nobody knows how often"
+    return f"at least {count} time{'s' * (count != 1)}"
 
 
 def _accuracies(figures: Any) -> Iterator[Accuracy]:
@@ -191,6 +210,8 @@ def info_text(info: BundleInfo) -> str:
     lines.append("files, hashes verified")
     lines += [f"  {f.file}  {f.bytes / 1e6:.1f} MB  sha256 {f.sha256}" for f in info.files]
     lines.append("expected accuracy" + (f" on {', '.join(info.measured_on)}" if info.measured else ""))
+    if info.measured:
+        lines.append(f"  these plates were scored {_times(info.scored)} before or with these figures")
     lines += [
         f"  {100 * a.value:5.1f} %  {FIGURES[a.name]} ({100 * a.low:.1f} to {100 * a.high:.1f}, {a.plates} plates)"
         for a in info.measured
@@ -198,15 +219,21 @@ def info_text(info: BundleInfo) -> str:
     lines += ["smallest readable plate", *_readable_lines(info.readable)]
     lines += ["thresholds to choose from", *_threshold_lines(info.thresholds)]
     lines.append("trained on")
-    licences = dict.fromkeys(source.licence for source in info.data)
-    for licence in licences:
-        names = ", ".join(source.name for source in info.data if source.licence == licence)
-        lines.append(f"  {names}: {licence or 'no licence stated'}")
-    if not licences:
+    for (licence, origin), names in _by_licence(info.data).items():
+        lines.append(f"  {', '.join(names)}: {licence or 'no licence stated'}" + f" (from {origin})" * bool(origin))
+    if not info.data:
         lines.append("  not stated")
     runs = [run.name if run.seed is None else f"{run.name} (seed {run.seed})" for run in info.training]
     lines.append(f"training runs: {', '.join(runs) or 'not stated'}")
     return "\n".join(lines)
+
+
+def _by_licence(data: Sequence[DataSource]) -> dict[tuple[str, str], list[str]]:
+    """The names of the sources by licence and origin."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for source in data:
+        found.setdefault((source.licence, source.origin), []).append(source.name)
+    return found
 
 
 def _readable_lines(readable: ReadableWidths | None) -> list[str]:

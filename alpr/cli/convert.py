@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from alpr.cli.options import BundleOption, complaints, plain_console
+from alpr.export.target import target_names
 from alpr.reader.reader import find_bundle
 
-TARGETS = "fp16, int8, static, openvino, openvino-fp32, tflite, ncnn"
+TARGETS = ", ".join(target_names())
 
 
 def convert(
@@ -29,21 +30,26 @@ def convert(
         str, typer.Option("--split", metavar="NAME", help="The split that is read; 'all' for every row.")
     ] = "val",
     calibration: Annotated[
-        list[Path] | None, typer.Option("--calibration", metavar="TABLE", help="Training scenes, for int8.")
+        list[Path] | None,
+        typer.Option("--calibration", metavar="TABLE", help="Training scenes, where a target is scaled to them."),
     ] = None,
     calibration_split: Annotated[
         str, typer.Option("--calibration-split", metavar="NAME", help="The split of these; 'all' for every row.")
     ] = "train",
     keep_first: Annotated[
         int | None,
-        typer.Option("--keep-first", metavar="N", min=0, help="int8: first convolutions that stay in float32."),
+        typer.Option(
+            "--keep-first", metavar="N", min=0, help="A quantised detector's first convolutions that stay in float32."
+        ),
     ] = None,
     static_batch: Annotated[
-        int, typer.Option("--static-batch", metavar="N", min=1, help="Batch of static and tflite.")
+        int, typer.Option("--static-batch", metavar="N", min=1, help="Batch of a target of one shape.")
     ] = 1,
     static_size: Annotated[
         tuple[int, int] | None,
-        typer.Option("--static-size", metavar="H W", help="Size px of the detector's input: static, tflite, ncnn."),
+        typer.Option(
+            "--static-size", metavar="H W", help="Size px of the detector's input, for a target of one shape."
+        ),
     ] = None,
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Write also what loses more than 0.5 points.")

@@ -26,7 +26,8 @@ alpr export [OVERRIDES]: export a detector and a recogniser as an ONNX bundle; p
   images=DIR                    scenes for parity; else generated ones
   report=FILE                   report.json of `alpr evaluate`: its figures go into the card
   reader=true                   also reader.onnx, one graph from frames to texts
-  licence=TEXT                  what the data's licence says, for the card
+  sources=FILE                  origin and licence of your own data; the one line `licence: own` is enough
+  licence=TEXT                  of data that neither FILE nor datasets/sources.yaml knows
   input_px=PX score_threshold=S in place of those of the training
 
 {choices}

@@ -13,11 +13,11 @@ from typing import TypeAlias
 import numpy as np
 
 from alpr.data.manifest import csv_bytes
-from alpr.data.processes import progress_bar
 from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.geometry import box_corners, box_iou, corner_box
 from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, Scene
+from alpr.reports.progress import progress_bar
 
 CORNERS, BOX, DETECTOR = "corners", "box", "detector"
 CROPS = (CORNERS, BOX, DETECTOR)
@@ -54,7 +54,7 @@ def crop_corners(plate: Plate, crops: str, detected: FloatArray | None = None) -
 def matched_corners(found: Sequence[Detection], plates: Sequence[Plate]) -> list[FloatArray | None]:
     """The corners of the detection that is each plate (hull IoU > 0.5, one to one, best first), or None."""
     result: list[FloatArray | None] = [None] * len(plates)
-    hulls = {i: corner_box(h) for i, p in enumerate(plates) if not p.ignored and (h := _hull(p)) is not None}
+    hulls = {i: corner_box(h) for i, p in enumerate(plates) if not p.ignored and (h := hull_of(p)) is not None}
     if not (hulls and found):
         return result
     known = list(hulls)
@@ -71,7 +71,8 @@ def matched_corners(found: Sequence[Detection], plates: Sequence[Plate]) -> list
     return result
 
 
-def _hull(plate: Plate) -> FloatArray | None:
+def hull_of(plate: Plate) -> FloatArray | None:
+    """The labelled corners (4, 2), or those of the box; None where there is neither."""
     return plate.corners if plate.corners is not None else crop_corners(plate, BOX)
 
 
@@ -92,7 +93,9 @@ def find_corners(detect: Detect, scenes: Sequence[Scene], table: Path) -> FoundC
         NotWritten: a full disk, or a folder that cannot be written to.
     """
     found = read_found(table)
-    wanted = [scene for scene in scenes if scene.image not in found and any(_hull(p) is not None for p in scene.plates)]
+    wanted = [
+        scene for scene in scenes if scene.image not in found and any(hull_of(p) is not None for p in scene.plates)
+    ]
     if not wanted:
         return found
     table.parent.mkdir(parents=True, exist_ok=True)

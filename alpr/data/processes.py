@@ -13,32 +13,11 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 import cv2
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+
+from alpr.reports.progress import progress_bar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-
-
-class RateColumn(ProgressColumn):
-    """Items per second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
-    def render(self, task: Task) -> Text:
-        # Over the whole run: results arrive in bursts, which make the momentary rate jump.
-        elapsed = task.finished_time if task.finished else task.elapsed
-        rate = f"{task.completed / elapsed:,.0f} {self.unit}/s" if elapsed and task.completed else ""
-        return Text(rate, style="progress.data.speed")
-
-
-def progress_bar(unit: str) -> Progress:
-    """A progress bar with count, rate and time left."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(unit), TimeRemainingColumn()
-    )
 
 
 def run_in_processes(

@@ -20,9 +20,9 @@ import numpy as np
 
 from alpr.data.columns import BOX_COLUMNS, CORNER_COLUMNS, ManifestError, Rejection
 from alpr.data.manifest import Manifest, Scenes, write_rejected
-from alpr.data.processes import progress_bar
 from alpr.files import TEMPORARY_SUFFIX, file_sha256, write_atomically
 from alpr.images.tar_members import BLOCK, member_of, member_path, read_bytes
+from alpr.reports.progress import progress_bar
 
 INDEX = "shards.json"
 TABLE = "manifest.csv"

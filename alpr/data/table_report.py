@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from alpr.data.statistics import (
     statistics,
 )
 from alpr.data.statistics_page import as_json, dataset_page, name_of, plate_sheet
-from alpr.files import write_atomically
+from alpr.files import write_json
 from alpr.reports.html import Html
 
 _SHEET = 24
@@ -72,8 +71,7 @@ def report(asked: Asked, console: Console) -> None:
     dataset_page(title, manifest, geometry, splits, sheets).write(asked.output)
     console.print(f"{manifest.rows:,} rows, {len(looks):,} plates looked at: {asked.output}", markup=False)
     if asked.json:
-        text = json.dumps(as_json(splits), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(asked.json, [text.encode(), b"\n"])
+        write_json(asked.json, as_json(splits))
         console.print(str(asked.json), markup=False)
 
 

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.decoded_images import Photographs
 from alpr.data.manifest import Manifest, read_manifest, where_from
-from alpr.data.sampling import StepSampler, shares, single_thread
+from alpr.data.sampling import StepSampler, shares
+from alpr.data.training_loader import training_loader
 from alpr.detection.data import DetectionSample, TrainingScenes, collate
 from alpr.detection.preview import sheet_of
 from alpr.images.prepare import UnreadableImage, read_image
@@ -209,26 +210,9 @@ class DetectionData(TaskData):
         return sheet_of(self.training_scenes(), keys[:count]), f"canvases of {width}x{height} px"
 
     def train_dataloader(self) -> DataLoader[DetectionSample]:
-        trainer = self.trainer
-        assert trainer is not None
         sizes = [len(source.train) for source in self.sources]
-        sampler = StepSampler(
-            sizes,
-            self.counts,
-            max(1, (self.epoch_samples or sum(sizes)) // (self.batch_size * trainer.world_size)),
-            self.seed,
-            first_step=lambda: max(trainer.global_step, self.start_step) * trainer.accumulate_grad_batches,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-        )
-        return DataLoader(
-            self.training_scenes(),
-            batch_sampler=sampler,
-            collate_fn=collate,
-            num_workers=self.workers,
-            worker_init_fn=single_thread,
-            persistent_workers=self.workers > 0,
-        )
+        epoch = self.epoch_samples or sum(sizes)
+        return training_loader(self, self.training_scenes(), sizes, self.counts, collate, epoch_samples=epoch)
 
     def val_dataloader(self) -> DataLoader[HeldScene]:
         trainer = self.trainer

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alpr.data.processes import progress_bar
 from alpr.doctor.findings import Finding, finding
 from alpr.doctor.images import FactsCache, file_key
 from alpr.doctor.table import DoctorTable
@@ -17,6 +16,7 @@ from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.geometry import box_iou, corner_box, plate_height
 from alpr.plates.records import FloatArray, Reading
 from alpr.reader.reader import Reader
+from alpr.reports.progress import progress_bar
 
 
 @dataclass(frozen=True)

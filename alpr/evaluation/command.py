@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,10 @@ from alpr.evaluation.outcomes import EvaluationReport, write_report
 from alpr.evaluation.page import evaluation_page
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.protocols.scoring import Scoring, print_overlap, print_protocols, scoring_of, write_protocol
+from alpr.evaluation.scored import note_scoring
 from alpr.evaluation.tables import print_report
 from alpr.files import file_sha256
-from alpr.provenance import commit_label, device_name, processor, versions
+from alpr.provenance import device_name, processor, provenance
 from alpr.reader.parts import Parts
 from alpr.reader.predictions import Predicted, read_predictions, write_predictions
 from alpr.reader.reader import Reader, find_bundle
@@ -123,7 +124,8 @@ def evaluate_once(
         console=console,
     )
     print_report(report, console)
-    write_report(replace(report, made_with=made_with(config)), output / "report.json")
+    made = made_with(config) | times_scored_here(config, report, console)
+    write_report(replace(report, made_with=made), output / "report.json")
     evaluation_page(report, gallery).write(output / "report.html")
     if gallery is not None and gallery.misses:
         write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
@@ -135,6 +137,22 @@ def evaluate_once(
         score(config, scoring, read_predictions(released), identity, output, console, clock_of(config))
     console.print(f"Written to {output}", markup=False, highlight=False)
     return report
+
+
+def times_scored_here(config: DictConfig, report: EvaluationReport, console: Console) -> dict[str, Any]:
+    """Notes that a split which trains nothing was scored, and says how often it was; empty for other rows."""
+    splits = split_of(config) or []
+    if not splits or "train" in splits:
+        return {}
+    folder = Path(config.output).parent
+    times = note_scoring(folder, report.manifests, ",".join(splits), report.model)
+    console.print(
+        f"Split {','.join(splits)} of {', '.join(report.manifests)}: scored {times} "
+        f"time{'s' * (times != 1)} by evaluations below {folder}.",
+        markup=False,
+        highlight=False,
+    )
+    return {"scored": times}
 
 
 def opened_scoring(config: DictConfig, console: Console) -> Scoring | None:
@@ -214,12 +232,8 @@ def made_with(config: DictConfig) -> dict[str, Any]:
         device = device_name()
     else:
         device = processor(config.threads or available_cores())
-    return {
-        "commit": commit_label(),
-        "device": device,
-        "versions": versions(("numpy", "opencv-python-headless", runtime)),
-        "settings": OmegaConf.to_container(config, resolve=True),
-    }
+    made = provenance(device, ("numpy", "opencv-python-headless", runtime))
+    return {**asdict(made), "settings": OmegaConf.to_container(config, resolve=True)}
 
 
 def groups_of(manifest: Manifest, paths: Sequence[Path]) -> dict[Path, dict[str, str]]:

@@ -15,8 +15,6 @@ from typing import NamedTuple
 
 import cv2
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from alpr.data.corrections import Correction, correction_of
 from alpr.data.crop_corners import CROPS, crop_corners
@@ -42,6 +40,7 @@ from alpr.images.read_ahead import Opened, common_folder, ms_since, opened_in_ba
 from alpr.plates.records import Detection, ImageArray, Plate, PlateReading, Reading, Scene
 from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor
 from alpr.reader.predictions import Labelled, Predicted
+from alpr.reports.progress import progress_bar
 
 NOTHING_READ = Reading("", 0.0, ())
 
@@ -97,9 +96,8 @@ def evaluate(
     sink = [] if predictions is None else predictions
     run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, groups or {}, asked, sink)
     started, complete = perf_counter(), True
-    columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=console is None) as progress:
-        task = progress.add_task("", total=len(scenes))
+    with progress_bar("images", console, shown=console is not None) as progress:
+        task = progress.add_task("Evaluating", total=len(scenes))
         try:
             for opened in opened_in_batches(scenes, batch, workers):
                 run.add(opened)
@@ -109,12 +107,6 @@ def evaluate(
     if complete and not run.images:
         raise ValueError(f"None of {len(scenes)} images could be evaluated; the first: {run.errors[0].error}")
     return run.report(model or {}, manifests or {}, complete, perf_counter() - started)
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} images/s")
 
 
 def _is_crop(scene: Scene) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,55 +20,22 @@ from alpr import __version__
 from alpr.data.manifest import Manifest
 from alpr.detection.detect import Detector
 from alpr.evaluation.evaluate import evaluate
-from alpr.export.convert_report import ConversionReport, Latency, Networks, TargetReport, score_of, time_networks
-from alpr.export.graph_folding import fold_normalisation
+from alpr.export.convert_report import ConversionReport, Latency, TargetReport, score_of, time_networks
+from alpr.export.graph_rewriting import operators
 from alpr.export.onnx_bundle import put_in_place
-from alpr.export.quantise import (
-    convolutions,
-    fixed_shapes,
-    halved,
-    last_convolutions,
-    lean,
-    operators,
-    quantised_detector,
-    quantised_recogniser,
-    without_preparation,
-)
-from alpr.export.targets.fixed_shape import extra, open_fixed_onnx
-from alpr.export.targets.ncnn import open_ncnn, write_ncnn
-from alpr.export.targets.openvino import open_openvino
-from alpr.export.targets.tflite import open_tflite, write_tflite
+from alpr.export.target import ORIGINAL, ConversionError, Networks, Shape, Source, Target, module_of_extra, target_of
 from alpr.files import write_json
 from alpr.images.prepare import letterbox, read_image
-from alpr.plates.records import ImageBatch
-from alpr.provenance import commit_label, environment
+from alpr.provenance import provenance
 from alpr.reader.card import CARD_FILE, ModelCard, WeightFile
 from alpr.reader.parts import Parts
-from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.read import Recogniser
 from alpr.runs.weights import SUFFIX
 
-TARGETS = ("fp32", "fp16", "int8", "static", "openvino", "openvino-fp32", "tflite", "ncnn")
-PRECISIONS = ("fp16", "int8")
-"""Targets that a `Reader` reads."""
-IN_PLACE = ("fp32", "openvino", "openvino-fp32")
-"""Targets that read the bundle's own files."""
-EXTRAS = {
-    "openvino": ("openvino",),
-    "openvino-fp32": ("openvino",),
-    "tflite": ("litert_torch", "ai_edge_litert.interpreter"),
-    "ncnn": ("ncnn", "pnnx"),
-}
-"""The modules that a target needs."""
 ACCEPTED_LOSS = 0.5
 """Points of plate accuracy that a target may lose on a manifest."""
 KEPT_FIRST = 6
 """A detector's first convolutions that stay in float32: int8 is no faster there (3 to 16 channels, most pixels)."""
-CALIBRATION_SCENES = 64
-
-
-class ConversionError(ValueError):
-    """A conversion that cannot be made as asked; the sentence says why."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +43,8 @@ class Asked:
     """What is converted and how.
 
     Attributes:
-        targets: of `TARGETS`; the bundle itself, fp32, is always measured.
-        calibration: training scenes for int8; None where int8 is not asked for.
+        targets: of `target_names`; the bundle itself, `ORIGINAL`, is always measured.
+        calibration: training scenes, where a target needs them.
         scored: labelled scenes or crops by name.
         fixed: batch, height and width of the detector's input where a target takes one shape only.
         place: the folder of the one bundle that is made, whose name it gets; None for `output/BUNDLE_TARGET`.
@@ -90,7 +57,7 @@ class Asked:
     targets: tuple[str, ...]
     scored: Mapping[str, Manifest]
     calibration: Manifest | None = None
-    fixed: tuple[int, int, int] | None = None
+    fixed: Shape | None = None
     place: Path | None = None
     keep_first: int = KEPT_FIRST
     accept_loss: bool = False
@@ -108,15 +75,14 @@ def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) 
         PrecisionError, RuntimeMissing, RuntimeFailed: a target that cannot be made.
         OSError: a file that cannot be read or written.
     """
-    described = environment()
+    described = provenance(whole=True)
     card = ModelCard.read(asked.bundle)
     card.verify(asked.bundle)
     check(asked, card)
     asked.output.mkdir(parents=True, exist_ok=True)
     scratch = asked.output / f".{os.getpid()}.part"
     try:
-        makers = {"fp32": _Target("fp32", asked, card, scratch)}
-        makers |= {name: _Target(name, asked, card, scratch) for name in asked.targets}
+        makers = {name: _Attempt(name, asked, card, scratch) for name in dict.fromkeys((ORIGINAL, *asked.targets))}
         for name, maker in makers.items():
             advance(f"making {name}")
             maker.make()
@@ -130,8 +96,7 @@ def convert(asked: Asked, advance: Callable[[str], object] = lambda said: None) 
             opened = {name: maker.open(threads) for name, maker in makers.items()}
             for name, times in time_networks(opened, canvas, crop, asked.rounds).items():
                 latency[name] |= {f"{network}_{threads}": found for network, found in times.items()}
-        commit = described.commit + "+changes" * described.uncommitted_changes  # as it was when the run began
-        made_with = {"commit": commit, "device": described.cpu, "bundle": card.name}
+        made_with = {**asdict(described), "bundle": card.name}
         rows = tuple(maker.report(scores, latency[name], made_with) for name, maker in makers.items())
         report = ConversionReport(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -161,21 +126,22 @@ def check(asked: Asked, card: ModelCard) -> None:
         RuntimeMissing: the runtime of a target is not installed.
         FileExistsError: a target's folder is something else than a bundle.
     """
-    unknown = [name for name in asked.targets if name not in TARGETS]
-    if unknown:
-        raise ConversionError(f"There is no target {unknown[0]!r}; expected some of {', '.join(TARGETS)}.")
+    targets = {name: target_of(name) for name in asked.targets}
     if card.precision != "fp32":
         raise ConversionError(
             f"{asked.bundle} is in {card.precision} already; expected a bundle in fp32, which alpr export "
             "makes of its safetensors."
         )
-    if asked.place is not None and len(set(asked.targets) - set(IN_PLACE)) != 1:
+    if asked.place is not None and sum(target.make is not None for target in targets.values()) != 1:
         raise ConversionError(f"{asked.place} holds one bundle; expected one target, found {', '.join(asked.targets)}.")
     if not _scenes(asked):
         raise ConversionError("No labelled plate was given to score the targets on.")
-    if "int8" in asked.targets:
-        if asked.calibration is None:
-            raise ConversionError("int8 needs training scenes: give --calibration MANIFEST.")
+    for name, target in targets.items():
+        if target.calibrated and asked.calibration is None:
+            raise ConversionError(f"{name} needs training scenes: give --calibration MANIFEST.")
+        if target.one_shape and asked.fixed is None:
+            raise ConversionError(f"{name} takes one shape only: give --static-size HEIGHT WIDTH.")
+    if asked.calibration is not None and any(target.calibrated for target in targets.values()):
         scored = {path.resolve() for path in _scenes(asked)}
         both = [s.image for s in asked.calibration.scenes() if s.image.resolve() in scored]
         if both:
@@ -183,14 +149,11 @@ def check(asked: Asked, card: ModelCard) -> None:
                 f"{both[0]} and {len(both) - 1} more images would be calibrated on and scored on; "
                 "give training rows to --calibration."
             )
-    static = [name for name in asked.targets if name in ("static", "tflite", "ncnn")]
-    if static and asked.fixed is None:
-        raise ConversionError(f"{static[0]} takes one shape only: give --static-size HEIGHT WIDTH.")
-    for target in asked.targets:
-        for module in EXTRAS.get(target, ()):
-            extra(module, target.partition("-")[0])
-        place = place_of(asked, card, target)
-        if target not in IN_PLACE and place.exists() and not (place / CARD_FILE).is_file():
+    for name, target in targets.items():
+        for module in target.modules:
+            module_of_extra(module, target.extra)
+        place = place_of(asked, card, name)
+        if target.make is not None and place.exists() and not (place / CARD_FILE).is_file():
             raise FileExistsError(f"{place} exists and is no bundle (it has no {CARD_FILE}); name another folder.")
 
 
@@ -199,107 +162,48 @@ def place_of(asked: Asked, card: ModelCard, target: str) -> Path:
     return asked.place or asked.output / f"{card.name}_{target}"
 
 
-def calibration_batches(manifest: Manifest, card: ModelCard, count: int = CALIBRATION_SCENES) -> list[ImageBatch]:
-    """Scenes spread evenly over a manifest, each letterboxed as the detector gets it: (1, H, W, 3) uint8."""
-    scenes = manifest.scenes()
-    chosen = np.unique(np.linspace(0, len(scenes) - 1, min(count, len(scenes))).astype(int))
-    settings = card.detector
-    images = (read_image(scenes[int(i)].image) for i in chosen)
-    return [letterbox(image, settings.input_px, settings.multiple)[0][None] for image in images]
-
-
 def _scenes(asked: Asked) -> list[Path]:
     return [scene.image for manifest in asked.scored.values() for scene in manifest.scenes()]
 
 
 @dataclass
-class _Target:
+class _Attempt:
     """One target on its way: made in a folder of its own, opened from there, moved from there."""
 
     name: str
     asked: Asked
     card: ModelCard
     scratch: Path
-    texts: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # label and reading by manifest
+
+    @property
+    def target(self) -> Target:
+        return target_of(self.name)
+
+    @property
+    def source(self) -> Source:
+        asked = self.asked
+        return Source(asked.bundle, self.card, asked.fixed, asked.calibration, asked.keep_first)
 
     @property
     def folder(self) -> Path:
         """Where its files are; a target without files of its own reads the bundle's."""
-        return self.asked.bundle if self.name in IN_PLACE else self.scratch / self.name
+        return self.asked.bundle if self.target.make is None else self.scratch / self.name
 
     @property
     def files(self) -> list[Path]:
-        bundled = [self.folder / f.file for f in (self.card.detector_file, self.card.recogniser_file)]
-        own = [path for path in sorted(self.folder.iterdir()) if path.name != CARD_FILE]
-        return bundled if self.folder == self.asked.bundle else own
+        if self.target.make is None:
+            return [self.source.file(network) for network in Networks._fields]
+        return [path for path in sorted(self.folder.iterdir()) if path.name != CARD_FILE]
 
     def make(self) -> None:
         """Writes the target's files into its folder."""
-        if self.folder == self.asked.bundle:
-            return
-        self.folder.mkdir(parents=True)
-        if self.name == "tflite":
-            self._make_tflite()
-            return
-        networks = {"detector": self.card.detector_file.file, "recogniser": self.card.recogniser_file.file}
-        for network, file in networks.items():
-            model = lean(onnx.load(self.asked.bundle / file))
-            path = self.folder / f"{network}.onnx"
-            if self.name == "fp16":
-                onnx.save(halved(model), path)
-            elif self.name == "int8":
-                onnx.save(self._quantised(model, network), path)
-            elif self.name == "static":
-                onnx.save(fixed_shapes(model, (*self._shape(network), 3)), path)
-            else:
-                shape = (1, *self._shape(network)[1:])
-                fold_normalisation(model)  # in bundles that were exported before it was
-                onnx.save(without_preparation(fixed_shapes(model, (*shape, 3))), path)
-                write_ncnn(path, shape, self.folder, network)
-                path.unlink()
-
-    def _quantised(self, model: onnx.ModelProto, network: str) -> onnx.ModelProto:
-        if network == "recogniser":
-            return quantised_recogniser(model)
-        assert self.asked.calibration is not None  # checked
-        kept = [*convolutions(model)[: self.asked.keep_first], *last_convolutions(model)]
-        return quantised_detector(model, calibration_batches(self.asked.calibration, self.card), kept)
-
-    def _make_tflite(self) -> None:
-        from alpr.training.runs import load_detector, load_recogniser
-
-        for network, load in (("detector", load_detector), ("recogniser", load_recogniser)):
-            weights = self.asked.bundle / f"{network}{SUFFIX}"
-            if not weights.is_file():
-                raise ConversionError(f"TFLite is made from {weights.name}, which {self.asked.bundle} does not hold.")
-            write_tflite(load(weights).network, self._shape(network), self.folder / f"{network}.tflite")
-
-    def _shape(self, network: str) -> tuple[int, int, int]:
-        assert self.asked.fixed is not None  # checked
-        return self.asked.fixed if network == "detector" else (self.asked.fixed[0], *self.card.recogniser.size)
+        if self.target.make is not None:
+            self.folder.mkdir(parents=True)
+            self.target.make(self.source, self.folder)
 
     def open(self, threads: int) -> Networks:
         """Its two networks."""
-        detector, recogniser = self.card.detector_file.file, self.card.recogniser_file.file
-        if self.name == "static":
-            return Networks(*(open_fixed_onnx(self.folder / f"{n}.onnx", threads) for n in Networks._fields))
-        if self.name in ("openvino", "openvino-fp32"):
-            precision = None if self.name == "openvino" else "f32"
-            return Networks(*(open_openvino(self.folder / f, threads, precision) for f in (detector, recogniser)))
-        if self.name == "tflite":
-            return Networks(*(open_tflite(self.folder / f"{n}.tflite", threads) for n in Networks._fields))
-        if self.name == "ncnn":
-            heads = (3, *(2 for _ in self.card.recogniser.outputs))
-            return Networks(
-                open_ncnn(self.folder / "detector", threads, (1, *self._shape("detector")[1:]), (2, 3, 4)),
-                open_ncnn(self.folder / "recogniser", threads, (1, *self._shape("recogniser")[1:]), heads),
-            )
-        names = (detector, recogniser) if self.name == "fp32" else ("detector.onnx", "recogniser.onnx")
-        settings, classes = self.card.recogniser, len(self.card.charset)
-        return Networks(
-            OnnxDetector(self.folder / names[0], threads),
-            OnnxRecogniser(self.folder / names[1], settings, classes, threads),
-        )
+        return self.target.open(self.source, self.folder, threads)
 
     def score(self, advance: Callable[[str], object]) -> dict[str, list[tuple[str, str]]]:
         """The label and the reading of every plate with a text, by manifest."""
@@ -324,15 +228,15 @@ class _Target:
         made_with: Mapping[str, Any],
     ) -> TargetReport:
         """What was measured, and whether it may be written."""
-        found = {name: score_of(scores[self.name][name], scores["fp32"][name]) for name in self.asked.scored}
-        before = {name: score_of(scores["fp32"][name], scores["fp32"][name]) for name in self.asked.scored}
+        found = {name: score_of(scores[self.name][name], scores[ORIGINAL][name]) for name in self.asked.scored}
+        before = {name: score_of(scores[ORIGINAL][name], scores[ORIGINAL][name]) for name in self.asked.scored}
         losses = {name: 100 * (before[name].accuracy - found[name].accuracy) for name in found}
         worst = max(losses, key=lambda name: losses[name])
         refused = ""
-        if losses[worst] > ACCEPTED_LOSS and self.name not in IN_PLACE and not self.asked.accept_loss:
+        if losses[worst] > ACCEPTED_LOSS and self.target.make is not None and not self.asked.accept_loss:
             refused = (
                 f"{self.name} is not written: it reads {found[worst].accuracy:.1%} of the {found[worst].plates} plates "
-                f"of {worst}, fp32 {before[worst].accuracy:.1%}, which is more than {ACCEPTED_LOSS} points less; "
+                f"of {worst}, {ORIGINAL} {before[worst].accuracy:.1%}, which is more than {ACCEPTED_LOSS} points less; "
                 "--accept-loss writes it nevertheless."
             )
         files = {path.name: path.stat().st_size for path in self.files}
@@ -353,7 +257,7 @@ class _Target:
 
     def write(self, row: TargetReport) -> None:
         """Moves the target's folder, with its card, to its place."""
-        if self.folder == self.asked.bundle or row.refused:
+        if self.target.make is None or row.refused:
             return
         output = place_of(self.asked, self.card, self.name)
         weights = {path.name.partition(".")[0]: path for path in self.files if path.suffix != ".param"}
@@ -362,7 +266,7 @@ class _Target:
             name=output.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             alpr=__version__,
-            commit=commit_label(),
+            commit=row.made_with["commit"],  # as it was when the run began
             country=self.card.country,
             detector=self.card.detector,
             detector_file=WeightFile.of(weights["detector"]),
@@ -372,7 +276,7 @@ class _Target:
             data=self.card.data,
             metrics={**self.card.metrics, "conversion": measured},
             training=self.card.training,
-            precision={"int8": "int8", "fp16": "fp16", "ncnn": "fp16"}.get(self.name, "fp32"),
+            precision=self.target.precision,
             other_files=self._trainable(),
         )
         card.write(self.folder)
@@ -382,7 +286,7 @@ class _Target:
     def _trainable(self) -> tuple[WeightFile, ...]:
         """Copies the weights from which a training begins into what a `Reader` reads."""
         entries = [entry for entry in self.card.other_files if entry.file.endswith(SUFFIX)]
-        if self.name not in PRECISIONS:
+        if not self.target.for_reader:
             return ()
         found = tuple(entry for entry in entries if (self.asked.bundle / entry.file).is_file())
         for entry in found:

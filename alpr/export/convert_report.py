@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, sleep
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from alpr.plates.records import FloatArray, ImageBatch
-from alpr.provenance import Environment
+from alpr.export.target import Networks
+from alpr.plates.records import ImageBatch
+from alpr.provenance import Provenance
 
 RUNS_AT_ONCE = 5
 PAUSE_S = 0.02
 """Between two networks: the threads of a pool go on spinning for a while after its last run."""
-
-
-class Networks(NamedTuple):
-    """The two networks of a target."""
-
-    detector: Callable[[ImageBatch], tuple[FloatArray, ...]]
-    recogniser: Callable[[ImageBatch], tuple[FloatArray, ...]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ class ConversionReport:
     detector_input: tuple[int, ...]
     rounds: int
     targets: tuple[TargetReport, ...]
-    environment: Environment
+    environment: Provenance
 
 
 def score_of(read: Sequence[tuple[str, str]], before: Sequence[tuple[str, str]]) -> Score:

@@ -7,8 +7,8 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from alpr.export.convert import IN_PLACE
 from alpr.export.convert_report import ConversionReport, Latency, TargetReport
+from alpr.export.target import target_of
 
 WIDE = 200
 """Characters of a table that goes into a file."""
@@ -42,6 +42,6 @@ def _cell(latency: Latency) -> str:
 
 
 def _written(row: TargetReport) -> str:
-    if row.target in IN_PLACE:
+    if target_of(row.target).make is None:
         return "the bundle's files"
     return "no" if row.refused else "yes"

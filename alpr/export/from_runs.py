@@ -13,16 +13,19 @@ from omegaconf import DictConfig
 
 from alpr.evaluation.by_width import readable_widths
 from alpr.evaluation.outcomes import record_of
+from alpr.export.data_sources import Network, data_sources
 from alpr.export.one_graph.compose import READER_FILE
 from alpr.export.onnx_bundle import add_reader, add_report, export_bundle
 from alpr.export.parity import ParityReport, ReaderParity
+from alpr.files import file_sha256
 from alpr.images.prepare import IMAGE_SUFFIXES, read_image
 from alpr.plates.records import ImageArray
-from alpr.provenance import commit_label
-from alpr.reader.card import DataSource, TrainingRun
+from alpr.provenance import UnknownProvenance, commit_label, installed_source, source_commit
+from alpr.reader.card import EarlierRun, TrainingRun
 from alpr.runs.checkpoints import RunError, best_checkpoint, run_folder
 from alpr.runs.record import RunRecord
 from alpr.runs.weights import SUFFIX, write_weights
+from alpr.training.lineage import bundled
 from alpr.training.runs import load_detector, load_recogniser
 
 PARITY_SCENES = 16
@@ -40,9 +43,12 @@ def bundle_runs(config: DictConfig) -> None:
     Raises:
         RunError: a run that cannot be loaded, or a report without figures.
         ValueError: an input size or a threshold out of its range.
+        OriginError: data whose origin and licence nothing says.
         ParityError: an exported network that gives other results; no file is left then.
         OSError: a file that cannot be read or written.
     """
+    if config.release:
+        refuse_uncommitted()
     output = Path(config.output)
     scenes = parity_scenes(config.images)
     compared = f"{len(scenes)} scenes of {config.images}" if scenes else "generated scenes"
@@ -70,8 +76,8 @@ def bundle_runs(config: DictConfig) -> None:
         module.hparams["predictor"] = asdict(module.predictor)
     records = {path: RunRecord.read(run_folder(best_checkpoint(path))) for path in (config.detector, config.recogniser)}
     training = tuple(training_run(path, record) for path, record in records.items())
-    made_from = [record.manifests for record in records.values() if record is not None]
-    sources = {name: digest for manifests in made_from for name, digest in manifests.items()}
+    networks = (Network(config.detector), Network(config.recogniser, recogniser.pack))
+    sources = data_sources(networks, config.sources, config.licence)
 
     def write_both(folder: Path) -> None:
         for module in (detector, recogniser):
@@ -89,7 +95,7 @@ def bundle_runs(config: DictConfig) -> None:
         output,
         images=scenes,
         commit=commit_label(),
-        data=[DataSource(name, digest, config.licence) for name, digest in sources.items()],
+        data=sources,
         metrics=metrics,
         training=training,
         beside=write_both,
@@ -119,11 +125,32 @@ def reader_parity_held(parity: ReaderParity) -> str:
     )
 
 
+def refuse_uncommitted() -> None:
+    """Refuses to make a release that its commit does not make.
+
+    Raises:
+        RunError: files that differ from the commit, or a commit that is not known.
+    """
+    try:
+        commit, changed = installed_source() or source_commit()
+    except UnknownProvenance as error:
+        raise RunError(f"A released bundle names the commit that made it. {error}") from error
+    if changed:
+        raise RunError(
+            f"A released bundle names the commit that made it, and tracked files differ from {commit[:12]}: commit "
+            "them, or give release=false for a bundle that is none."
+        )
+
+
 def training_run(path: str, record: RunRecord | None) -> TrainingRun:
-    """What the card says of a run; of a lone checkpoint only its name."""
-    if record is None:
-        return TrainingRun(Path(path).name)
-    return TrainingRun(record.name, record.seed, _portable(record.config))
+    """What the card says of a run: of a bundle's weights what its card says, of a lone checkpoint only its name."""
+    if record is not None:
+        return TrainingRun(
+            record.name, record.seed, _portable(record.config), tuple(EarlierRun(**e) for e in record.started_from)
+        )
+    weights = best_checkpoint(path)
+    found = bundled(weights, file_sha256(weights))
+    return TrainingRun(weights.name) if found is None else found[0]
 
 
 def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +183,8 @@ def reported_figures(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         readable = readable_widths([record_of(plate) for plate in report["plates"]])
-        return {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
+        found = {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
+        times = (report.get("made_with") or {}).get("scored")
+        return {**found, **({} if times is None else {"scored": int(times)})}
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is no report of alpr evaluate: {error!r}") from error

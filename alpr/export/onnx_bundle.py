@@ -21,7 +21,7 @@ from alpr.detection.detect import Detector
 from alpr.detection.module import torch_detector
 from alpr.detection.settings import DetectorSettings
 from alpr.export.graph_folding import fold_constants, fold_normalisation
-from alpr.export.one_graph.compose import READER_FILE, write_reader
+from alpr.export.one_graph.compose import OPSET, READER_FILE, write_reader
 from alpr.export.one_graph.parity import check_reader
 from alpr.export.parity import (
     ParityError,
@@ -31,7 +31,7 @@ from alpr.export.parity import (
     check_recogniser,
     generated_scenes,
 )
-from alpr.files import write_atomically
+from alpr.files import whole_file
 from alpr.plates.country import CountryPack
 from alpr.plates.records import ImageArray
 from alpr.reader.card import CARD_FILE, DataSource, ModelCard, TrainingRun, WeightFile
@@ -40,7 +40,6 @@ from alpr.recognition.module import torch_recogniser
 from alpr.recognition.read import Recogniser
 from alpr.recognition.settings import RecogniserSettings
 
-OPSET = 20
 DETECTOR_FILE = "detector.onnx"
 RECOGNISER_FILE = "recogniser.onnx"
 
@@ -116,8 +115,7 @@ def export_recogniser(network: nn.Module, path: Path, settings: RecogniserSettin
 def _export(
     network: nn.Module, example: Tensor, path: Path, name: str, outputs: list[str], dynamic: Mapping[int, Any]
 ) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         with torch.no_grad():
             torch.onnx.export(
                 network.eval(),
@@ -133,10 +131,7 @@ def _export(
             )
         graph = onnx.load(part)
         fold_normalisation(graph)
-        write_atomically(part, [fold_constants(graph).SerializeToString()])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        part.write_bytes(fold_constants(graph).SerializeToString())
 
 
 def export_bundle(

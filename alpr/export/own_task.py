@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def export_run(config: DictConfig) -> None:
         files = {path.name: file_sha256(path) for path in sorted(part.iterdir())}
         made = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "alpr": __version__}
         source = {"commit": commit_label(), "checkpoint": file_sha256(checkpoint)}
-        training = vars(training_run(run, record))
+        training = asdict(training_run(run, record))
         whole = {"kind": module.kind, **made, **source, "training": training, "files": files, "parity": differences}
         write_json(part / EXPORT_FILE, whole)
         put_in_place(part, output)

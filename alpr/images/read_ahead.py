@@ -18,15 +18,19 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(items: Iterable[T], work: Callable[[T], R], workers: int) -> Iterator[tuple[T, Callable[[], R]]]:
+def ahead(
+    items: Iterable[T], work: Callable[[T], R], workers: int, early: int | None = None
+) -> Iterator[tuple[T, Callable[[], R]]]:
     """Every item, in order, with a function that gives the result of its work or raises what the work raised.
 
-    Threads begin at most twice `workers` items early, so that few results stand in memory. They help where the work
-    leaves Python alone, as OpenCV's decoders and files do. Whoever stops early waits for the work that has begun.
+    Threads help where the work leaves Python alone, as OpenCV's decoders and files do. Whoever stops early waits for
+    the work that has begun.
 
     Args:
         workers: threads; with 0 the work is done when its result is asked for.
+        early: items that they may be ahead, so that few results stand in memory; by default twice `workers`.
     """
+    early = 2 * workers if early is None else early
     if workers < 1:
         for item in items:
             yield item, partial(work, item)
@@ -36,7 +40,7 @@ def ahead(items: Iterable[T], work: Callable[[T], R], workers: int) -> Iterator[
         waiting: deque[tuple[T, Future[R]]] = deque()
         try:
             while True:
-                for item in islice(rest, 2 * workers + 1 - len(waiting)):
+                for item in islice(rest, early + 1 - len(waiting)):
                     waiting.append((item, pool.submit(work, item)))
                 if not waiting:
                     return
@@ -67,15 +71,9 @@ def common_folder(images: Sequence[Path]) -> Path:
 
 def opened_in_batches(scenes: Sequence[Scene], batch: int, workers: int) -> Iterator[list[Opened]]:
     """The images of scenes, a batch at a time; the next batch is read by threads meanwhile."""
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            waiting = [pool.submit(_open, scene) for scene in scenes[:batch]]
-            for start in range(0, len(scenes), batch):
-                futures = waiting
-                waiting = [pool.submit(_open, scene) for scene in scenes[start + batch : start + 2 * batch]]
-                yield [future.result() for future in futures]
-        finally:
-            pool.shutdown(cancel_futures=True)
+    opened = ahead(scenes, _open, workers, early=batch)
+    while held := [result() for _, result in islice(opened, batch)]:
+        yield held
 
 
 def _open(scene: Scene) -> Opened:

@@ -13,7 +13,8 @@ import yaml
 from alpr.files import packaged
 from alpr.plates.charset import Charset
 from alpr.plates.layout import Layout
-from alpr.plates.pack_reading import PackFault, Place, check_keys, line_of, read_layout, read_with_lines
+from alpr.plates.pack_reading import read_layout
+from alpr.plates.values import Fault, Place, check_keys, located, read_with_lines
 
 ALL_LAYOUTS = "all"
 PACKS = packaged("configs") / "country"
@@ -130,7 +131,7 @@ class CountryPack:
         try:
             check_keys(data, cls, ())
             if not isinstance(data["layouts"], list | tuple) or not data["layouts"]:
-                raise PackFault(("layouts",), "no layout is given; expected at least one.")
+                raise Fault(("layouts",), "no layout is given; expected at least one.")
             pack = cls(
                 code=str(data["code"]),
                 name=str(data["name"]),
@@ -141,10 +142,8 @@ class CountryPack:
                 regions=_strings(data.get("regions", {}), "regions"),
             )
             pack._check()
-        except PackFault as fault:
-            line = line_of(fault.place, lines or {})
-            where = f", line {line}" if line is not None else ""
-            raise ValueError(f"{source}{where}: {fault}") from fault
+        except Fault as fault:
+            raise ValueError(located(source, fault, lines)) from fault
         return pack
 
     @classmethod
@@ -185,44 +184,42 @@ class CountryPack:
         try:
             charset = self.charset
         except ValueError as error:
-            raise PackFault(("alphabet",), str(error)) from error
+            raise Fault(("alphabet",), str(error)) from error
         for key, symbols in self.classes.items():
             if len(key) != 1 or key in "/?" or not symbols:
                 reason = f"class {key!r} = {symbols!r}; expected one letter and at least one symbol."
-                raise PackFault(("classes", key), reason)
+                raise Fault(("classes", key), reason)
             try:
                 charset.encode(symbols)
             except ValueError as error:
-                raise PackFault(("classes", key), f"class {key!r}: {error}") from error
+                raise Fault(("classes", key), f"class {key!r}: {error}") from error
         names = [layout.name for layout in self.layouts]
         for i, layout in enumerate(self.layouts):
             self._check_layout(layout, ("layouts", i))
             if layout.name in names[:i]:
-                raise PackFault(
-                    ("layouts", i, "name"), f"two layouts are named {layout.name!r}; expected different names."
-                )
+                raise Fault(("layouts", i, "name"), f"two layouts are named {layout.name!r}; expected different names.")
 
     def _check_layout(self, layout: Layout, place: Place) -> None:
         unknown = sorted({key for key, _, _ in layout.places} - set(self.classes))
         if unknown:
-            raise PackFault(
+            raise Fault(
                 (*place, "pattern"),
                 f"layout {layout.name!r}: the pattern {layout.pattern!r} uses {unknown}; "
                 f"expected the keys {sorted(self.classes)}.",
             )
         if layout.region_places:
             if not self.regions:
-                raise PackFault((*place, "region_places"), f"layout {layout.name!r}: the pack has no regions.")
+                raise Fault((*place, "region_places"), f"layout {layout.name!r}: the pack has no regions.")
             if not layout.region_choices(self.regions, self.classes):
                 first = layout.pattern
-                raise PackFault((*place, "region_places"), f"layout {layout.name!r}: no region fits {first!r}.")
+                raise Fault((*place, "region_places"), f"layout {layout.name!r}: no region fits {first!r}.")
 
 
 def _strings(data: Any, key: str) -> dict[str, str]:
     if not isinstance(data, Mapping):
-        raise PackFault((key,), f"{key} is {data!r}; expected a mapping.")
+        raise Fault((key,), f"{key} is {data!r}; expected a mapping.")
     for name, value in data.items():
         if not isinstance(name, str) or not isinstance(value, str):
             reason = f"{name!r}: {value!r} is no pair of texts; put numbers, and words such as NO, in quotes."
-            raise PackFault((key, str(name)), reason)
+            raise Fault((key, str(name)), reason)
     return dict(data)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alpr.files import write_atomically
 from alpr.plates.country import CountryPack
-from alpr.plates.pack_reading import read_with_lines
+from alpr.plates.values import read_with_lines
 
 TEMPLATE = """\
 # {name}. Every key is explained in alpr/plates/layout.py; look at the plates with

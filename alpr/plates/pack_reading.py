@@ -1,107 +1,42 @@
-"""Reads a country pack: YAML with its lines, and layouts of plain values; a wrong one is refused with its place."""
+"""Reads the layouts of a country pack from plain values; a wrong one is refused with its place."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
 from typing import Any, TypeVar
-
-import yaml
 
 from alpr.plates.fonts import FACES, is_face
 from alpr.plates.layout import PLACE, SEPARATORS, SIDES, Band, Face, Layout, Separator
+from alpr.plates.values import Fault, Place, check_keys
 
-Place = tuple[str | int, ...]
-"""The keys and list positions that lead to a value."""
-MOST_VALUES = 20_000
-"""With every alias written out: a few lines of aliases of aliases stand for more than any memory holds."""
 MOST_FORMS = 4096
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 T = TypeVar("T")
-
-
-def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
-    """The values of a YAML document, and the line, from 1, of every key and list item.
-
-    Raises:
-        yaml.YAMLError: text that is no YAML.
-        ValueError: a key that is given twice, more values than `MOST_VALUES` or nested too deep, or one that is not
-            what its tag says.
-    """
-    lines: dict[Place, int] = {}
-    loader = yaml.SafeLoader(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return None, lines
-        _walk(root, (), lines)
-        return loader.construct_document(root), lines
-    except RecursionError as error:
-        raise ValueError("its values are nested too deep.") from error
-    except (AttributeError, LookupError, TypeError, OverflowError) as error:  # a tag that its value does not fit
-        raise ValueError(f"a value is not what its tag says: {error!r}.") from error
-    finally:
-        loader.dispose()
-
-
-def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
-    lines.setdefault(place, node.start_mark.line + 1)
-    if len(lines) > MOST_VALUES:
-        raise ValueError(
-            f"line {node.start_mark.line + 1}: there are more than {MOST_VALUES} values, aliases written out."
-        )
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*place, str(key.value))
-            if inner in lines:
-                line = key.start_mark.line + 1
-                raise ValueError(f"line {line}: the key {key.value!r} is given twice, first in line {lines[inner]}.")
-            lines[inner] = key.start_mark.line + 1
-            _walk(value, inner, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(node.value):
-            _walk(item, (*place, i), lines)
-
-
-def line_of(place: Place, lines: Mapping[Place, int]) -> int | None:
-    """The line of a value, or of the nearest one around it that is written; None without lines."""
-    for end in range(len(place), -1, -1):
-        if place[:end] in lines:
-            return lines[place[:end]]
-    return None
-
-
-class PackFault(ValueError):
-    """What is wrong with a pack, and where in it: the reader of the file adds file and line."""
-
-    def __init__(self, place: Place, reason: str) -> None:
-        super().__init__(reason)
-        self.place = place
 
 
 def read_layout(data: Any, place: Place) -> Layout:
     """A checked layout from plain values; today's form, and the one of cards from before rows and faces.
 
     Raises:
-        PackFault: a missing, unknown or wrong entry.
+        Fault: a missing, unknown or wrong entry.
     """
     if not isinstance(data, Mapping):
-        raise PackFault(place, f"the layout is {data!r}; expected a mapping.")
+        raise Fault(place, f"the layout is {data!r}; expected a mapping.")
     data = _modern(data)
     try:
         check_keys(data, Layout, place)
-    except PackFault as fault:
-        raise PackFault(fault.place, f"layout {data.get('name', place[-1])!r}: {fault}") from fault
+    except Fault as fault:
+        raise Fault(fault.place, f"layout {data.get('name', place[-1])!r}: {fault}") from fault
 
     def take(key: str, convert: Callable[[Any], T]) -> T:
         try:
             return convert(data[key])
-        except PackFault as fault:
-            raise PackFault((*place, key, *fault.place), f"layout {data['name']!r}: {fault}") from fault
+        except Fault as fault:
+            raise Fault((*place, key, *fault.place), f"layout {data['name']!r}: {fault}") from fault
         except (TypeError, ValueError) as error:
             reason = f"layout {data['name']!r}: {key} is {data[key]!r}: {error}."
-            raise PackFault((*place, key), reason) from error
+            raise Fault((*place, key), reason) from error
 
     given = {key: take(key, convert) for key, convert in _CONVERTERS.items() if key in data}
     layout = Layout(**given)
@@ -123,7 +58,7 @@ def _modern(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_layout(layout: Layout, place: Place) -> None:
     def refuse(key: str, reason: str) -> None:
-        raise PackFault((*place, key), f"layout {layout.name!r}: {reason}")
+        raise Fault((*place, key), f"layout {layout.name!r}: {reason}")
 
     if PLACE.sub("", layout.pattern) or not layout.places:
         refuse(
@@ -144,9 +79,7 @@ def _check_layout(layout: Layout, place: Place) -> None:
     for i, separator in enumerate(layout.separators):
         if not 0 < separator.after < len(layout.places):
             expected = f"expected 1 to {len(layout.places) - 1}, a number of places of {layout.pattern!r}"
-            raise PackFault(
-                (*place, "separators", i), f"layout {layout.name!r}: after is {separator.after}; {expected}."
-            )
+            raise Fault((*place, "separators", i), f"layout {layout.name!r}: after is {separator.after}; {expected}.")
     if layout.row_character_mm and len(layout.row_character_mm) != layout.rows:
         refuse("row_character_mm", f"{len(layout.row_character_mm)} rows are given; the pattern has {layout.rows}.")
     _check_room(layout, refuse)
@@ -166,25 +99,9 @@ def _check_room(layout: Layout, refuse: Callable[[str, str], None]) -> None:
         refuse("character_mm", f"the rows take {height:g} mm; the plate has {bottom - top:g} mm free for them.")
 
 
-def check_keys(data: Mapping[str, Any], kind: type[Any], place: Place) -> None:
-    """Refuses keys that a dataclass does not have, and the lack of those it needs.
-
-    Raises:
-        PackFault: such a key.
-    """
-    known = [f.name for f in fields(kind)]
-    required = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
-    unknown = [str(key) for key in data if key not in known]
-    if unknown:
-        raise PackFault((*place, unknown[0]), f"unknown {unknown}; expected {known}.")
-    missing = sorted(required - set(data))
-    if missing:
-        raise PackFault(place, f"missing {missing}; expected {known}.")
-
-
 def _colour(value: Any) -> str:
     if not isinstance(value, str) or not _COLOUR.fullmatch(value):
-        raise PackFault((), f"the colour {value!r} is not of the form '#rrggbb'.")
+        raise Fault((), f"the colour {value!r} is not of the form '#rrggbb'.")
     return value
 
 
@@ -194,26 +111,26 @@ def _colours(value: Any) -> tuple[str, ...]:
 
 def _colour_pair(value: Any) -> tuple[str, str]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise PackFault((), f"{value!r} is no pair of colours, background and foreground.")
+        raise Fault((), f"{value!r} is no pair of colours, background and foreground.")
     return _colour(value[0]), _colour(value[1])
 
 
 def _pair(value: Any) -> tuple[float, float]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise PackFault((), f"{value!r} is no pair of numbers.")
+        raise Fault((), f"{value!r} is no pair of numbers.")
     return float(value[0]), float(value[1])
 
 
 def _each(convert: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
     def several(value: Any) -> tuple[T, ...]:
         if not isinstance(value, list | tuple):
-            raise PackFault((), f"{value!r} is no list.")
+            raise Fault((), f"{value!r} is no list.")
         found = []
         for i, item in enumerate(value):
             try:
                 found.append(convert(item))
-            except PackFault as fault:
-                raise PackFault((i, *fault.place), str(fault)) from fault
+            except Fault as fault:
+                raise Fault((i, *fault.place), str(fault)) from fault
         return tuple(found)
 
     return several
@@ -221,13 +138,13 @@ def _each(convert: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
 
 def _one_of(value: Any, known: tuple[str, ...], what: str) -> str:
     if value not in known:
-        raise PackFault((), f"the {what} is {value!r}; expected one of {', '.join(known)}.")
+        raise Fault((), f"the {what} is {value!r}; expected one of {', '.join(known)}.")
     return str(value)
 
 
 def _mapping(value: Any, kind: type[Any]) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise PackFault((), f"{value!r} is no mapping.")
+        raise Fault((), f"{value!r} is no mapping.")
     check_keys(value, kind, ())
     return value
 
@@ -259,7 +176,7 @@ def _face(value: Any) -> Face:
     else:
         name, share = value if isinstance(value, list | tuple) and len(value) == 2 else (value, 1.0)
     if not isinstance(name, str) or not is_face(name):
-        raise PackFault((), f"the font {name!r} is unknown; expected one of {', '.join(FACES)}, or a font file's path.")
+        raise Fault((), f"the font {name!r} is unknown; expected one of {', '.join(FACES)}, or a font file's path.")
     return Face(name, float(share))
 
 
@@ -269,7 +186,7 @@ def _faces(value: Any) -> tuple[Face, ...]:
 
 def _yes(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise PackFault((), f"{value!r} is neither true nor false.")
+        raise Fault((), f"{value!r} is neither true nor false.")
     return value
 
 

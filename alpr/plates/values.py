@@ -1,14 +1,31 @@
-"""A strict reader of plain values, as JSON and YAML give them: a wrong one is refused by its key."""
+"""A strict reader of plain values, as JSON and YAML give them: a wrong one is refused by its key and its line."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Container, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import yaml
+
+Place = tuple[str | int, ...]
+"""The keys and list positions that lead to a value."""
 MOST_PX = 16384
 """Of a side of a network's input; a card that asks for more would only fill the memory."""
+MOST_VALUES = 20_000
+"""With every alias written out: a few lines of aliases of aliases stand for more than any memory holds."""
 T = TypeVar("T")
+_KINDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+class Fault(ValueError):
+    """What is wrong with a value, and where it stands: who reads the file adds its name and the line."""
+
+    def __init__(self, place: Place, reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
 
 
 def expect(holds: bool, key: str, found: object, expected: str) -> None:
@@ -18,7 +35,7 @@ def expect(holds: bool, key: str, found: object, expected: str) -> None:
         ValueError: the key, what was found and what is expected.
     """
     if not holds:
-        raise ValueError(f"{key} is {found!r}; expected {expected}.")
+        raise ValueError(f"{key} is {short(found)}; expected {expected}.")
 
 
 def different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -31,72 +48,134 @@ def different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_KINDS = {
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    dict: "a mapping",
-    list: "a list",
-}
+def read_as(
+    kind: type[T], value: Any, place: Place = (), whole: str = "the file", complete: Container[type[Any]] = ()
+) -> T:
+    """A dataclass from a mapping of plain values, checked by the types of its fields, those inside it likewise.
 
-
-class Entry:
-    """A JSON object that knows where it stands, so that every complaint can name its key.
+    A whole number passes as a number, a list as a tuple; nothing else is converted, and true is no number.
 
     Args:
-        source: the file, as a complaint names it.
-        path: of the keys that lead here, with a dot at its end; "" for the whole.
-        whole: what the outermost object is called.
-        error: what every complaint is raised as.
+        place: where the mapping stands.
+        whole: what the outermost mapping is called.
+        complete: dataclasses of which every key must be given, also those with a default.
+
+    Raises:
+        Fault: an unknown, missing or wrong entry, or one that the dataclass itself refuses.
     """
+    at = dotted(place) or whole
+    if not isinstance(value, Mapping):
+        raise Fault(place, f"{at} is {short(value)}; expected a mapping.")
+    check_keys(value, kind, place, kind in complete)
+    types = get_type_hints(kind)
+    given = {key: _checked(types[key], entry, (*place, key), complete) for key, entry in value.items()}
+    try:
+        return kind(**given)
+    except Fault as fault:  # it names its own keys, below this place
+        raise Fault((*place, *fault.place), f"{dotted(place, '.')}{fault}") from fault
+    except ValueError as error:
+        raise Fault(place, f"{dotted(place, '.')}{error}") from error
 
-    def __init__(self, data: Any, source: str, path: str, whole: str, error: type[ValueError]) -> None:
-        if not isinstance(data, dict):
-            raise error(f"{source}: {path.rstrip('.') or whole} is {short(data)}; expected a mapping.")
-        self.data, self.source, self.path, self._whole, self._error = data, source, path, whole, error
 
-    def only(self, keys: Sequence[str]) -> None:
-        """Refuses unknown and missing keys."""
-        for wrong, what in ((set(self.data) - set(keys), "unknown"), (set(keys) - set(self.data), "missing")):
-            if wrong:
-                named = ", ".join(f"{self.path}{key}" for key in sorted(wrong))
-                raise self._error(f"{self.source}: {what} {named}; expected the keys {', '.join(keys)}.")
+def check_keys(value: Mapping[Any, Any], kind: type[Any], place: Place, complete: bool = False) -> None:
+    """Refuses keys that a dataclass does not have, and the lack of those it needs.
 
-    def take(self, key: str, kind: type[T]) -> T:
-        """The value of a key, of exactly this type; a whole number also passes as a number."""
-        if key not in self.data:
-            raise self._error(f"{self.source}: missing {self.path}{key}; expected {_KINDS[kind]}.")
-        value: Any = self.data[key]
-        if kind is float and type(value) is int:
-            value = float(value)
-        # type(), not isinstance: True is an int
-        if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
-            raise self._error(f"{self.source}: {self.path}{key} is {short(value)}; expected {_KINDS[kind]}.")
-        taken: T = value
-        return taken
+    Raises:
+        Fault: such keys.
+    """
+    known = {f.name: complete or (f.default is MISSING and f.default_factory is MISSING) for f in fields(kind)}
+    unknown = [key for key in value if key not in known]
+    missing = [key for key, needed in known.items() if needed and key not in value]
+    for what, wrong in (("unknown", unknown), ("missing", missing)):
+        if wrong:
+            named = ", ".join(dotted((*place, str(key))) for key in sorted(map(str, wrong)))
+            where = (*place, str(wrong[0])) if what == "unknown" else place
+            raise Fault(where, f"{what} {named}; expected the keys {', '.join(known)}.")
 
-    def optional(self, key: str, kind: type[T]) -> T | None:
-        return None if self.data[key] is None else self.take(key, kind)
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        found = self.take(key, list)
-        if any(type(text) is not str for text in found):
-            raise self._error(f"{self.source}: {self.path}{key} is {short(found)}; expected a list of texts.")
-        return tuple(found)
+def _checked(kind: Any, value: Any, place: Place, complete: Container[type[Any]]) -> Any:
+    """The value as a field of this type holds it."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (Union, UnionType):  # X | None
+        return None if value is None else _checked(inner[0], value, place, complete)
+    if is_dataclass(kind):
+        return read_as(kind, value, place, complete=complete)  # type: ignore[arg-type]
+    if origin is tuple:
+        several = inner[1:] == (...,)
+        if not isinstance(value, list | tuple) or not (several or len(value) == len(inner)):
+            wanted = "a list" if several else f"a list of {len(inner)}"
+            raise Fault(place, f"{dotted(place)} is {short(value)}; expected {wanted}.")
+        return tuple(_checked(inner[0 if several else i], v, (*place, i), complete) for i, v in enumerate(value))
+    if kind is dict or (origin is not None and issubclass(origin, Mapping)):
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise Fault(place, f"{dotted(place)} is {short(value)}; expected a mapping.")
+        held = inner[1] if inner else Any
+        return {key: _checked(held, entry, (*place, key), complete) for key, entry in value.items()}
+    if kind is float and type(value) is int:
+        return float(value)
+    # type(), not isinstance: True is an int
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise Fault(place, f"{dotted(place)} is {short(value)}; expected {_KINDS[kind]}.")
+    return value
 
-    def entry(self, key: str, keys: Sequence[str]) -> Entry:
-        return self.inner(self.take(key, dict), f"{key}.", keys)
 
-    def entries(self, key: str, keys: Sequence[str]) -> list[Entry]:
-        return [self.inner(value, f"{key}[{i}].", keys) for i, value in enumerate(self.take(key, list))]
+def dotted(place: Place, end: str = "") -> str:
+    """A place as people write it: data[0].name; with `end` behind it where there is any."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    return text + end if text else ""
 
-    def inner(self, data: Any, path: str, keys: Sequence[str]) -> Entry:
-        """An object inside this one, with just these keys."""
-        entry = Entry(data, self.source, f"{self.path}{path}", self._whole, self._error)
-        entry.only(keys)
-        return entry
+
+def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
+    """The values of a YAML document, and the line, from 1, of every key and list item.
+
+    Raises:
+        yaml.YAMLError: text that is no YAML.
+        ValueError: a key that is given twice, more values than `MOST_VALUES` or nested too deep, or one that is not
+            what its tag says.
+    """
+    lines: dict[Place, int] = {}
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None, lines
+        _walk(root, (), lines)
+        return loader.construct_document(root), lines
+    except RecursionError as error:
+        raise ValueError("its values are nested too deep.") from error
+    except (AttributeError, LookupError, TypeError, OverflowError) as error:  # a tag that its value does not fit
+        raise ValueError(f"a value is not what its tag says: {error!r}.") from error
+    finally:
+        loader.dispose()
+
+
+def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
+    lines.setdefault(place, node.start_mark.line + 1)
+    if len(lines) > MOST_VALUES:
+        raise ValueError(
+            f"line {node.start_mark.line + 1}: there are more than {MOST_VALUES} values, aliases written out."
+        )
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*place, str(key.value))
+            if inner in lines:
+                line = key.start_mark.line + 1
+                raise ValueError(f"line {line}: the key {key.value!r} is given twice, first in line {lines[inner]}.")
+            lines[inner] = key.start_mark.line + 1
+            _walk(value, inner, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            _walk(item, (*place, i), lines)
+
+
+def located(source: str, fault: Fault, lines: Mapping[Place, int] | None = None) -> str:
+    """The sentence of a fault: the file, the line of the value or of the nearest one around it that is written."""
+    found = [fault.place[:end] for end in range(len(fault.place), -1, -1) if lines and fault.place[:end] in lines]
+    return f"{source}, line {lines[found[0]]}: {fault}" if lines and found else f"{source}: {fault}"
 
 
 def short(value: object) -> str:
-    text = repr(value)
+    text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -7,16 +7,16 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from alpr.detection.settings import DetectorSettings
-from alpr.files import file_sha256
+from alpr.files import file_sha256, write_atomically
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
-from alpr.plates.values import Entry, different_keys, short
+from alpr.plates.values import Fault, different_keys, located, read_as, short
 from alpr.recognition.settings import RecogniserSettings
 
 FORMAT = 1
@@ -50,20 +50,57 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A manifest that the weights were trained or measured on."""
+    """What the weights were trained on: a manifest, a glyph bank, or plates that were rendered in training.
+
+    Attributes:
+        sha256: of the file, or of the country pack of rendered plates.
+        origin: the repository that it comes from, or the program that drew it; "" in older cards.
+        photographs: whose photographs these are, as far as the origin says it.
+        made_from: what rendered plates and glyphs were made from: packs, typefaces, sets of photographs.
+    """
 
     name: str
     sha256: str
     licence: str
+    origin: str = ""
+    photographs: str = ""
+    made_from: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; what is not known is left out."""
+        return {key: value for key, value in asdict(self).items() if value or key in _SOURCE_KEYS}
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A training whose weights another began with.
+
+    Attributes:
+        sha256: of its weights.
+        data: the SHA-256 of each manifest by its name.
+    """
+
+    name: str
+    sha256: str
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """The run that made a network: its name, its seed and its resolved config as plain values."""
+    """The run that made a network: its name, its seed and its resolved config as plain values.
+
+    Attributes:
+        started_from: the trainings whose weights it began with, the last one first.
+    """
 
     name: str
     seed: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    started_from: tuple[EarlierRun, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; a run that began with nothing has no line of earlier ones."""
+        return {key: value for key, value in asdict(self).items() if value or key in _RUN_KEYS}
 
 
 @dataclass(frozen=True)
@@ -105,6 +142,11 @@ class ModelCard:
         files = {"detector": self.detector_file, "recogniser": self.recogniser_file}
         return files if self.reader_file is None else {**files, "reader": self.reader_file}
 
+    def _all_files(self) -> list[tuple[str, WeightFile]]:
+        """Every file by its place in the card: ("detector.", ...), ("other_files[0].", ...)."""
+        others = ((f"other_files[{i}].", entry) for i, entry in enumerate(self.other_files))
+        return [*((f"{key}.", entry) for key, entry in self.files.items()), *others]
+
     @property
     def charset(self) -> Charset:
         """The recogniser's symbols and ids."""
@@ -125,9 +167,9 @@ class ModelCard:
                 "alphabet": self.alphabet,
                 "settings": asdict(self.recogniser),
             },
-            "data": [asdict(source) for source in self.data],
+            "data": [source.to_dict() for source in self.data],
             "metrics": dict(self.metrics),
-            "training": [asdict(run) for run in self.training],
+            "training": [run.to_dict() for run in self.training],
             **({} if self.reader_file is None else {"reader": asdict(self.reader_file)}),
             **({} if self.precision == "fp32" else {"precision": self.precision}),
             **({"other_files": [asdict(entry) for entry in self.other_files]} if self.other_files else {}),
@@ -140,39 +182,27 @@ class ModelCard:
         Raises:
             CardError: a missing, unknown or wrong entry; the sentence names the source, the key and what is expected.
         """
-        card = Entry(data, source, "", "the card", CardError)
-        version = card.take("format", int)
-        if version != FORMAT:
+        version = data.get("format") if isinstance(data, Mapping) else FORMAT
+        if type(version) is int and version != FORMAT:
             raise CardError(f"{source}: format is {version}; this version of alpr reads format {FORMAT}.")
-        card.only((*_CARD_KEYS, *(key for key in _OPTIONAL_KEYS if key in card.data)))
-        detector = card.entry("detector", ("file", "sha256", "settings"))
-        recogniser = card.entry("recogniser", ("file", "sha256", "alphabet", "settings"))
+        try:
+            card = read_as(_Written, _with_later_settings(data), whole="the card", complete=_COMPLETE)
+        except Fault as fault:
+            raise CardError(located(source, fault)) from fault
         result = cls(
-            name=card.take("name", str),
-            created=card.take("created", str),
-            alpr=card.take("alpr", str),
-            commit=card.optional("commit", str),
-            country=_country(card),
-            detector=_detector_settings(detector),
-            detector_file=_weight_file(detector),
-            recogniser=_recogniser_settings(recogniser),
-            recogniser_file=_weight_file(recogniser),
-            alphabet=_alphabet(recogniser),
-            data=tuple(
-                DataSource(e.take("name", str), e.take("sha256", str), e.take("licence", str))
-                for e in card.entries("data", ("name", "sha256", "licence"))
-            ),
-            metrics=card.take("metrics", dict),
-            training=tuple(
-                TrainingRun(e.take("name", str), e.optional("seed", int), e.take("config", dict))
-                for e in card.entries("training", ("name", "seed", "config"))
-            ),
-            reader_file=_weight_file(card.entry("reader", ("file", "sha256"))) if "reader" in card.data else None,
-            precision=card.take("precision", str) if "precision" in card.data else "fp32",
-            other_files=tuple(map(_weight_file, card.entries("other_files", ("file", "sha256"))))
-            if "other_files" in card.data
-            else (),
+            **{key: getattr(card, key) for key in _AS_WRITTEN},
+            country=_country(card.country, source),
+            detector=card.detector.settings,
+            detector_file=WeightFile(card.detector.file, card.detector.sha256),
+            recogniser=card.recogniser.settings,
+            recogniser_file=WeightFile(card.recogniser.file, card.recogniser.sha256),
+            alphabet=_alphabet(card.recogniser.alphabet, source),
+            reader_file=card.reader,
         )
+        for key, entry in result._all_files():
+            _refuse_path(entry.file, f"{source}: {key}file")
+            if not _SHA256.fullmatch(entry.sha256):
+                raise CardError(f"{source}: {key}sha256 is {short(entry.sha256)}; expected 64 hexadecimal digits.")
         if result.precision not in PRECISIONS:
             raise CardError(f"{source}: precision is {result.precision!r}; expected {', '.join(PRECISIONS)}.")
         lacking = sorted(set(result.country.alphabet) - set(result.alphabet))
@@ -221,12 +251,7 @@ class ModelCard:
         except (TypeError, ValueError) as error:
             raise CardError(f"The card {self.name!r} holds a value that is no plain JSON value: {error}.") from error
         self.from_dict(json.loads(text), f"The card {self.name!r}")
-        part = path.with_name(f".{CARD_FILE}.{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(path, [text.encode()])
         return path
 
     def verify(self, folder: str | os.PathLike[str], *, others: bool = True) -> None:
@@ -238,12 +263,13 @@ class ModelCard:
         Raises:
             CardError: a name that is no plain file name, a missing network, or another hash than the card's.
         """
-        needed = {f"{key}.": entry for key, entry in self.files.items()}
-        beside = {f"other_files[{i}].": entry for i, entry in enumerate(self.other_files if others else ())}
-        for key, entry in (needed | beside).items():
+        for key, entry in self._all_files():
+            beside = key.startswith("other_files")
+            if beside and not others:
+                continue
             _refuse_path(entry.file, f"{Path(folder) / CARD_FILE}: {key}file")
             path = Path(folder) / entry.file
-            if key in beside and not path.exists():
+            if beside and not path.exists():
                 continue
             try:
                 found = file_sha256(_regular(path))
@@ -253,15 +279,70 @@ class ModelCard:
                 raise CardError(f"{path} has SHA-256 {found}; its card's {key}sha256 is {entry.sha256}.")
 
 
-_OPTIONAL_KEYS = ("reader", "precision", "other_files")
-_CARD_KEYS = (
-    "format",
-    *(
-        f.name
-        for f in fields(ModelCard)
-        if f.name not in {"detector_file", "recogniser_file", "reader_file", "precision", "other_files", "alphabet"}
-    ),
-)
+@dataclass(frozen=True)
+class _WrittenDetector(WeightFile):
+    settings: DetectorSettings
+
+
+@dataclass(frozen=True)
+class _WrittenRecogniser(WeightFile):
+    alphabet: str
+    settings: RecogniserSettings
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A card as it stands in card.json."""
+
+    format: int
+    name: str
+    created: str
+    alpr: str
+    commit: str | None
+    country: dict[str, Any]
+    detector: _WrittenDetector
+    recogniser: _WrittenRecogniser
+    data: tuple[DataSource, ...]
+    metrics: dict[str, Any]
+    training: tuple[TrainingRun, ...]
+    reader: WeightFile | None = None
+    precision: str = "fp32"
+    other_files: tuple[WeightFile, ...] = ()
+
+
+_AS_WRITTEN = ("name", "created", "alpr", "commit", "data", "metrics", "training", "precision", "other_files")
+"""What a card in the file holds as `ModelCard` does."""
+_COMPLETE = (DetectorSettings, RecogniserSettings, TrainingRun)
+_LATER: Mapping[str, Mapping[str, Any]] = {
+    # A card from before the vote, or the second look, was measured without it.
+    "detector": {
+        key: getattr(DetectorSettings(corner_vote=None), key)
+        for key in ("corner_vote", "fine_px", "sure_score", "small_px", "fine_weight")
+    },
+    # One from before the calibration has no thresholds, one from before the heads has none; every crop was read once.
+    "recogniser": {
+        "threshold_99": None, "threshold_999": None, "countries": [], "kinds": [], "read_again_below": 0.0,
+    },
+}  # fmt: skip
+"""The settings that came later, with the values that older cards were measured with."""
+
+
+def _with_later_settings(data: Any) -> Any:
+    if not isinstance(data, Mapping):
+        return data
+    whole = dict(data)
+    for key, later in _LATER.items():
+        entry = whole.get(key)
+        if isinstance(entry, Mapping) and isinstance(entry.get("settings"), Mapping):
+            whole[key] = {**entry, "settings": {**later, **entry["settings"]}}
+    if isinstance(whole.get("training"), list):
+        whole["training"] = [{"started_from": [], **r} if isinstance(r, Mapping) else r for r in whole["training"]]
+    return whole
+
+
+_SOURCE_KEYS = ("name", "sha256", "licence")
+_RUN_KEYS = ("name", "seed", "config")
+"""What an entry of a card always has."""
 
 
 def _regular(path: Path) -> Path:
@@ -271,87 +352,21 @@ def _regular(path: Path) -> Path:
     return path
 
 
-def _country(card: Entry) -> CountryPack:
-    data = card.take("country", dict)
+def _country(data: Mapping[str, Any], source: str) -> CountryPack:
     try:
-        return CountryPack.from_dict(data, f"{card.source}: country")
+        return CountryPack.from_dict(data, f"{source}: country")
     except (AttributeError, TypeError, ValueError) as error:
-        raise CardError(str(error) if isinstance(error, ValueError) else f"{card.source}: country: {error}.") from error
+        raise CardError(str(error) if isinstance(error, ValueError) else f"{source}: country: {error}.") from error
 
 
-def _detector_settings(detector: Entry) -> DetectorSettings:
-    # A card from before the vote, or the second look, was measured without it.
-    known = DetectorSettings(corner_vote=None)
-    older = {key: getattr(known, key) for key in ("corner_vote", "fine_px", "sure_score", "small_px", "fine_weight")}
-    written = {**older, **detector.take("settings", dict)}
-    settings = detector.inner(written, "settings.", [f.name for f in fields(DetectorSettings)])
-    values = {
-        "input_px": settings.take("input_px", int),
-        "multiple": settings.take("multiple", int),
-        "max_plates": settings.take("max_plates", int),
-    }
-    score, iou = settings.take("score_threshold", float), settings.take("nms_iou", float)
-    vote, fine = settings.optional("corner_vote", float), settings.optional("fine_px", int)
-    sure, small = settings.take("sure_score", float), settings.take("small_px", float)
+def _alphabet(symbols: str, source: str) -> str:
     try:
-        return DetectorSettings(
-            **values,
-            score_threshold=score,
-            nms_iou=iou,
-            corner_vote=vote,
-            fine_px=fine,
-            sure_score=sure,
-            small_px=small,
-            fine_weight=settings.take("fine_weight", float),
-        )
+        Charset(symbols)
     except ValueError as error:
-        raise CardError(f"{settings.source}: {settings.path}{error}") from error
-
-
-def _recogniser_settings(recogniser: Entry) -> RecogniserSettings:
-    # A card from before the calibration has no thresholds, one from before the heads has none.
-    older: dict[str, Any] = {"threshold_99": None, "threshold_999": None, "countries": [], "kinds": []}
-    older["read_again_below"] = 0.0  # every crop was read once
-    written = {**older, **recogniser.take("settings", dict)}
-    settings = recogniser.inner(written, "settings.", [f.name for f in fields(RecogniserSettings)])
-    size = settings.take("size", list)
-    if len(size) != 2 or any(type(side) is not int for side in size):
-        raise CardError(f"{settings.source}: {settings.path}size is {short(size)}; expected [height, width].")
-    try:
-        return RecogniserSettings(
-            size=(size[0], size[1]),
-            margin=settings.take("margin", float),
-            slots=settings.take("slots", int),
-            temperature=settings.take("temperature", float),
-            threshold_99=settings.optional("threshold_99", float),
-            threshold_999=settings.optional("threshold_999", float),
-            read_again_below=settings.take("read_again_below", float),
-            countries=settings.texts("countries"),
-            kinds=settings.texts("kinds"),
-        )
-    except CardError:
-        raise
-    except ValueError as error:
-        raise CardError(f"{settings.source}: {settings.path}{error}") from error
-
-
-def _weight_file(entry: Entry) -> WeightFile:
-    name, sha256 = entry.take("file", str), entry.take("sha256", str)
-    _refuse_path(name, f"{entry.source}: {entry.path}file")
-    if not _SHA256.fullmatch(sha256):
-        raise CardError(f"{entry.source}: {entry.path}sha256 is {short(sha256)}; expected 64 hexadecimal digits.")
-    return WeightFile(name, sha256)
+        raise CardError(f"{source}: recogniser.alphabet: {error}") from error
+    return symbols
 
 
 def _refuse_path(name: str, where: str) -> None:
     if name in {"", ".", "..", CARD_FILE} or any(c in name for c in "/\\:\0"):
         raise CardError(f"{where} is {name!r}; expected the plain name of a file inside the bundle's folder.")
-
-
-def _alphabet(recogniser: Entry) -> str:
-    alphabet = recogniser.take("alphabet", str)
-    try:
-        Charset(alphabet)
-    except ValueError as error:
-        raise CardError(f"{recogniser.source}: {recogniser.path}alphabet: {error}") from error
-    return alphabet

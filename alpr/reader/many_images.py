@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,11 +13,11 @@ from typing import Any, TextIO
 
 import cv2
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
+from alpr.files import write_atomically
 from alpr.images.prepare import IMAGE_SUFFIXES
 from alpr.plates.records import ImageArray
+from alpr.reports.progress import progress_bar
 
 _CORNERS = tuple(f"{corner}_{axis}" for corner in ("tl", "tr", "br", "bl") for axis in "xy")
 _BOX = ("x1", "y1", "x2", "y2")
@@ -219,32 +218,13 @@ def save_image(path: Path, image: ImageArray, source: Path) -> None:
         raise FileExistsError(f"{path} is the image itself; choose another folder for the copies")
     path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode(path.suffix, image)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data.tobytes())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text("" if not task.speed else f"{task.speed:.1f}/s")
+    write_atomically(path, [data.tobytes()], sync=False)
 
 
 @contextmanager
-def progress(total: int, shown: bool = True) -> Iterator[Callable[[], object]]:
+def progress(total: int, unit: str = "images", shown: bool = True) -> Iterator[Callable[[], object]]:
     """A progress bar on stderr where that is a terminal; gives the function that moves it on by one."""
     console = Console(stderr=True)
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    # rich would send what is printed on stdout to its own console, which is stderr here
-    bar = Progress(
-        *columns,
-        console=console,
-        disable=not (shown and console.is_terminal),
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-    with bar:
+    with progress_bar(unit, console, shown=shown and console.is_terminal) as bar:
         task = bar.add_task("reading", total=total)
         yield lambda: bar.advance(task)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from hydra.utils import instantiate
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.corrections import Correction
@@ -35,6 +34,7 @@ from alpr.recognition.module import RecogniserModule
 from alpr.recognition.read import Recogniser
 from alpr.reports.charts import Line, line_chart
 from alpr.reports.html import Figure, Html, Page, key_figures, percent, table
+from alpr.reports.progress import progress_bar
 from alpr.runs.checkpoints import RunError, best_checkpoint, load, run_folder
 from alpr.runs.record import RunRecord
 from alpr.task import OpenDetector
@@ -143,9 +143,8 @@ def collect(
     logits: list[FloatArray] = []
     texts: list[str] = []
     plates: list[int] = []
-    columns = (TextColumn("Calibrating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=console is None or not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(chosen))
+    with progress_bar("plates", console, shown=console is not None and console.is_terminal) as progress:
+        task = progress.add_task("Calibrating", total=len(chosen))
         for item in chosen:
             label = data.val_plates[item]
             wrong = next((c for c in settings.corrections if c.names(label.image.name, label.text)), None)

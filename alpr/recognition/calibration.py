@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from alpr.plates.charset import PAD, Charset
 from alpr.plates.records import FloatArray
+from alpr.plates.values import Fault, located, read_as
 from alpr.recognition.decode import check_logits, read_classes
 from alpr.recognition.metrics import expected_calibration_error
 
@@ -107,17 +108,11 @@ class Calibration:
             OSError: a file that cannot be read.
         """
         try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            for key in ("threshold_99", "threshold_999"):
-                data[key] = None if data[key] is None else Threshold(**data[key])
-            for key in ("before", "after"):
-                data[key] = Fit(**data[key])
-            if data["temperature_range"] is not None:
-                low, high = data["temperature_range"]
-                data["temperature_range"] = (float(low), float(high))
-            return cls(**data)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is no calibration: {error!r}.") from error
+            return read_as(cls, json.loads(path.read_text(encoding="utf-8")))
+        except Fault as fault:
+            raise ValueError(located(f"{path} is no calibration", fault)) from fault
+        except ValueError as error:
+            raise ValueError(f"{path} is no calibration: {error}.") from error
 
 
 @dataclass(frozen=True)

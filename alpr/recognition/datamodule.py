@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
-from alpr.data.sampling import StepSampler, single_thread
+from alpr.data.sampling import StepSampler
+from alpr.data.training_loader import training_loader
 from alpr.files import file_sha256
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
@@ -296,26 +297,11 @@ class RecognitionData(TaskData):
         return sheet_of(crops, keys[:count], self.size), f"crops of {self.size[1]}x{self.size[0]} px"
 
     def train_dataloader(self) -> DataLoader[RecognitionSample]:
-        trainer = self.trainer
-        assert trainer is not None
         crops = self.training_crops()
-        sampler = StepSampler(
-            [source.size for source in crops.sources],
-            self.counts,
-            max(1, self.epoch_samples // (sum(self.counts) * trainer.world_size)),
-            self.seed,
-            first_step=lambda: max(trainer.global_step, self.start_step) * trainer.accumulate_grad_batches,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-            weights=self.weights(),
-        )
-        return DataLoader(
-            crops,
-            batch_sampler=sampler,
-            collate_fn=CropCollate(self.pack.charset, self.pack.slots, self.countries, self.kinds),
-            num_workers=self.workers,
-            worker_init_fn=single_thread,
-            persistent_workers=self.workers > 0,
+        collate = CropCollate(self.pack.charset, self.pack.slots, self.countries, self.kinds)
+        sizes = [source.size for source in crops.sources]
+        return training_loader(
+            self, crops, sizes, self.counts, collate, epoch_samples=self.epoch_samples, weights=self.weights()
         )
 
     def val_dataloader(self) -> DataLoader[ValidationPlate]:

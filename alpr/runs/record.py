@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ class RunRecord:
     split: str | None = None  # of the manifests' rows; None for all
     fold: int | None = None  # the tenth of the plates that was held back to choose the checkpoint
     teacher: str | None = None  # SHA-256 of the weights that it was distilled from
+    started_from: Sequence[Mapping[str, Any]] = ()  # earlier trainings, the last first; see `lineage.line_of`
     status: str = "running"  # running, finished, stopped or failed
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     seconds: float = 0.0  # over all resumptions

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from alpr.files import write_atomically
 from alpr.task import TaskModule
 
 SUFFIX = ".safetensors"
@@ -24,13 +25,8 @@ def write_weights(module: TaskModule, path: Path) -> None:
     """
     state = module.state_dict()
     state |= {name: value.detach().to(torch.float16) for name, value in module.named_parameters()}
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        settings = json.dumps(dict(module.hparams), ensure_ascii=False)
-        temporary.write_bytes(save(state, metadata={_SETTINGS: settings, _KIND: module.kind}))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    settings = json.dumps(dict(module.hparams), ensure_ascii=False)
+    write_atomically(path, [save(state, metadata={_SETTINGS: settings, _KIND: module.kind})])
 
 
 def read_weights(path: Path) -> dict[str, Any]:

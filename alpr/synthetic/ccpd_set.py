@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from alpr.data.ccpd import CcpdLabel, encode_name
+from alpr.data.origins import write_origin
 from alpr.data.processes import run_in_processes
 from alpr.files import write_atomically
 from alpr.images.prepare import rectify
@@ -24,6 +25,7 @@ from alpr.plates.country import CountryPack
 from alpr.plates.geometry import corner_box, signed_area
 from alpr.plates.layout import Layout
 from alpr.plates.records import FloatArray, ImageArray, Plate
+from alpr.synthetic.ingredients import drawn
 from alpr.synthetic.renderer import PlateRenderer
 from alpr.synthetic.scenes import SceneRenderer
 
@@ -147,6 +149,8 @@ def synthesize(output: Path, plan: SyntheticPlan, pack: CountryPack, *, workers:
             file.flush()
             paths[written.number] = written.path
     # In order, whatever was made before or after an interruption: the same settings give the same bytes.
+    for folder in ("ccpd_base", "ccpd_green"):  # where `alpr data ccpd` puts the tables
+        write_origin(output / folder, drawn(pack, "alpr synth ccpd"))
     lines = [json.dumps(_settings(plan, pack)), *(json.dumps([i, paths[i]]) for i in sorted(paths))]
     write_atomically(journal, ["\n".join((*lines, "")).encode()])
     _write_lists(output, jobs, paths)

@@ -17,10 +17,12 @@ import numpy as np
 
 from alpr.data.columns import COLUMNS
 from alpr.data.manifest import csv_bytes
+from alpr.data.origins import write_origin
 from alpr.data.processes import run_in_processes
 from alpr.files import file_sha256, write_atomically
 from alpr.plates.country import CountryPack
 from alpr.synthetic.glyph_bank import GlyphBank
+from alpr.synthetic.ingredients import drawn
 from alpr.synthetic.renderer import PlateRenderer
 
 SETTINGS = "settings.json"
@@ -122,6 +124,10 @@ def synthesize_crops(output: Path, plan: CropPlan, pack: CountryPack, *, workers
         {"image": j.image, "text": j.text, "country": pack.code, "split": j.split, "layout": j.layout} for j in jobs
     )
     rows = [[value.get(column, "") for column in header] for value in values]
+    banks = [] if plan.glyph_bank is None else [Path(plan.glyph_bank)]
+    tables = [table for bank in banks for table in GlyphBank.read(bank).sources]
+    names = [bank.name for bank in banks]
+    write_origin(output, drawn(pack, "alpr synth plates", photographs_of=tables, banks=names))
     write_atomically(output / "labels.csv", [csv_bytes([header, *rows])])
     return len(todo)
 

@@ -20,10 +20,12 @@ import numpy as np
 from alpr.data.columns import IGNORE, KIND_COLUMN, Rejection
 from alpr.data.decoded_images import Photographs
 from alpr.data.manifest import Manifest, where_from, write_rejected
+from alpr.data.origins import write_origin
 from alpr.data.processes import run_in_processes
 from alpr.files import write_atomically
 from alpr.plates.country import CountryPack
 from alpr.plates.records import Plate, Scene
+from alpr.synthetic.ingredients import drawn
 from alpr.synthetic.planting import Planter, scaled
 from alpr.synthetic.renderer import PlateRenderer
 
@@ -118,6 +120,8 @@ def plant_set(
     if not rows:
         raise ValueError(f"No photograph could be used. The first reason: {rejected[0] if rejected else 'no plates'}.")
     _table(output, rows).write(output / TABLE)
+    if manifest.tables:
+        write_origin(output, drawn(pack, "alpr synth plant", photographs_of=manifest.tables))
     learnt = sum(row.plate is not None and not row.plate.ignored for row in rows)
     return PlantedSet(len({row.image for row in rows}), learnt, rejected)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +21,11 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.console import Console
 from torch import Tensor
 
-from alpr.task import TaskModule
+from alpr.files import whole_file
 
 CONSOLE = Console()
+TIMED_STEPS = 20
+"""By so many the whole time is estimated."""
 
 
 class WarmingEma(WeightAveraging):
@@ -116,31 +116,40 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with whole_file(target) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
 
 
 class EpochLine(Callback):
-    """One line per validation: figures, speed and the whole run's time left, above the bar or in a log file."""
+    """One line per validation: figures, speed and the whole run's time left, above the bar or in a log file.
+
+    Where the first is far away, a line before it says how long the training will take, by its first steps;
+    validations come on top.
+    """
 
     def __init__(self, monitor: str, shown: tuple[str, ...] = ()) -> None:
         self.monitor, self.shown = monitor, shown
         self._start, self._first_step = 0.0, 0
+        self._warm: float | None = None
+        self._said = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start, self._first_step = time.monotonic(), trainer.global_step
 
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        taken = trainer.global_step - self._first_step
+        if taken == 1 and self._warm is None:
+            self._warm = time.monotonic()  # this step started loaders and kernels, and does not count
+        if taken == 1 + TIMED_STEPS and self._warm is not None and not self._said and trainer.is_global_zero:
+            self._said = True
+            steps = int(trainer.estimated_stepping_batches) - trainer.global_step
+            left = steps * (time.monotonic() - self._warm) / TIMED_STEPS
+            print(f"About {minutes(left)} to train, and the validations besides", flush=True)
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
+        self._said = True
         total = int(trainer.estimated_stepping_batches)
         rate = (trainer.global_step - self._first_step) / max(1e-9, time.monotonic() - self._start)
         left = (total - trainer.global_step) / max(rate, 1e-9)
@@ -199,56 +208,3 @@ def minutes(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def estimated_seconds(trainer: L.Trainer, module: TaskModule, data: Any, done: int = 0, steps: int = 5) -> float:
-    """How long the rest of the training will take with its validations: a few real batches through a copy.
-
-    Args:
-        done: steps that were taken before.
-        steps: batches to time; the first one starts workers and kernels and does not count.
-    """
-    data.trainer = trainer
-    device = trainer.strategy.root_device
-    scratch = copy.deepcopy(module).to(device)
-    with torch.random.fork_rng():
-        per_batch, batches = _training_seconds(trainer, scratch.train(), data, device, steps)
-        start = time.monotonic()
-        validation = data.val_dataloader()
-        scratch.eval().on_validation_epoch_start()
-        scratch.validation_step(next(iter(validation)), 0)
-        per_validation = (time.monotonic() - start) * len(validation)
-    per_step = per_batch * trainer.accumulate_grad_batches
-    steps_per_epoch = max(1, -(-batches // trainer.accumulate_grad_batches))
-    epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else float("inf")
-    total = min(epochs * steps_per_epoch, trainer.max_steps if trainer.max_steps > 0 else float("inf"))
-    left = max(0.0, total - done)
-    return left * per_step + left / steps_per_epoch * per_validation
-
-
-def _training_seconds(
-    trainer: L.Trainer, scratch: TaskModule, data: Any, device: torch.device, steps: int
-) -> tuple[float, int]:
-    """Seconds per batch, and batches per epoch."""
-    loader = data.train_dataloader()
-    batches = iter(loader)
-    optimizer = torch.optim.SGD(scratch.parameters(), lr=0.0)
-    spent = []
-    for _ in range(min(steps, max(2, len(loader)))):
-        start = time.monotonic()
-        batch = next(batches, None)
-        if batch is None:
-            break
-        batch = scratch.transfer_batch_to_device(batch, device, 0)
-        with trainer.precision_plugin.forward_context():
-            loss = scratch.losses(batch).total
-        torch.autograd.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        spent.append(time.monotonic() - start)
-    later = sorted(spent[1:] or spent)
-    limit = trainer.limit_train_batches
-    count = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
-    return later[len(later) // 2], count

@@ -25,8 +25,9 @@ from alpr.provenance import commit_label, device_name, versions
 from alpr.runs.checkpoints import RunError, best_checkpoint, read_checkpoint, warm_start
 from alpr.runs.record import RUN_FILE, RunRecord, differences
 from alpr.task import Result, TaskData, TaskModule
-from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, estimated_seconds, minutes, training_callbacks
+from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, minutes, training_callbacks
 from alpr.training.detected_corners import open_detector
+from alpr.training.lineage import line_of
 from alpr.training.metrics_csv import FILE as METRICS_FILE
 from alpr.training.metrics_csv import forget_from
 
@@ -85,6 +86,7 @@ def fit(config: DictConfig) -> float:
         raise RunError(f"{folder} learns from a teacher of SHA-256 {record.teacher}; now it is {teacher}.")
     if config.warm_start is not None and checkpoint is None:
         print(warm_start(module, config.warm_start, config.warm_start_parts))
+        record.started_from = line_of(config.warm_start)
     return _Fitting(folder, plain, record, checkpoint, module).run(config, data)
 
 
@@ -127,11 +129,10 @@ class _Fitting:
             for logger in loggers:
                 connect(logger)
             print(f"{config.name}: {module.describe()}\n{data.describe()}")
-            seconds = estimated_seconds(self.trainer, module, data, step)  # before the record: it may raise
             self.record.precision = str(precision)
             self.announce(step)
             forget_from(self.folder, step)
-            print(f"About {minutes(seconds)} to train in {precision}; everything in {self.folder}", flush=True)
+            print(f"It trains in {precision}; everything in {self.folder}", flush=True)
         return self.fitted(data)
 
     def loggers(self, config: DictConfig) -> list[Any]:
@@ -169,6 +170,9 @@ class _Fitting:
         record, score = self.record, self.best.best_model_score
         record.seconds = round(self._before + time.monotonic() - self._start, 1)
         record.steps = self.trainer.global_step
+        if record.status == "failed" and not record.steps and self.checkpoint is None:
+            (self.folder / "run.json").unlink(missing_ok=True)  # nothing was learnt: other settings may have the name
+            return
         figures = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
         if figures:
             figures["best"] = float("nan") if score is None else float(score)

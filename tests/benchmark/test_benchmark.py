@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_report_has_every_figure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "source_commit", lambda repository: (COMMIT, False))
+    monkeypatch.setattr(provenance, "source_commit", lambda: (COMMIT, False))
     done: list[None] = []
     images = [*sorted(folder.glob("*.png")), folder / "bad.jpg"]
     report = run_benchmark(folder / "tiny", images, repeats=2, advance=lambda: done.append(None))
@@ -56,9 +56,24 @@ def test_a_report_has_every_figure(folder: Path, monkeypatch: pytest.MonkeyPatch
 def test_without_a_commit_or_an_image_nothing_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownProvenance, match=r"The commit of .* is not known"):
         source_commit(folder)
-    monkeypatch.setattr(provenance, "source_commit", lambda repository: (COMMIT, False))
+    monkeypatch.setattr(provenance, "source_commit", lambda: (COMMIT, False))
     with pytest.raises(BenchmarkError, match="None of 1 images can be read"):
         run_benchmark(folder / "tiny", [folder / "bad.jpg"])
+
+
+def test_a_record_that_need_not_be_whole_says_what_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> None:
+        raise UnknownProvenance("The memory is not known.")
+
+    monkeypatch.setattr(provenance, "source_commit", lambda: (COMMIT, True))
+    monkeypatch.setattr(provenance, "memory_bytes", nowhere)
+    found = provenance.provenance("a GPU")
+    assert (found.commit, found.device, found.memory_gb) == (f"{COMMIT}+changes", "a GPU", None)
+    assert list(found.versions) == ["alpr", "python", *provenance.DEPLOYED_WITH]
+    with pytest.raises(UnknownProvenance, match="The memory is not known"):
+        provenance.provenance(whole=True)
+    with pytest.raises(UnknownProvenance, match="The version of no-such-package is not known"):
+        provenance.provenance(packages=["no-such-package"])
 
 
 def test_recognisers_are_timed_beside_the_reference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +89,7 @@ def test_recognisers_are_timed_beside_the_reference(folder: Path, monkeypatch: p
 
     monkeypatch.setattr(recogniser_speed, "_exported", taking)
     monkeypatch.setattr(recogniser_speed, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(provenance, "source_commit", lambda repository: (COMMIT, False))
+    monkeypatch.setattr(provenance, "source_commit", lambda: (COMMIT, False))
     report = reader_speed.latency_report(["maskocr_slow"], rounds=2)
     slow, reference = report.recognisers
     assert calls == [(name, batch) for name in seconds for batch in (1, 8)] * 3  # in turns, the first not counted

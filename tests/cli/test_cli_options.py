@@ -158,8 +158,8 @@ def test_info_says_what_a_bundle_is(folder: Path, tmp_path: Path) -> None:
     replace(
         card,
         recogniser=replace(card.recogniser, threshold_99=0.75),
-        metrics={"manifests": {"val.csv": "0" * 64}, "figures": figures, "readable": readable},
-        data=(DataSource("train.csv", "0" * 64, "CC BY 4.0"),),
+        metrics={"manifests": {"val.csv": "0" * 64}, "figures": figures, "readable": readable, "scored": 3},
+        data=(DataSource("train.csv", "0" * 64, "CC BY 4.0", "somebody/set"), DataSource("old.csv", "1" * 64, "")),
         training=(TrainingRun("reader_run", 3),),
     ).write(bundle)
     text = CliRunner().invoke(app, ["info", str(bundle)]).stdout
@@ -174,7 +174,8 @@ def test_info_says_what_a_bundle_is(folder: Path, tmp_path: Path) -> None:
         "detection   0.3",
         "--precision 99    score >= 0.75",
         "--precision 99.9  not known",
-        "train.csv: CC BY 4.0",
+        "these plates were scored at least 3 times before or with these figures",
+        "train.csv: CC BY 4.0 (from somebody/set)\n  old.csv: no licence stated\n",
         "reader_run (seed 3)",
     ):
         assert part in text
@@ -194,7 +195,7 @@ def test_info_refuses_a_bundle_that_was_changed(tmp_path: Path) -> None:
 
 
 def test_bench_measures_a_bundle(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "source_commit", lambda repository: ("a" * 40, False))
+    monkeypatch.setattr(provenance, "source_commit", lambda: ("a" * 40, False))
     monkeypatch.setattr(reader_speed, "EARLY_IMAGES", 3)
     out = tmp_path / "bench.json"
     result = run(folder, "bench", folder / "images" / "a.png", "--repeat", 5, "--output", out)

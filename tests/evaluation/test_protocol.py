@@ -55,14 +55,18 @@ WRONG: list[tuple[list[Any], Any, str]] = [
     (["columns"], [], "columns is empty"),
     (["columns", 1, "name"], "DB", r"columns\[0\].name is 'DB'; expected another name"),
     (["columns", 1, "subset"], "ccpd_db", "columns DB and Blur hold the same rows"),
-    (["columns", 0, "split"], "test", r"columns\[0\].split is no key"),
-    (["columns", 0, "splits"], ["dev"], r"columns\[0\].splits is \('dev',\)"),
+    (
+        ["columns", 0, "split"],
+        "test",
+        r"line 5: unknown columns\[0\].split; expected the keys name, subset",
+    ),
+    (["columns", 0, "splits"], ["dev"], r"columns\[0\].splits is \['dev'\]; expected a list of train, val, test"),
     (["columns", 0, "images"], 0, r"columns\[0\].images is 0; expected a whole number above 0"),
     (["sources", "mean"], "", "sources.mean is ''; expected where the rule is from"),
     (["sources", "tie"], "x", "tie is missing or is no rule"),
-    (["tie"], "first", "tie is no key"),
-    (["tables"], "labels.csv", "tables is 'labels.csv'; expected a list of files"),
-    (["title"], None, "title is missing"),
+    (["tie"], "first", "unknown tie; expected the keys name, title, columns"),
+    (["tables"], "labels.csv", "tables is 'labels.csv'; expected a list"),
+    (["title"], None, "missing title; expected the keys"),
     (["name"], "other", "name is 'other'; expected 'mine'"),
 ]
 

@@ -13,9 +13,9 @@ from hand_scored import AWAY, LABEL, TEXTS, labels, name_of, plate, predictions
 from alpr.data.corrections import Correction
 from alpr.data.manifest import Manifest
 from alpr.evaluation.protocols.misses import Cause, budget_of, cause_of
+from alpr.evaluation.protocols.published import OVERALL
 from alpr.evaluation.protocols.report import ProtocolReport, protocol_report
 from alpr.evaluation.protocols.rules import DetectionRule, Protocol, RecognitionRule
-from alpr.evaluation.protocols.scores import OVERALL
 from alpr.plates.geometry import box_corners
 from alpr.reader.predictions import Predicted
 

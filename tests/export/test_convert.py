@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import sys
@@ -17,12 +18,14 @@ from typer.testing import CliRunner
 from alpr import Reader
 from alpr.benchmark.least_time import multiply_adds
 from alpr.cli.main import app
+from alpr.export import targets
 from alpr.export.convert import Asked, ConversionError, check, convert
-from alpr.export.convert_report import Networks, TargetReport, score_of, time_networks
+from alpr.export.convert_report import TargetReport, score_of, time_networks
 from alpr.export.one_graph.compose import one_by_one
-from alpr.export.targets.fixed_shape import RuntimeFailed, RuntimeMissing, open_fixed_onnx
+from alpr.export.target import Networks, RuntimeFailed, RuntimeMissing, target_names, target_of
+from alpr.export.targets.static import open_fixed_onnx
 from alpr.images.prepare import read_image
-from alpr.reader.card import ModelCard, WeightFile
+from alpr.reader.card import PRECISIONS, ModelCard, WeightFile
 from alpr.reader.sessions import open_session
 
 TEXTS = ("皖A12", "皖B35", "皖A54", "皖B11")
@@ -240,3 +243,44 @@ def test_work_in_int8_is_counted_too(asked: Asked, rows: dict[str, TargetReport]
     files = (folder / "recogniser.onnx" for folder in (asked.bundle, asked.output / "tiny_int8"))
     plain, int8 = (multiply_adds(file, (1, 48, 192, 3)) for file in files)
     assert plain == int8 > 0
+
+
+FURTHER = '''
+"""A target that stores what float16 holds, in files of its own."""
+
+import shutil
+
+from alpr.export.target import Networks, Target, open_onnx
+
+
+def make(source, folder):
+    for network in Networks._fields:
+        shutil.copyfile(source.file(network), folder / f"{network}.onnx")
+
+
+TARGET = Target(open_onnx, make, for_reader=True)
+'''
+
+
+def test_a_further_target_is_one_file(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "copied_over.py").write_text(FURTHER)
+    monkeypatch.setattr(targets, "__path__", [*targets.__path__, str(tmp_path)])
+    assert "copied-over" in target_names()
+    row = convert(replace(asked, targets=("copied-over",), output=tmp_path / "out")).targets[1]
+    assert (row.target, row.accuracy, row.changed, row.refused) == ("copied-over", {"scenes": 1.0}, 0, "")
+    assert texts_of(Reader(tmp_path / "out" / "tiny_copied-over", threads=1), asked) == list(TEXTS)
+
+
+def test_every_file_of_the_folder_is_a_target_and_no_other_file_names_one(repository: Path) -> None:
+    folder = repository / "alpr" / "export" / "targets"
+    names = {path.stem.replace("_", "-") for path in folder.glob("*.py")} - {"--init--"}
+    assert names == set(target_names()) >= {"fp16", "int8", "static", "openvino", "openvino-fp32", "tflite", "ncnn"}
+    assert all(target_of(name).precision in PRECISIONS for name in names)
+    others = [path for path in (repository / "alpr").rglob("*.py") if folder not in path.parents]
+    named = {
+        f"{path.name}: {node.value!r}"
+        for path in others
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names - set(PRECISIONS)
+    }
+    assert not named

@@ -19,6 +19,7 @@ from alpr.export import from_runs
 from alpr.export.from_runs import bundle_runs, reported_figures
 from alpr.export.parity import DetectorParity, ParityReport, ReaderParity, RecogniserParity
 from alpr.plates.records import Reading
+from alpr.provenance import UnknownProvenance
 from alpr.reader.card import ModelCard
 from alpr.recognition.module import RecogniserModule
 from alpr.runs.checkpoints import RunError
@@ -120,3 +121,23 @@ def test_a_released_bundle_has_the_settings_of_its_configuration(name: str, repo
     for key in ("input_px", "score_threshold", "small_px", "fine_px", "fine_weight"):
         assert getattr(card.detector, key) == config[key], key
     assert card.recogniser.read_again_below == config.read_again_below
+
+
+def test_a_release_refuses_a_working_copy_with_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [composed("export", [f"bundle={name}"]).release for name in ("cn", "world")] == [True, True]
+    monkeypatch.setattr(from_runs, "installed_source", lambda: None)
+    monkeypatch.setattr(from_runs, "source_commit", lambda: ("0123456789abcdef", True))
+    given = ["bundle=cn", f"detector={tmp_path / 'none'}", f"output={tmp_path / 'cn'}", "images=null"]
+    with pytest.raises(RunError, match=r"tracked files differ from 0123456789ab: commit them, or give release=false"):
+        bundle_runs(composed("export", given))
+    for state, overrides in (("changed", ["release=false"]), ("clean", [])):
+        monkeypatch.setattr(from_runs, "source_commit", lambda state=state: ("0123", state == "changed"))
+        with pytest.raises(RunError, match="is no checkpoint and no run folder"):
+            bundle_runs(composed("export", [*given, *overrides]))
+
+    def unknown() -> tuple[str, bool]:
+        raise UnknownProvenance("There is no git.")
+
+    monkeypatch.setattr(from_runs, "source_commit", unknown)
+    with pytest.raises(RunError, match=r"names the commit that made it\. There is no git\."):
+        bundle_runs(composed("export", given))

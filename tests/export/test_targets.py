@@ -13,10 +13,10 @@ import torch
 from alpr.detection.model import Scrfd
 from alpr.detection.module import torch_detector
 from alpr.detection.settings import DetectorSettings
+from alpr.export.fixed_shape import FixedShape
+from alpr.export.graph_rewriting import PrecisionError, fixed_shapes
 from alpr.export.onnx_bundle import export_detector
-from alpr.export.quantise import PrecisionError, fixed_shapes, without_preparation
-from alpr.export.targets.fixed_shape import FixedShape
-from alpr.export.targets.ncnn import open_ncnn, planes, write_ncnn
+from alpr.export.targets.ncnn import open_ncnn, planes, without_preparation, write_ncnn
 from alpr.export.targets.openvino import open_openvino
 from alpr.export.targets.tflite import open_tflite, write_tflite
 from alpr.plates.records import FloatArray

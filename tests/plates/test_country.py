@@ -127,10 +127,13 @@ def test_a_fault_is_named_with_its_line(tmp_path: Path) -> None:
         ({"layouts": [{**LAYOUT, "pattern": "LQ"}]}, r"pattern 'LQ' uses \['Q'\]; expected the keys \['D', 'L'\]"),
         ({"layouts": [{**LAYOUT, "background": "white"}]}, "colour 'white'"),
         ({"layouts": [{**LAYOUT, "size_mm": 100}]}, "no pair"),
-        ({"layouts": [{**LAYOUT, "patern": "L"}]}, r"unknown \['patern'\]"),
-        ({"layouts": [{k: v for k, v in LAYOUT.items() if k != "pattern"}]}, r"missing \['pattern'\]"),
+        ({"layouts": [{**LAYOUT, "patern": "L"}]}, r"layout 'one': unknown layouts\[0\]\.patern; expected"),
+        (
+            {"layouts": [{k: v for k, v in LAYOUT.items() if k != "pattern"}]},
+            r"missing layouts\[0\]\.pattern",
+        ),
         ({"layouts": ["one"]}, "expected a mapping"),
-        ({"alfabet": "A"}, r"unknown \['alfabet'\]"),
+        ({"alfabet": "A"}, "unknown alfabet; expected the keys"),
     ],
 )
 def test_a_wrong_pack_is_refused(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:

@@ -40,7 +40,7 @@ RECORDED = {  # country, rows of text, (rows, columns) of tokens, slots, layouts
     "world_recogniser": ("ZZ", 1, (1, 24), 8, "one row"),
     **dict.fromkeys(
         (
-            "ccpd2018_recogniser", "ccpd2019_recogniser", "ccpd2020_recogniser", "ccpd_green_recogniser",
+            "ccpd_recogniser", "ccpd_green_recogniser",
             "cn_recogniser", "country_recogniser", "distil_fast", "pretrain_decoder", "pretrain_encoder",
             "synthetic_recogniser",
         ),

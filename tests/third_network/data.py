@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.data.sampling import SampleKey, StepSampler
+from alpr.data.sampling import SampleKey
+from alpr.data.training_loader import training_loader
 from alpr.images.prepare import read_image, resize_crop
 from alpr.plates.records import ImageArray
 from alpr.reports import drawing
@@ -80,18 +81,9 @@ class RowsData(TaskData):
         return drawing.sheet([crop for crop, _ in self.train[:count]]), "crops of one row or two"
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        trainer = self.trainer
-        assert trainer is not None
-        sampler = StepSampler(
-            [len(self.train)],
-            [self.batch_size],
-            self.epoch_samples // self.batch_size,
-            self.seed,
-            first_step=lambda: max(trainer.global_step, self.start_step),
-        )
-        return DataLoader(
-            Noisy(self.train, self.seed), batch_sampler=sampler, collate_fn=batch_of, num_workers=self.workers
-        )
+        noisy = Noisy(self.train, self.seed)
+        counts = [self.batch_size]
+        return training_loader(self, noisy, [len(self.train)], counts, batch_of, epoch_samples=self.epoch_samples)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         return DataLoader(self.held, batch_size=8, collate_fn=batch_of)  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ import alpr
 from alpr.data.manifest import Manifest, read_manifest
 from alpr.detection.datamodule import DetectionData
 from alpr.detection.module import DetectorModule
+from alpr.files import file_sha256
 from alpr.images.prepare import read_image
 from alpr.plates.geometry import corner_box
 from alpr.plates.records import Detection
@@ -89,12 +90,13 @@ def test_a_mixture_is_scored_as_a_whole_and_by_source(scripts: Scripts, tiny_dat
     assert result["val/recall_hull_50"] == pytest.approx(sum(both) / 2)
 
 
-def test_the_log_has_an_estimate_a_line_per_validation_and_a_table(runs: Path) -> None:
+def test_the_log_has_a_line_per_validation_and_a_table(runs: Path) -> None:
     shown = (DetectorModule.monitor, *DetectorModule.shown)
     lines = (runs / "detector.log").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 12, lines
+    assert len(lines) == 13, lines
     assert lines[0].startswith("ccpd_green_detector: a detector of ") and "scenes train" in lines[1]
-    assert lines[2].startswith("About ") and all(line.startswith("step ") for line in lines[3:6])
+    assert lines[2].startswith("It trains in 32-true; everything in ")
+    assert all(line.startswith("step ") for line in lines[3:6])
     assert lines[6].startswith("finished after ") and lines[6].endswith(", 24 steps.")
     table = [re.split(r"  +", line) for line in lines[7:]]
     assert table[0] == ["what", "value", "where"] and table[1][0] == "best of all validations"
@@ -165,6 +167,9 @@ def test_warm_start_takes_weights_but_not_of_another_alphabet(
     )
     assert done.code == 0, done.text
     ours, theirs = (load_recogniser(run).network for run in (tmp_path / "a", runs / "recogniser"))
+    (earlier,) = record_of(tmp_path / "a")["started_from"]
+    assert earlier["sha256"] == file_sha256(runs / "recogniser" / "checkpoints" / "best.ckpt")
+    assert earlier["data"] == record_of(runs / "recogniser")["manifests"]
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
     module = load_recogniser(runs / "recogniser")
     module.charset = type(module.charset)(module.charset.symbols[:-1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -138,9 +137,7 @@ class Outgoing:
                 return relative
             place.unlink()
         if self.images != "link" or member_of(scene.source) is not None or not self._linked(place, scene.source):
-            temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-            temporary.write_bytes(read_bytes(scene.source))
-            temporary.replace(place)
+            write_atomically(place, [read_bytes(scene.source)], sync=False)
         return relative
 
     def _linked(self, place: Path, source: Path) -> bool:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from alpr.data.columns import ManifestError
-from alpr.data.processes import progress_bar
 from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage, read_image
 from alpr.images.tar_members import member_of, read_bytes
+from alpr.reports.progress import progress_bar
 
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),

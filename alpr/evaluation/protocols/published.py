@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
+from alpr.plates.values import Fault, expect, located, read_as, read_with_lines
 
 FILE = Path(__file__).resolve().parent / "published_ccpd.yaml"
 TASKS = ("detection", "recognition")
@@ -33,6 +32,17 @@ class Published:
     values: Mapping[str, float]
     source: str
 
+    def __post_init__(self) -> None:
+        expect(self.task in TASKS, "task", self.task, " or ".join(TASKS))
+        expect(bool(self.source), "source", self.source, "where the row stands")
+        for column, value in self.values.items():
+            expect(0 <= value <= 100, f"values.{column}", value, "a percentage")
+
+
+@dataclass(frozen=True)
+class _Table:
+    rows: tuple[Published, ...]
+
 
 def read_published(path: Path = FILE) -> tuple[Published, ...]:
     """The published rows.
@@ -41,20 +51,11 @@ def read_published(path: Path = FILE) -> tuple[Published, ...]:
         ValueError: a row with other keys, an unknown task, a value that is no percentage, or no source.
         OSError: a file that cannot be read.
     """
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))["rows"]
-    return tuple(_row(f"{path}, row {i}", row) for i, row in enumerate(rows, start=1))
-
-
-def _row(place: str, row: Any) -> Published:
-    keys = {"method", "protocol", "task", "fps", "values", "source"}
-    if set(row) != keys:
-        raise ValueError(f"{place} has the keys {', '.join(sorted(row))}; expected {', '.join(sorted(keys))}.")
-    if row["task"] not in TASKS or not row["source"]:
-        raise ValueError(f"{place}: expected a task (detection or recognition) and a source.")
-    for column, value in row["values"].items():
-        if not isinstance(value, int | float) or not 0 <= value <= 100:
-            raise ValueError(f"{place}: values.{column} is {value!r}; expected a percentage.")
-    return Published(**row)
+    values, lines = read_with_lines(path.read_text(encoding="utf-8"))
+    try:
+        return read_as(_Table, values).rows
+    except Fault as fault:
+        raise ValueError(located(str(path), fault, lines)) from fault
 
 
 def of_protocol(rows: tuple[Published, ...], protocol: str, task: str) -> list[Published]:

@@ -7,13 +7,14 @@ its README and its scripts apply other rules. A protocol is one YAML file in `co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from alpr.files import packaged
+from alpr.plates.values import Fault, Place, dotted, located, read_as, read_with_lines, short
 
 FOLDER = packaged("configs") / "protocol"
 SPLITS = ("train", "val", "test")
@@ -131,26 +132,17 @@ class Protocol:
 
     def __post_init__(self) -> None:
         for key in ("repeated", "plates", "candidates", "ties", "missing", "mean"):
-            _among(key, getattr(self, key))
-        if not self.columns:
-            raise ProtocolError("columns is empty; expected at least one {name, subset}.")
-        names = [column.name for column in self.columns]
-        for i, column in enumerate(self.columns):
-            _checked_column(f"columns[{i}]", column, names)
-        _checked_overlap(self.columns)
+            _among(getattr(self, key), key)
+        _checked_columns(self.columns)
         _checked_rules(self.detection, self.recognition)
-        wanted, told = set(RULES), set(self.sources)
-        if wanted != told:
-            wrong = sorted(wanted ^ told)
-            raise ProtocolError(f"sources has {', '.join(sorted(told))}; {wrong[0]} is missing or is no rule.")
+        wrong = sorted(set(RULES) ^ set(self.sources))
+        if wrong:
+            named = ", ".join(sorted(self.sources))
+            raise Fault(("sources",), f"sources has {named}; {wrong[0]} is missing or is no rule.")
         for key in ("tables", "train"):
-            files = getattr(self, key)
-            whole = isinstance(files, tuple) and all(isinstance(file, str) and file for file in files)
-            _expect(whole, key, files, "a list of files")
+            _expect(all(getattr(self, key)), (key,), getattr(self, key), "a list of files")
         for key, source in self.sources.items():
-            _expect(
-                isinstance(source, str) and bool(source.strip()), f"sources.{key}", source, "where the rule is from"
-            )
+            _expect(bool(source.strip()), ("sources", key), source, "where the rule is from")
 
     @property
     def found_iou(self) -> float:
@@ -170,104 +162,66 @@ class Protocol:
         """
         path = Path(name) if str(name).endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            values, lines = read_with_lines(path.read_text(encoding="utf-8"))
         except OSError as error:
             known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
             raise ProtocolError(f"There is no protocol {str(name)!r}; expected a file or one of {known}.") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise ProtocolError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
+        named = {"name": path.stem, **values} if isinstance(values, dict) else values
         try:
-            return _from_values(values, path.stem)
-        except ProtocolError as error:
-            raise ProtocolError(f"{path}: {error}") from error
+            protocol = read_as(cls, named)
+        except Fault as fault:
+            raise ProtocolError(located(str(path), fault, lines)) from fault
+        if protocol.name != path.stem:
+            raise ProtocolError(f"{path}: name is {protocol.name!r}; expected {path.stem!r}, the name of the file.")
+        return protocol
 
 
-def _from_values(values: Any, stem: str) -> Protocol:
-    given = dict(_mapping("the file", values))
-    if given.get("name", stem) != stem:
-        raise ProtocolError(f"name is {given['name']!r}; expected {stem!r}, the name of the file.")
-    given["name"] = stem
-    columns = given.get("columns")
-    if isinstance(columns, list):
-        given["columns"] = tuple(_made(Column, f"columns[{i}]", column) for i, column in enumerate(columns))
-    elif "columns" in given:
-        raise ProtocolError(f"columns is {columns!r}; expected a list of {{name, subset}}.")
-    if given.get("detection") is not None:
-        given["detection"] = _made(DetectionRule, "detection", given["detection"])
-    if "recognition" in given:
-        given["recognition"] = _made(RecognitionRule, "recognition", given["recognition"])
-    if "sources" in given:
-        given["sources"] = _mapping("sources", given["sources"])
-    made: Protocol = _made(Protocol, "", given)
-    return made
-
-
-def _mapping(key: str, values: Any) -> Mapping[str, Any]:
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise ProtocolError(f"{key} is {values!r}; expected keys and values.")
-    return values
-
-
-def _made(kind: type[Any], key: str, values: Any) -> Any:
-    """A dataclass from the values of a YAML file, every one named and of a known name."""
-    given = _mapping(key, values)
-    at = f"{key}." if key else ""
-    known = {f.name: f for f in fields(kind)}
-    for name in given:
-        if name not in known:
-            raise ProtocolError(f"{at}{name} is no key; expected some of {', '.join(known)}.")
-    needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
-    for name in needed:
-        if name not in given:
-            raise ProtocolError(f"{at}{name} is missing.")
-    lists = ("splits", "tables", "train")
-    return kind(**{name: tuple(v) if name in lists and isinstance(v, list) else v for name, v in given.items()})
-
-
-def _expect(holds: bool, key: str, found: Any, expected: str) -> None:
+def _expect(holds: bool, place: Place, found: Any, expected: str) -> None:
     if not holds:
-        raise ProtocolError(f"{key} is {found!r}; expected {expected}.")
+        raise Fault(place, f"{dotted(place)} is {short(found)}; expected {expected}.")
 
 
-def _among(key: str, value: Any, at: str = "") -> None:
-    choices = CHOICES[key]
-    _expect(value in choices, f"{at}{key}", value, f"{', '.join(choices[:-1])} or {choices[-1]}")
+def _among(value: str, *place: str | int) -> None:
+    choices = CHOICES[str(place[-1])]
+    _expect(value in choices, place, value, f"{', '.join(choices[:-1])} or {choices[-1]}")
 
 
-def _iou(key: str, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    _expect(number and 0 <= value < 1, key, value, "a number from 0 to below 1")
+def _iou(value: float, *place: str | int) -> None:
+    _expect(0 <= value < 1, place, value, "a number from 0 to below 1")
 
 
-def _checked_column(at: str, column: Column, names: Sequence[str]) -> None:
-    _expect(isinstance(column.name, str) and bool(column.name), f"{at}.name", column.name, "a text")
-    _expect(names.count(column.name) == 1, f"{at}.name", column.name, "another name than that of the other columns")
-    _expect(isinstance(column.subset, str), f"{at}.subset", column.subset, "a text, such as ccpd_db")
-    listed = isinstance(column.splits, tuple) and set(column.splits) <= set(SPLITS)
-    _expect(listed, f"{at}.splits", column.splits, f"a list of {', '.join(SPLITS)}")
-    whole = column.images is None or (type(column.images) is int and column.images > 0)
-    _expect(whole, f"{at}.images", column.images, "a whole number above 0, or null")
-
-
-def _checked_overlap(columns: Sequence[Column]) -> None:
+def _checked_columns(columns: Sequence[Column]) -> None:
+    if not columns:
+        raise Fault(("columns",), "columns is empty; expected at least one {name, subset}.")
+    names = [column.name for column in columns]
+    for i, column in enumerate(columns):
+        at = ("columns", i)
+        _expect(bool(column.name), (*at, "name"), column.name, "a text")
+        once = names.count(column.name) == 1
+        _expect(once, (*at, "name"), column.name, "another name than that of the other columns")
+        known = set(column.splits) <= set(SPLITS)
+        _expect(known, (*at, "splits"), column.splits, f"a list of {', '.join(SPLITS)}")
+        whole = column.images is None or column.images > 0
+        _expect(whole, (*at, "images"), column.images, "a whole number above 0, or null")
     for i, one in enumerate(columns):
         for other in columns[:i]:
             same = not one.subset or not other.subset or one.subset == other.subset
             split = not one.splits or not other.splits or set(one.splits) & set(other.splits)
             if same and split:
-                raise ProtocolError(f"columns {other.name} and {one.name} hold the same rows; expected each in one.")
+                reason = f"columns {other.name} and {one.name} hold the same rows; expected each in one."
+                raise Fault(("columns", i), reason)
 
 
 def _checked_rules(detection: DetectionRule | None, recognition: RecognitionRule) -> None:
     if detection is not None:
-        _among("label", detection.label, "detection.")
-        _among("detection", detection.detection, "detection.")
-        _iou("detection.iou", detection.iou)
-    _among("crop", recognition.crop, "recognition.")
-    _among("characters", recognition.characters, "recognition.")
+        _among(detection.label, "detection", "label")
+        _among(detection.detection, "detection", "detection")
+        _iou(detection.iou, "detection", "iou")
+    _among(recognition.crop, "recognition", "crop")
+    _among(recognition.characters, "recognition", "characters")
     if recognition.iou is not None:
-        _iou("recognition.iou", recognition.iou)
-        of_detection = recognition.crop == "detection"
-        _expect(
-            of_detection, "recognition.iou", recognition.iou, f"null, as the crop is the label's {recognition.crop}"
-        )
+        _iou(recognition.iou, "recognition", "iou")
+        expected = f"null, as the crop is the label's {recognition.crop}"
+        _expect(recognition.crop == "detection", ("recognition", "iou"), recognition.iou, expected)

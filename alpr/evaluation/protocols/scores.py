@@ -16,6 +16,7 @@ from alpr.data.corrections import Correction, correction_of
 from alpr.data.manifest import Manifest
 from alpr.detection.metrics import Match, match_boxes, true_box, true_hull
 from alpr.evaluation.intervals import RESAMPLES
+from alpr.evaluation.protocols.published import OVERALL
 from alpr.evaluation.protocols.rules import DetectionRule, Protocol
 from alpr.plates.geometry import box_iou, corner_box
 from alpr.plates.records import FloatArray, Plate, PlateReading, Reading
@@ -27,7 +28,6 @@ from alpr.recognition.metrics import (
     has_province,
 )
 
-OVERALL = "overall"
 NOTHING = Predicted("")
 CROPS = {"detection": "end to end", "corners": "labelled corners", "box": "labelled box"}
 _DRAWS_AT_ONCE = 50

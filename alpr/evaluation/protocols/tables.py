@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from alpr.data.overlap import TITLES, Overlap, matrix_rows
 from alpr.evaluation.protocols.misses import MEANINGS
-from alpr.evaluation.protocols.published import Published, of_protocol, read_published
+from alpr.evaluation.protocols.published import OVERALL, Published, of_protocol, read_published
 from alpr.evaluation.protocols.report import ProtocolReport
 from alpr.evaluation.protocols.rules import RULES
-from alpr.evaluation.protocols.scores import OVERALL, Cell
+from alpr.evaluation.protocols.scores import Cell
 
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
 _MEASURED = {"detection": "detected", "recognition": "read"}

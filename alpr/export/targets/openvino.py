@@ -1,4 +1,4 @@
-"""OpenVINO."""
+"""openvino: the bundle's ONNX files in OpenVINO, in bfloat16 where the processor has it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from alpr.export.targets.fixed_shape import Outputs, RuntimeFailed, extra
+from alpr.export.target import Networks, Outputs, RuntimeFailed, Source, Target, module_of_extra
 from alpr.plates.records import ImageBatch
 
 
@@ -22,7 +22,7 @@ def open_openvino(path: Path, threads: int, precision: str | None = None) -> Cal
         RuntimeMissing: OpenVINO is not installed.
         RuntimeFailed: a file that it cannot read.
     """
-    openvino: Any = extra("openvino", "openvino")
+    openvino: Any = module_of_extra("openvino", "openvino")
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     if precision is not None:
         settings["INFERENCE_PRECISION_HINT"] = precision
@@ -36,3 +36,11 @@ def open_openvino(path: Path, threads: int, precision: str | None = None) -> Cal
         return tuple(np.array(found[output]) for output in network.outputs)  # its own memory is written anew
 
     return run
+
+
+def open_bundle(source: Source, folder: Path, threads: int, precision: str | None = None) -> Networks:
+    """The bundle's two networks in OpenVINO."""
+    return Networks(*(open_openvino(source.file(network), threads, precision) for network in Networks._fields))
+
+
+TARGET = Target(open_bundle, extra="openvino", modules=("openvino",))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from alpr.data.augment import PixelAugment
-from alpr.data.crop_corners import BOX, crop_corners
+from alpr.data.crop_corners import hull_of
 from alpr.images.prepare import UnreadableImage, read_image, rectify
 from alpr.plates.geometry import (
     FlatQuad,
@@ -97,7 +97,7 @@ def negative_quad(
         plates: every plate and ignored region of the scene.
         size: (height, width) of the photograph.
     """
-    placed = {i: quad for i, p in enumerate(plates) if (quad := _corners(p)) is not None}
+    placed = {i: quad for i, p in enumerate(plates) if (quad := hull_of(p)) is not None}
     real = [i for i in placed if not plates[i].ignored]
     if kind == BACKGROUND or (kind == BESIDE and not real):
         quad = _anywhere(size, rng)
@@ -124,10 +124,6 @@ def shown_share(plate: FloatArray, crop: FloatArray) -> float:
         return 1.0
     shown = clip_polygon(plate, crop)
     return abs(signed_area(shown)) / signed_area(plate) if len(shown) >= 3 else 0.0
-
-
-def _corners(plate: Plate) -> FloatArray | None:
-    return plate.corners if plate.corners is not None else crop_corners(plate, BOX)
 
 
 def _quad(centre: FloatArray, width: float, height: float, rng: np.random.Generator) -> FloatArray:

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.data.sampling import SampleKey, StepSampler, single_thread
+from alpr.data.sampling import SampleKey
+from alpr.data.training_loader import training_loader
 from alpr.images.prepare import UnreadableImage, read_image, rectify, resize_crop
 from alpr.plates.charset import Charset
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
@@ -119,25 +120,7 @@ class _PretrainingData(TaskData):
     def loader(
         self, data: Dataset[Any], sizes: Sequence[int | None], counts: Sequence[int], collate: Callable[..., Any]
     ) -> DataLoader[Any]:
-        trainer = self.trainer
-        assert trainer is not None
-        sampler = StepSampler(
-            sizes,
-            counts,
-            max(1, self.epoch_samples // (sum(counts) * trainer.world_size)),
-            self.seed,
-            first_step=lambda: max(trainer.global_step, self.start_step) * trainer.accumulate_grad_batches,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-        )
-        return DataLoader(
-            data,
-            batch_sampler=sampler,
-            collate_fn=collate,
-            num_workers=self.workers,
-            worker_init_fn=single_thread,
-            persistent_workers=self.workers > 0,
-        )
+        return training_loader(self, data, sizes, counts, collate, epoch_samples=self.epoch_samples)
 
 
 class UnlabelledData(_PretrainingData):

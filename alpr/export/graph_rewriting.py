@@ -1,32 +1,25 @@
-"""An ONNX network in fewer bits or with fixed shapes. The contract stays: uint8 in, float32 out, the same names.
+"""What the export targets change in an ONNX network, and the names of its nodes.
 
-float16 halves what is stored: the weights become float32 again when a session loads them. int8 is computed in int8.
+The contract stays: uint8 in, float32 out, the same names.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-import onnx.utils
 import onnxruntime
 from onnx import numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.tools.onnx_model_utils import make_input_shape_fixed
 
 from alpr.export.graph_folding import fold_constants
-from alpr.plates.records import ImageBatch
-from alpr.reader.sessions import CPU, ONE_BY_ONE
+from alpr.reader.sessions import CPU
 
 HALVED_FROM = 256
 """Values of a float32 constant from which it is worth halving; scales and shapes stay as they are."""
-SEVEN_BITS = True
-"""Weights of int8 take 7 bits: without VNNI a processor adds two products in 16 bits, where 8-bit weights overflow."""
 
 
 class PrecisionError(ValueError):
@@ -48,66 +41,6 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*casts, *result.graph.node]
     del result.graph.node[:]
     result.graph.node.extend(nodes)
-    return result
-
-
-def quantised_detector(
-    model: onnx.ModelProto, batches: Iterable[ImageBatch], kept: Sequence[str] = ()
-) -> onnx.ModelProto:
-    """The network with its convolutions in int8: static, per channel, activations scaled to what `batches` showed.
-
-    Only what lies between the first and the last convolutions is quantised; normalisation and the decoding of boxes
-    and corners stay in float32, and what remains of the weights is halved.
-
-    Args:
-        batches: (B, H, W, 3) uint8, letterboxed training scenes.
-        kept: names of convolutions that stay in float32.
-
-    Raises:
-        PrecisionError: no convolution is left to quantise.
-    """
-    model = lean(model)
-    if not set(convolutions(model)) - set(kept):
-        raise PrecisionError(
-            f"All {len(convolutions(model))} convolutions of the detector are to stay in float32; keep fewer for int8."
-        )
-    chosen = [name for name in between_convolutions(model) if name not in set(kept)]
-
-    def make(source: Path, target: Path) -> None:
-        quantize_static(
-            source,
-            target,
-            _Batches(model.graph.input[0].name, batches),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            reduce_range=SEVEN_BITS,
-            nodes_to_quantize=chosen,
-        )
-
-    return halved(_by_file(model, make))
-
-
-def quantised_recogniser(model: onnx.ModelProto, kept: Sequence[str] = ()) -> onnx.ModelProto:
-    """The network with its linear layers in int8, activations scaled as they come; the other weights are halved.
-
-    One scale serves a whole batch, so the file asks for its crops one by one.
-    """
-
-    def make(source: Path, target: Path) -> None:
-        quantize_dynamic(
-            source,
-            target,
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            reduce_range=SEVEN_BITS,
-            nodes_to_exclude=list(kept),
-        )
-
-    result = halved(_by_file(model, make))
-    onnx.helper.set_model_props(result, {ONE_BY_ONE: "activations share one scale per batch"})
     return result
 
 
@@ -138,27 +71,6 @@ def _quiet() -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     return options
-
-
-def without_preparation(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The network from its first convolution on: float32 (B, 3, H, W) BGR less 127.5 instead of uint8 (B, H, W, 3).
-
-    For runtimes without uint8; `alpr.export.targets.ncnn.planes` prepares what it takes. The shapes must be fixed,
-    and the normalisation folded (`fold_normalisation`).
-
-    Raises:
-        PrecisionError: a network that begins with no convolution of an image less its mean.
-    """
-    first = next((node for node in model.graph.node if node.op_type == "Conv"), None)
-    before = [node for node in model.graph.node if first is not None and first.input[0] in node.output]
-    if first is None or [node.op_type for node in before] != ["Sub"]:
-        raise PrecisionError(
-            f"The network {model.graph.name!r} does not begin with a convolution of an image less its mean; its "
-            f"normalisation cannot be left out."
-        )
-    inferred = onnx.shape_inference.infer_shapes(model)
-    names = [output.name for output in model.graph.output]
-    return onnx.utils.Extractor(inferred).extract_model([first.input[0]], names)
 
 
 def lean(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -213,20 +125,3 @@ def operators(model: onnx.ModelProto) -> str:
     opsets = ", ".join(f"{entry.domain or 'ai.onnx'} {entry.version}" for entry in model.opset_import)
     counts = Counter(node.op_type for node in model.graph.node)
     return f"opset {opsets}: " + ", ".join(f"{name} x {count}" for name, count in sorted(counts.items()))
-
-
-class _Batches(CalibrationDataReader):  # type: ignore[misc]  # the library has no types
-    def __init__(self, name: str, batches: Iterable[ImageBatch]) -> None:
-        self.feeds: Iterator[Mapping[str, ImageBatch]] = ({name: batch} for batch in batches)
-
-    def get_next(self) -> Mapping[str, ImageBatch] | None:
-        return next(self.feeds, None)
-
-
-def _by_file(model: onnx.ModelProto, make: Any) -> onnx.ModelProto:
-    """What `make` writes from one file to another."""
-    with TemporaryDirectory() as folder:
-        source, target = Path(folder) / "source.onnx", Path(folder) / "target.onnx"
-        onnx.save(lean(model), source)
-        make(source, target)
-        return onnx.load(target)
