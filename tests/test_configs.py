@@ -35,13 +35,13 @@ TASKS = {
     "alpr.recognition.pretraining.module.DecoderPretraining": DECODER_PRETRAINING,
 }
 PHOTOGRAPHED = [  # green plates of the small data, whatever the experiment reads
-    "data.real=2", "data.synthetic=2", "data.sources=null", "data.glyph_bank=null", "country=cn", "~data.rendered",
+    "data.sources=null", "~data.rendered", "data.batch_size=4", "country=cn",
     "model.network.countries=[]", "model.network.kinds=[]",
 ]  # fmt: skip
 SMALL_BATCH = {
     DETECTOR: ["data.batch_size=2", "data.canvas=[128,96]", "data.sources=null"],
     RECOGNISER: PHOTOGRAPHED,
-    DISTILLATION: ["data.real=2", "data.synthetic=2"],
+    DISTILLATION: ["data.batch_size=4"],
     ENCODER_PRETRAINING: ["data.real=2", "data.synthetic=2"],
     DECODER_PRETRAINING: ["data.batch_size=4", "data.val_samples=4"],
 }
@@ -109,7 +109,7 @@ def test_values_that_stand_twice_are_the_same() -> None:
     """What the data and the network must agree on is written once."""
     config = composed("train", ["experiment=ccpd_green_recogniser", "model.predictor.size=[32,128]", "seed=7"])
     plain = OmegaConf.to_container(config, resolve=True)
-    assert plain["data"]["size"] == [32, 128] and plain["model"]["seed"] == plain["data"]["seed"] == 7
+    assert plain["data"]["crop"]["size"] == [32, 128] and plain["model"]["seed"] == plain["data"]["seed"] == 7
     assert plain["model"]["country"] == plain["data"]["country"] == plain["country"]
 
 

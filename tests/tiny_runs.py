@@ -27,9 +27,10 @@ DETECTOR = (
     "model.network.head_width=8", "model.predictor.input_px=128", "model.predictor.score_threshold=0.01",
 )  # fmt: skip
 RECOGNISER = (
-    "experiment=ccpd_green_recogniser", *EVERY, "data.manifest=ccpd_green/alpr_dataset.csv", "data.synthetic=2",
-    "data.real=2", "data.epoch_samples=32", "model.network.stem_widths=[4,8,16]", "model.network.width=16",
-    "model.network.heads=2", "model.network.encoder_layers=1", "model.network.dropout=0.2",
+    "experiment=ccpd_green_recogniser", *EVERY, "data.manifest=ccpd_green/alpr_dataset.csv",
+    "data.rendered.own.share=2", "data.sources.ccpd_green.share=2", "data.epoch_samples=32",
+    "model.network.stem_widths=[4,8,16]", "model.network.width=16", "model.network.heads=2",
+    "model.network.encoder_layers=1", "model.network.dropout=0.2",
 )  # fmt: skip
 _TINY_NETWORK = tuple(s for s in RECOGNISER if s.startswith("model.network"))
 DISTILLATION = ("experiment=distil_fast", *RECOGNISER[1:])

@@ -127,9 +127,12 @@ def _of_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _images_per_step(data: Mapping[str, Any]) -> int:
     """Of one process: a detector's batch, or the rendered, photographed and plateless crops of a recogniser's."""
-    if "batch_size" in data:
+    if data.get("batch_size") is not None:
         return int(data["batch_size"])
     sources = data.get("sources")
+    if isinstance(sources, Mapping):
+        entries = (*sources.values(), *data["rendered"].values())
+        return int(sum(entry["share"] for entry in entries) + data["negatives"])
     real = sum(source.get("samples", 32) for source in sources) if sources else data["real"]
     return int(data["synthetic"] + real + data.get("negatives", 0))
 

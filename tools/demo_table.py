@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from alpr.evaluation.by_width import wilson
+from alpr.evaluation.intervals import stored_interval
 
 ROWS = (
     ("found, hull IoU > 0.5", "found_50"),
@@ -31,7 +31,7 @@ def table(figures: Mapping[str, Mapping[str, Any]], readings: Path) -> str:
     lines = [f"{'held-out synthetic scenes':34}{'share':>8}{'95 % interval':>18}{'plates':>8}"]
     for title, name in ROWS:
         plates, share = figures[name]["plates"], figures[name]["value"]
-        low, high = wilson(round(share * plates), plates)
+        low, high = stored_interval(figures[name])
         interval = f"{100 * low:.1f} to {100 * high:.1f}"
         lines.append(f"{title:34}{100 * share:7.1f}%{interval:>18}{plates:8}")
     times = [json.loads(line).get("ms") for line in readings.read_text(encoding="utf-8").splitlines()]

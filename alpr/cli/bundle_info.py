@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from alpr.evaluation.by_width import LEAST_PLATES, SHARE, Readable, ReadableWidths, readable_from
+from alpr.evaluation.intervals import stored_interval
 from alpr.evaluation.scored import times_scored
 from alpr.reader.card import DataSource, ModelCard
 
@@ -18,8 +19,6 @@ FIGURES: Mapping[str, str] = {
     "read_on_crops": "every character of a ready-made crop right",
 }
 """The figures of a report that are shown, by their names there."""
-Z = 1.959964
-"""Of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -181,13 +180,11 @@ def _times(count: int | None) -> str:
 def _accuracies(figures: Any) -> Iterator[Accuracy]:
     for figure in figures if isinstance(figures, list) else ():
         try:
-            value, low, high = (float(figure[key]) for key in ("value", "low", "high"))
-            name, plates = str(figure["name"]), int(figure["plates"])
-        except (KeyError, TypeError, ValueError, OverflowError):  # a card's metrics are free in their form
+            name, value, plates = str(figure["name"]), float(figure["value"]), int(figure["plates"])
+            low, high = stored_interval(figure)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):  # a card's metrics are free in form
             continue
-        if name in FIGURES and plates > 0 and 0 <= low <= value <= high <= 1:
-            if low == value == 1:  # a bootstrap of nothing but successes knows no doubt; this is Wilson's bound
-                low = plates / (plates + Z * Z)
+        if name in FIGURES and plates > 0:
             yield Accuracy(name, value, low, high, plates)
 
 

@@ -29,6 +29,7 @@ alpr evaluate [OVERRIDES]: score a reader on labelled plates: a table, report.js
   data.manifest=TABLE           or a list; data.split=val, data.root=DIR, data.replace='{{O: "0"}}'
   protocol=NAME                 the rules of a published table
   crops=[corners,detector,box]  by which corners plates are cut out
+  slices=[country,rows,note]    by what the figures are split: columns of the table, plate_width, ...
   input_px=PX                   or a list, which gives recall by width of the plate
   output=DIR  drawn=N  worst=N  where results go, how many pictures of scenes and of missed plates
   batch=N  workers=N  threads=N grammar=true

@@ -53,15 +53,15 @@ def through_hydra(verb: str, run: Callable[[DictConfig], Any], words: Sequence[s
     """
     import hydra
 
-    from alpr.training.configuration import complaint_about, options_first, quoted_paths, root_of
+    from alpr.training.configuration import complaint_about, hydra_words, options_first, root_of
 
-    name, words = config or verb, quoted_paths(words)
+    name = config or verb
     complaint = complaint_about(words, name)
     if complaint is not None:
         typer.echo(f"alpr {verb}: {complaint}", err=True)
         raise typer.Exit(1)
     folder, root = root_of(name)
-    sys.argv = [f"alpr {verb}", *options_first(words)]  # what Hydra reads
+    sys.argv = [f"alpr {verb}", *options_first(hydra_words(words))]  # what Hydra reads
     # A training on several devices starts its other processes as `python -m` this module, with the same words.
     sys.modules["__main__"].__spec__ = find_spec(f"alpr.cli.{verb}")
     hydra.main(version_base="1.3", config_path=str(folder), config_name=root)(job_of(run))()

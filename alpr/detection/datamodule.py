@@ -14,6 +14,7 @@ from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.decoded_images import Photographs
 from alpr.data.manifest import Manifest, read_manifest, where_from
 from alpr.data.sampling import StepSampler, shares
+from alpr.data.source_settings import SOURCES, check_share, named, note_older, settings_of, source_name
 from alpr.data.training_loader import training_loader
 from alpr.detection.data import DetectionSample, TrainingScenes, collate
 from alpr.detection.preview import sheet_of
@@ -72,29 +73,30 @@ class SceneSource:
     """One of the sets that are mixed in every batch.
 
     Attributes:
+        name: for figures and messages; its key in data.sources.
         manifest: a CSV file or several, relative to the root of the data or absolute.
-        samples: its share of every batch, in proportion to the other sources' numbers.
+        share: its part of every batch, in proportion to the other sources' shares.
         split: only rows of this split; None for all.
         complete: whether every plate in its scenes is labelled. Where not, background that looks like a plate is
             not held against the detector.
-        name: for figures and messages; the manifest's folder where none is given.
         plant: plates of a country to put into its scenes, see `PlantSettings`; they have corners then.
     """
 
-    manifest: str | Sequence[str]
-    samples: float = 1.0
+    name: str
+    manifest: str | Sequence[str] = ""
+    share: float = 1.0
     split: str | None = "train"
     complete: bool = True
-    name: str = ""
     plant: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.manifest:
+            raise ValueError(f"{SOURCES}.{self.name} has no manifest; expected a CSV table of labelled plates.")
+        check_share(self.share, f"{SOURCES}.{self.name}.share")
 
     @property
     def files(self) -> list[str]:
         return [self.manifest] if isinstance(self.manifest, str) else list(self.manifest)
-
-    @property
-    def label(self) -> str:
-        return self.name or Path(self.files[0]).parent.name or Path(self.files[0]).stem
 
 
 class LoadedSource(NamedTuple):
@@ -113,7 +115,7 @@ class DetectionData(TaskData):
 
     Args:
         manifest: CSV file or files, relative to `root` or absolute; one source.
-        sources: instead of a manifest, the sources to mix; see `SceneSource`.
+        sources: instead of a manifest, the sources to mix by their names; see `SceneSource`.
         split: of the manifest's rows only those of this split; null for all.
         canvas: (height, width) px of training, multiples of 32.
         batch_size: per process.
@@ -144,7 +146,7 @@ class DetectionData(TaskData):
         pixels: Mapping[str, Any] | None = None,
         strict: bool = False,
         seed: int = 0,
-        sources: Sequence[Mapping[str, Any]] | None = None,
+        sources: Mapping[str, Mapping[str, Any]] | None = None,
         mosaic: float = 0.0,
         max_side: int | None = None,
         cache_mb: float = 0.0,
@@ -158,9 +160,9 @@ class DetectionData(TaskData):
         self.mosaic, self.photographs = mosaic, Photographs(max_side, cache_mb)
         given = _settings(manifest, split, sources)
         self.sources = [_loaded(source, Path(root), holdout_fold, strict) for source in given]
-        self.counts = shares([source.samples for source in given], batch_size)
-        self.held = {source.settings.label: source.held for source in self.sources}
-        self.plantings = {source.settings.label: source.planting for source in self.sources}
+        self.counts = shares([source.share for source in given], batch_size)
+        self.held = {source.settings.name: source.held for source in self.sources}
+        self.plantings = {source.settings.name: source.planting for source in self.sources}
         if not any(self.held.values()):
             names = ", ".join(name for source in given for name in source.files)
             raise ValueError(f"{names}: no scene with a located plate is held back (fold {holdout_fold}).")
@@ -185,7 +187,7 @@ class DetectionData(TaskData):
         return "\n".join(
             [
                 f"a mixture of {len(lines)} sources.",
-                *(f"  {s.settings.label}, {count} of {self.batch_size}: {line}" for s, count, line in named),
+                *(f"  {s.settings.name}, {count} of {self.batch_size}: {line}" for s, count, line in named),
             ]
         )
 
@@ -222,20 +224,18 @@ class DetectionData(TaskData):
 
 
 def _settings(
-    manifest: str | Sequence[str] | None, split: str | None, sources: Sequence[Mapping[str, Any]] | None
+    manifest: str | Sequence[str] | None, split: str | None, sources: Mapping[str, Mapping[str, Any]] | None
 ) -> list[SceneSource]:
     if (manifest is None) == (not sources):
         both = "both are" if sources else "neither is"
         raise ValueError(f"The data are one data.manifest, or data.sources with data.manifest=null; {both} given.")
     if not sources:
         assert manifest is not None
-        return [SceneSource(manifest, split=split)]
-    given = [SceneSource(**source) for source in sources]
-    labels = [source.label for source in given]
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
-        raise ValueError(f"Two of data.sources are called {', '.join(twice)}; give one of them a name of its own.")
-    return given
+        return [SceneSource(source_name(manifest), manifest, split=split)]
+    notes: list[str] = []
+    entries = named(sources, notes)
+    note_older(notes)
+    return [settings_of(SceneSource, entry, f"{SOURCES}.{name}", name=name) for name, entry in entries.items()]
 
 
 def _loaded(source: SceneSource, root: Path, fold: int, strict: bool) -> LoadedSource:

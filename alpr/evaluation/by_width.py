@@ -15,8 +15,9 @@ import cv2
 
 from alpr.detection.metrics import FOUND_IOU
 from alpr.evaluation.figures import MEASURES
-from alpr.evaluation.intervals import wilson
+from alpr.evaluation.intervals import share_interval
 from alpr.evaluation.outcomes import PlateRecord
+from alpr.evaluation.tables import Grid
 from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import Scene
@@ -37,7 +38,7 @@ _WIDTH, _HEIGHT, _LEFT, _TOP = 640, 320, 56, 16
 
 
 class Share(NamedTuple):
-    """Found plates of all, with the 95 % interval of Wilson; 0 to 1 where there is no plate."""
+    """Found plates of all, with their 95 % interval (`share_interval`); 0 to 1 where there is no plate."""
 
     found: int
     plates: int
@@ -76,9 +77,9 @@ class WidthCurve:
 def recall_curve(records: Sequence[PlateRecord], input_px: int, detector_ms: float | None = None) -> WidthCurve:
     """The curve of the plates that were looked for at one input size."""
     pairs = [
-        (r.input_width_px, r.hull_iou > FOUND_IOU)
+        (r.input_width_px, (r.iou > FOUND_IOU, r.cluster))
         for r in records
-        if r.input_width_px is not None and r.hull_iou is not None
+        if r.input_width_px is not None and r.iou is not None
     ]
     bins = []
     for low, high in pairwise((*RECALL_EDGES_PX, None)):
@@ -88,8 +89,13 @@ def recall_curve(records: Sequence[PlateRecord], input_px: int, detector_ms: flo
     return WidthCurve(input_px, _share([hit for _, hit in pairs]), tuple(bins), detector_ms)
 
 
-def _share(found: Sequence[bool]) -> Share:
-    return Share(sum(found), len(found), *wilson(sum(found), len(found)))
+def _share(found: Sequence[tuple[bool, str]]) -> Share:
+    """Of (whether it was found, which plate it is)."""
+    if not found:
+        return Share(0, 0, 0.0, 1.0)
+    values, clusters = zip(*found, strict=True)
+    interval = share_interval(values, clusters)
+    return Share(sum(values), len(values), interval.low, interval.high)
 
 
 def detector_ms(detector: PlateDetector, scenes: Sequence[Scene]) -> float | None:
@@ -116,20 +122,26 @@ def detector_ms(detector: PlateDetector, scenes: Sequence[Scene]) -> float | Non
     return median(times) if times else None
 
 
-def curve_table(curves: Sequence[WidthCurve]) -> str:
-    """A Markdown table: a row per width, a column per input size; bins that are empty at every size are left out."""
-    lines = [
-        "| width in the input, px |" + "".join(f" {c.input_px} px |" for c in curves),
-        "|---" * len(curves) + "|---|",
+def curve_grid(curves: Sequence[WidthCurve]) -> Grid:
+    """A row per width, a column per input size; bins that are empty at every size are left out."""
+    rows = [
+        (row[0].label, *(_cell(b.share) for b in row))
+        for row in zip(*(c.bins for c in curves), strict=True)
+        if any(b.share.plates for b in row)
     ]
-    for row in zip(*(c.bins for c in curves), strict=True):
-        if any(b.share.plates for b in row):
-            lines.append(f"| {row[0].label} |" + "".join(f" {_cell(b.share)} |" for b in row))
-    lines.append("| all plates |" + "".join(f" {_cell(c.whole)} |" for c in curves))
+    rows.append(("all plates", *(_cell(c.whole) for c in curves)))
     if any(c.detector_ms is not None for c in curves):
-        times = ["-" if c.detector_ms is None else f"{c.detector_ms:.1f}" for c in curves]
-        lines.append("| ms per image, measured beside |" + "".join(f" {t} |" for t in times))
-    return "\n".join(lines) + "\n"
+        times = ("-" if c.detector_ms is None else f"{c.detector_ms:.1f}" for c in curves)
+        rows.append(("ms per image, measured beside", *times))
+    header = ("width in the input, px", *(f"{c.input_px} px" for c in curves))
+    return Grid("Recall by width of the plate", header, tuple(rows))
+
+
+def curve_table(curves: Sequence[WidthCurve]) -> str:
+    """The same in Markdown, without a title."""
+    grid = curve_grid(curves)
+    header, *rows = (f"| {' | '.join(row)} |" for row in (grid.header, *grid.rows))
+    return "\n".join([header, "|---" * len(grid.header) + "|", *rows]) + "\n"
 
 
 def _cell(share: Share) -> str:

@@ -12,15 +12,17 @@ from rich.console import Console
 
 from alpr.data.corrections import read_corrections
 from alpr.data.manifest import Manifest, read_manifest
-from alpr.evaluation.by_width import curve_table, detector_ms, recall_curve, write_curves
+from alpr.evaluation.by_width import curve_grid, detector_ms, recall_curve, write_curves
 from alpr.evaluation.evaluate import evaluate
 from alpr.evaluation.gallery import DetectionGallery, Gallery, contact_sheet, write_picture
 from alpr.evaluation.outcomes import EvaluationReport, write_report
 from alpr.evaluation.page import evaluation_page
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.protocols.scoring import Scoring, print_overlap, print_protocols, scoring_of, write_protocol
+from alpr.evaluation.report_grids import print_report
 from alpr.evaluation.scored import note_scoring
-from alpr.evaluation.tables import print_report
+from alpr.evaluation.slices import MAX_GROUPS, columns_of, groups_of, slices_named
+from alpr.evaluation.tables import as_text
 from alpr.files import file_sha256
 from alpr.provenance import device_name, processor, provenance
 from alpr.reader.parts import Parts
@@ -73,7 +75,7 @@ def run(config: DictConfig) -> bool:
         assert at_size.detector is not None
         curves.append(recall_curve(report.plates, px, detector_ms(at_size.detector, manifest.scenes())))
     write_curves(curves, output, made_with(config))
-    console.print(curve_table(curves), markup=False, highlight=False)
+    console.print(as_text([curve_grid(curves)]), markup=False, highlight=False, soft_wrap=True)
     return True
 
 
@@ -105,6 +107,7 @@ def evaluate_once(
     paths = [Path(p) for p in listed(config.data.manifest)]
     gallery = Gallery(limit=config.worst) if config.worst else None
     drawings = DetectionGallery(config.drawn // 2, config.drawn - config.drawn // 2) if config.drawn else None
+    slices = None if config.slices is None else slices_named(listed(config.slices), manifest)
     predictions: list[Predicted] = []
     released = output / "predictions.jsonl" if config.predictions_out is None else Path(config.predictions_out)
     report = evaluate(
@@ -114,6 +117,8 @@ def evaluate_once(
         manifests=named(paths, manifest),
         predictions=predictions,
         groups=groups_of(manifest, paths),
+        columns=columns_of(manifest, slices or ()),
+        slices=slices,
         gallery=gallery,
         drawings=drawings,
         crops=listed(config.crops),
@@ -123,9 +128,12 @@ def evaluate_once(
         workers=config.workers,
         console=console,
     )
+    report = replace(report, made_with=made_with(config))
+    for name in [name for name in slices or () if all(s.by != name for s in report.slices)]:
+        print(f"Note: {name} has more than {MAX_GROUPS} values here; it is no slice.", file=sys.stderr)
     print_report(report, console)
-    made = made_with(config) | times_scored_here(config, report, console)
-    write_report(replace(report, made_with=made), output / "report.json")
+    report = replace(report, made_with=dict(report.made_with) | times_scored_here(config, report, console))
+    write_report(report, output / "report.json")
     evaluation_page(report, gallery).write(output / "report.html")
     if gallery is not None and gallery.misses:
         write_picture(contact_sheet(gallery.misses), output / "worst.jpg")
@@ -234,30 +242,6 @@ def made_with(config: DictConfig) -> dict[str, Any]:
         device = processor(config.threads or available_cores())
     made = provenance(device, ("numpy", "opencv-python-headless", runtime))
     return {**asdict(made), "settings": OmegaConf.to_container(config, resolve=True)}
-
-
-def groups_of(manifest: Manifest, paths: Sequence[Path]) -> dict[Path, dict[str, str]]:
-    """The subset, the note and, of several, the manifest of every image, by which the report is sliced."""
-    columns = {"note": manifest.note, **{k: v for k, v in manifest.extra.items() if k == "subset"}}
-    if len(paths) > 1:
-        names = manifest_names(paths)
-        columns["manifest"] = [names[int(i)] for i in manifest.folder_index]
-    groups: dict[Path, dict[str, str]] = {}
-    for row in range(manifest.rows):
-        values = {name: column[row] for name, column in columns.items() if column[row]}
-        if values:
-            groups.setdefault(manifest.path(row), {}).update(values)
-    return groups
-
-
-def manifest_names(paths: Sequence[Path]) -> list[str]:
-    """What tells manifests apart: the name of the folder, or as many of the last parts of the path as it takes."""
-    parts = [path.absolute().parts for path in paths]
-    folders = [path[-2] for path in parts]
-    if len(set(folders)) == len(parts):
-        return folders
-    depth = next(n for n in range(2, max(map(len, parts)) + 1) if len({p[-n:] for p in parts}) == len(parts))
-    return ["/".join(path[-depth:]) for path in parts]
 
 
 def find_labels(config: DictConfig, console: Console) -> None:

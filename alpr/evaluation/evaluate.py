@@ -24,25 +24,25 @@ from alpr.detection.metrics import (
     COCO_MAX_DETECTIONS,
     FOUND_IOU,
     DetectionMetrics,
-    Match,
-    corner_error,
     false_positives,
     match_plates,
-    quad_iou,
     true_hull,
 )
 from alpr.evaluation.figures import READ, audit_of, figures_of, scores_of
 from alpr.evaluation.gallery import DetectionGallery, Gallery
 from alpr.evaluation.outcomes import EvaluationReport, ImageError, PlateRecord
-from alpr.evaluation.plate_properties import brightness, labelled_height, labelled_width, tilt_deg
+from alpr.evaluation.plate_properties import brightness
+from alpr.evaluation.protocols.matching import labelled_record, records_of
+from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.slices import UNKNOWN, slices_of
 from alpr.images.read_ahead import Opened, common_folder, ms_since, opened_in_batches
-from alpr.plates.records import Detection, ImageArray, Plate, PlateReading, Reading, Scene
+from alpr.plates.records import Detection, ImageArray, PlateReading, Reading, Scene
 from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor
-from alpr.reader.predictions import Labelled, Predicted
+from alpr.reader.predictions import NOT_READ, Labelled, Predicted
 from alpr.reports.progress import progress_bar
 
-NOTHING_READ = Reading("", 0.0, ())
+LABELLED = ("corners", "box")
+"""By what a label's crops are cut."""
 
 
 def evaluate(
@@ -52,6 +52,8 @@ def evaluate(
     model: Mapping[str, str] | None = None,
     manifests: Mapping[str, str] | None = None,
     groups: Mapping[Path, Mapping[str, str]] | None = None,
+    columns: Mapping[Path, Sequence[Mapping[str, str]]] | None = None,
+    slices: Sequence[str] | None = None,
     gallery: Gallery | None = None,
     drawings: DetectionGallery | None = None,
     crops: Sequence[str] = CROPS,
@@ -73,6 +75,8 @@ def evaluate(
         model: its name and checksum, for the report.
         manifests: SHA-256 by manifest name, for the report.
         groups: more properties to slice by, by image, e.g. {image: {"subset": "blur"}}.
+        columns: the same of each plate of an image, e.g. {image: [{"rows": "2"}, {"rows": "1"}]}.
+        slices: the properties to slice by; None for all.
         gallery: collects the missed plates.
         drawings: collects scenes with labels and detections drawn.
         crops: by which corners the plates of scenes are cut out to be read; ready-made crops are read as they are.
@@ -94,7 +98,8 @@ def evaluate(
     root = common_folder([s.image for s in scenes])
     asked = _Asked(tuple(crops), tuple(corrections), dict(replaced or {}))
     sink = [] if predictions is None else predictions
-    run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, groups or {}, asked, sink)
+    split_by = _SplitBy(groups or {}, columns or {}, slices)
+    run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, split_by, asked, sink)
     started, complete = perf_counter(), True
     with progress_bar("images", console, shown=console is not None) as progress:
         task = progress.add_task("Evaluating", total=len(scenes))
@@ -124,6 +129,23 @@ class _Asked(NamedTuple):
         """A text as it is compared."""
         return "".join(self.replaced.get(c, c) for c in text)
 
+    def reading(self, reading: Reading | None) -> Reading | None:
+        """A reading as it is compared."""
+        return None if reading is None else replace(reading, text=self.text(reading.text))
+
+
+class _SplitBy(NamedTuple):
+    """By what the figures are split: properties of images and of their plates, and which of them; None for all."""
+
+    groups: Mapping[Path, Mapping[str, str]]
+    columns: Mapping[Path, Sequence[Mapping[str, str]]]
+    slices: Sequence[str] | None
+
+    def of(self, image: Path, plate: int) -> dict[str, str]:
+        """The properties of a plate."""
+        columns = self.columns.get(image)
+        return {**self.groups.get(image, {}), **(columns[plate] if columns else {})}
+
 
 @dataclass
 class _Run:
@@ -134,9 +156,10 @@ class _Run:
     root: Path
     gallery: Gallery | None
     drawings: DetectionGallery | None
-    groups: Mapping[Path, Mapping[str, str]]
+    split_by: _SplitBy
     asked: _Asked
     predictions: list[Predicted]
+    plain: Protocol = field(default_factory=lambda: Protocol.read("plain"))
     detection: DetectionMetrics = field(default_factory=DetectionMetrics)
     by_image: dict[tuple[str, str], DetectionMetrics] = field(default_factory=dict)
     applied: list[Correction] = field(default_factory=list)
@@ -153,7 +176,7 @@ class _Run:
             self.sure, self.input_px = self.detector.sure, self.detector.settings.input_px
             lowest = min(AP_SCORE, self.detector.settings.score_threshold)
             self.detector = self.detector.down_to(lowest, COCO_MAX_DETECTIONS)
-        self.properties = sorted({name for properties in self.groups.values() for name in properties})
+        self.properties = sorted({name for properties in self.split_by.groups.values() for name in properties})
 
     def add(self, opened: Sequence[Opened]) -> None:
         """Evaluates a batch of images."""
@@ -205,12 +228,12 @@ class _Run:
         self.images += len(crops)
         readings: Sequence[Reading | None] = [None] * len(crops)
         if self.recogniser is not None and crops:
-            readings = self._replaced(self.recogniser.read([image for _, image in crops]))
+            readings = self.recogniser.read([image for _, image in crops])
         for (scene, image), reading in zip(crops, readings, strict=True):
             height, width = image.shape[:2]
-            record = self._record(scene, 0, image, None, None)
+            record = labelled_record(scene, 0, self._name(scene), self.asked.corrections)
             record = replace(record, on_crop=reading, width_px=float(width), height_px=float(height))
-            self._keep(record, image, scene.plates[0])
+            self._keep(record, scene, image)
 
     def _add_scene(self, scene: Scene, image: ImageArray, candidates: list[Detection] | None) -> None:
         self.images += 1
@@ -219,123 +242,82 @@ class _Run:
             texts = ", ".join(map(repr, unplaced))
             self._error(scene, f"{scene.image} holds {texts} without corners or box; in a scene these are left out.")
         found = None if candidates is None else self.sure(candidates)
-        matches: dict[int, Match] = {}
         if found is not None:
-            pairs = match_plates(found, scene.plates)
-            matches = {m.plate: m for m in pairs if m.iou > 0}
-            self._add_detections(scene, found, candidates, pairs)
+            self._add_detections(scene, found, candidates)
             if self.drawings is not None:
                 self.drawings.add(image, scene, found, self._name(scene))
-        read = self._read(scene, image, found, matches)
-        for i, plate in enumerate(scene.plates):
-            if true_hull(plate) is not None and not plate.ignored:
-                record = self._record(scene, i, image, found, matches.get(i))
-                record = replace(
-                    record,
-                    on_true_corners=read["corners"].get(i),
-                    on_predicted_corners=read["detector"].get(i),
-                    on_box=read["box"].get(i),
-                )
-                self._keep(record, image, plate)
+        predicted = self._predicted(scene, image, found)
+        self.predictions.append(predicted)
+        name, corrections = self._name(scene), self.asked.corrections
+        for record in records_of(self.plain, scene, predicted, image=name, corrections=corrections):
+            self._keep(self._of_parts(record, image, found), scene, image)
 
-    def _add_detections(
-        self, scene: Scene, found: list[Detection], candidates: list[Detection] | None, pairs: Sequence[Match]
-    ) -> None:
+    def _add_detections(self, scene: Scene, found: list[Detection], candidates: list[Detection] | None) -> None:
         one = DetectionMetrics()
         one.update(found, scene, candidates)
         self.detection.add(one)
         if not one.images:
             return
-        groups = self.groups.get(scene.image, {})
+        groups = self.split_by.groups.get(scene.image, {})
         properties = {"split": scene.split, "folder": self._folder(scene)}
         for by, value in (properties | {name: groups.get(name) for name in self.properties}).items():
             self.by_image.setdefault((by, value or UNKNOWN), DetectionMetrics()).add(one)
-        wrong = len(false_positives(found, scene, pairs)) if scene.complete else 0
+        wrong = len(false_positives(found, scene, match_plates(found, scene.plates))) if scene.complete else 0
         if wrong:
             self.false_positives[self._name(scene)] += wrong
 
-    def _read(
-        self, scene: Scene, image: ImageArray, found: list[Detection] | None, matches: Mapping[int, Match]
-    ) -> dict[str, dict[int, Reading]]:
-        """The readings by source of the corners and by plate; NOTHING_READ of a plate that was not found."""
-        readings: dict[str, dict[int, Reading]] = {source: {} for source in CROPS}
+    def _predicted(self, scene: Scene, image: ImageArray, found: list[Detection] | None) -> Predicted:
+        """What was found in a scene and read there, inside the labels too; before characters are replaced."""
         placed = {i: p for i, p in enumerate(scene.plates) if p.text and not p.ignored and true_hull(p) is not None}
-        of_found: list[Reading] = []
+        of_found = [NOT_READ] * len(found or ())
         if self.recogniser is not None and found is not None and "detector" in self.asked.crops:
             started = perf_counter()
             of_found = self.recogniser.read_plates(image, [d.corners for d in found])
             self.ms[scene.image]["read"] = ms_since(started)
-            matched = {i: of_found[m.detection] for i, m in matches.items() if m.iou > FOUND_IOU}
-            readings["detector"] = {i: matched.get(i, NOTHING_READ) for i in placed}
         cuts = [
-            (source, i, corners)
-            for source in self.asked.crops
+            (by, i, corners)
+            for by in LABELLED
+            if by in self.asked.crops
             for i, plate in placed.items()
-            if source != "detector" and (corners := crop_corners(plate, source)) is not None
+            if (corners := crop_corners(plate, by)) is not None
         ]
+        labelled: list[Labelled] = []
         if self.recogniser is not None and cuts:
             read = self.recogniser.read_plates(image, [corners for _, _, corners in cuts])
-            for (source, i, _), reading in zip(cuts, read, strict=True):
-                readings[source][i] = reading
-        self._predict(scene, found, of_found, readings)
-        return {source: self._replaced_by_plate(of) for source, of in readings.items()}
+            labelled = [Labelled(i, by, reading) for (by, i, _), reading in zip(cuts, read, strict=True)]
+        plates = tuple(PlateReading(d, r) for d, r in zip(found or (), of_found, strict=True))
+        return Predicted(self._name(scene), plates, tuple(labelled), self.ms.get(scene.image, {}))
 
-    def _predict(
-        self,
-        scene: Scene,
-        found: list[Detection] | None,
-        of_found: Sequence[Reading],
-        readings: Mapping[str, Mapping[int, Reading]],
-    ) -> None:
-        plates = [
-            PlateReading(d, r) for d, r in zip(found or (), of_found or [NOTHING_READ] * len(found or ()), strict=True)
-        ]
-        labelled = [Labelled(i, by, reading) for by in ("corners", "box") for i, reading in readings[by].items()]
-        self.predictions.append(
-            Predicted(self._name(scene), tuple(plates), tuple(labelled), self.ms.get(scene.image, {}))
-        )
+    def _of_parts(self, record: PlateRecord, image: ImageArray, found: list[Detection] | None) -> PlateRecord:
+        """A record without what no part measured, and with what the image says; found loosely is not read."""
+        scale = None if self.input_px is None else self.input_px / max(image.shape[:2])
+        width = None if record.width_px is None or scale is None else record.width_px * scale
+        read = None
+        if self.recogniser is not None and found is not None and "detector" in self.asked.crops and record.text:
+            read = record.on_predicted_corners if (record.iou or 0.0) > FOUND_IOU else NOT_READ
+        iou = None if found is None else record.iou
+        return replace(record, iou=iou, input_width_px=width, on_predicted_corners=read)
 
-    def _replaced_by_plate(self, readings: Mapping[int, Reading]) -> dict[int, Reading]:
-        return dict(zip(readings, self._replaced(list(readings.values())), strict=True))
-
-    def _replaced(self, readings: Sequence[Reading]) -> list[Reading]:
-        return [replace(reading, text=self.asked.text(reading.text)) for reading in readings]
-
-    def _keep(self, record: PlateRecord, image: ImageArray, plate: Plate) -> None:
-        self.records.append(record)
-        if self.gallery is not None:
-            self.gallery.add(image, plate, record)
-
-    def _record(
-        self, scene: Scene, index: int, image: ImageArray, found: list[Detection] | None, match: Match | None
-    ) -> PlateRecord:
-        plate, width = scene.plates[index], labelled_width(scene.plates[index])
+    def _keep(self, record: PlateRecord, scene: Scene, image: ImageArray) -> None:
+        """Keeps a record with its text and readings as they are compared."""
+        plate, text = scene.plates[record.index], self.asked.text
         correction = correction_of(self.asked.corrections, scene.image, plate)
         if correction is not None:
             self.applied.append(correction)
-        scale = None if self.input_px is None else self.input_px / max(image.shape[:2])
-        detection = found[match.detection] if found and match is not None and match.iou > FOUND_IOU else None
-        compared = None if detection is None or plate.corners is None else (detection.corners, plate.corners)
-        return PlateRecord(
-            image=self._name(scene),
-            index=index,
-            folder=self._folder(scene),
-            text=None if plate.text is None else self.asked.text(plate.text),
-            audited=None if correction is None else self.asked.text(correction.correction),
-            split=scene.split,
-            country=plate.country,
-            kind=plate.kind,
-            groups=self.groups.get(scene.image, {}),
-            width_px=width,
-            height_px=labelled_height(plate),
-            input_width_px=None if width is None or scale is None else width * scale,
+        record = replace(
+            record,
+            text=None if record.text is None else text(record.text),
+            audited=None if record.audited is None else text(record.audited),
+            groups=self.split_by.of(scene.image, record.index),
             brightness=brightness(image, plate),
-            tilt_deg=None if plate.corners is None else tilt_deg(plate.corners),
-            hull_iou=None if found is None else 0.0 if match is None else match.iou,
-            polygon_iou=None if compared is None else quad_iou(*compared),
-            corner_error=None if compared is None else corner_error(*compared),
-            detection_score=None if detection is None else float(detection.score),
+            on_crop=self.asked.reading(record.on_crop),
+            on_true_corners=self.asked.reading(record.on_true_corners),
+            on_predicted_corners=self.asked.reading(record.on_predicted_corners),
+            on_box=self.asked.reading(record.on_box),
         )
+        self.records.append(record)
+        if self.gallery is not None:
+            self.gallery.add(image, plate, record)
 
     def report(
         self, model: Mapping[str, str], manifests: Mapping[str, str], complete: bool, seconds: float
@@ -358,7 +340,7 @@ class _Run:
             on_predicted_corners=scores["on_predicted_corners"],
             on_box=scores["on_box"],
             end_to_end=scores["end_to_end"],
-            slices=slices_of(self.records, self.by_image),
+            slices=slices_of(self.records, self.by_image, self.split_by.slices),
             plates=tuple(self.records),
             false_positives=dict(self.false_positives),
             unavailable=self._unavailable([name for name, value in scores.items() if value is None]),

@@ -17,7 +17,7 @@ from alpr.evaluation.outcomes import PlateRecord
 from alpr.files import write_atomically
 from alpr.images.prepare import letterbox, rectify, resize_crop
 from alpr.plates.geometry import box_corners, corner_box, pixel_centre_matrix
-from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, Scene
+from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
 from alpr.reports.drawing import draw_quad
 
 CROP = (48, 192)
@@ -48,6 +48,12 @@ class Miss:
     read: str | None
     score: float
 
+    @classmethod
+    def of(cls, crop: ImageArray, record: PlateRecord, reading: Reading | None) -> Miss:
+        """A plate with its reading."""
+        read, score = (None, 0.0) if reading is None else (reading.text, reading.score)
+        return cls(crop, record, record.text, read, score)
+
 
 @dataclass
 class Gallery:
@@ -74,14 +80,14 @@ class Gallery:
         """
         self._seen += 1
         reading = record.on_predicted_corners or record.on_crop or record.on_true_corners or record.on_box
-        if record.hull_iou is not None and record.hull_iou <= FOUND_IOU:
+        if record.iou is not None and record.iou <= FOUND_IOU:
             if len(self._not_found) < self.limit:
-                self._not_found.append(Miss(plate_crop(image, plate), record, record.text, None, 0.0))
+                self._not_found.append(Miss.of(plate_crop(image, plate), record, None))
         elif reading is not None and record.text:
             right = reading.text == record.text
             kept, rank = (self._unsure, -reading.score) if right else (self._read_wrong, reading.score)
             if len(kept) < self.limit or rank > kept[0][0]:
-                miss = Miss(plate_crop(image, plate), record, record.text, reading.text, reading.score)
+                miss = Miss.of(plate_crop(image, plate), record, reading)
                 heapq.heappush(kept, (rank, -self._seen, miss))
                 if len(kept) > self.limit:
                     heapq.heappop(kept)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from alpr.data.corrections import Correction
@@ -22,7 +22,7 @@ class PlateRecord:
         image: relative to the folder that all evaluated images share.
         index: the plate's place among its image's plates.
         folder: the image's folder, relative like `image`; CCPD's subsets are folders.
-        text: the label, after the replacements that were asked for.
+        text: the label, after the replacements that were asked for; None where it is not known.
         audited: the corrected label, "" where the plate is unreadable; None where the label was not found wrong.
         groups: more properties of the image to slice by, such as a subset.
         width_px: the mean length of the top and bottom edges, or the width of the labelled box or ready-made crop.
@@ -30,13 +30,16 @@ class PlateRecord:
         input_width_px: the same in the detector's input.
         brightness: the mean grey of the plate's upright hull, 0..255.
         tilt_deg: the angle of the text's direction to the horizontal, 0..180; needs labelled corners.
-        hull_iou: with the detection that it is matched to; 0 where there is none.
-        corner_error: mean distance of the corners / plate height, of a plate found at hull IoU 0.5.
-        detection_score: of the matched detection, where found.
+        iou: with the detection that counts for it, in the boxes of the protocol; 0 where there is none. Without a
+            protocol, and in report.json, that of the hulls.
+        polygon_iou: of the quads, where a plate with labelled corners is found at IoU 0.5.
+        corner_error: mean distance of the corners / plate height, likewise.
+        detection_score: of the matched detection, where found at IoU 0.5.
         on_crop: the reading of a ready-made crop.
         on_true_corners: the reading of the plate rectified by its labelled corners.
         on_predicted_corners: the reading by the detection's corners; an empty text where the plate was not found.
         on_box: the reading of the upright hull of the labelled corners, or of the labelled box.
+        column: of the protocol; "" without one.
     """
 
     image: str
@@ -53,7 +56,7 @@ class PlateRecord:
     input_width_px: float | None = None
     brightness: float | None = None
     tilt_deg: float | None = None
-    hull_iou: float | None = None
+    iou: float | None = None
     polygon_iou: float | None = None
     corner_error: float | None = None
     detection_score: float | None = None
@@ -61,6 +64,7 @@ class PlateRecord:
     on_true_corners: Reading | None = None
     on_predicted_corners: Reading | None = None
     on_box: Reading | None = None
+    column: str = ""
 
     @property
     def province(self) -> str | None:
@@ -72,16 +76,33 @@ class PlateRecord:
         """What is resampled together: all photographs of one plate; a plate of unknown text stands for itself."""
         return self.text if self.text else f"{self.image}\n{self.index}"
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """The same for every copy of a photograph."""
+        return PurePosixPath(self.image).name, self.index
+
 
 @dataclass(frozen=True)
 class Figure:
-    """A share of plates with its bootstrap 95 % interval, clustered by plate text."""
+    """A share of plates, or another figure of them.
+
+    Attributes:
+        plates: that count for it.
+        low, high: the 95 % interval (`share_interval`); None for what is no share.
+        effective: the number of independent plates that would give that interval.
+    """
 
     name: str
     value: float
     plates: int
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
+    effective: float | None = None
+
+    @property
+    def interval(self) -> str:
+        """In per cent, such as "83.3 to 98.5"; "" where there is none."""
+        return "" if self.low is None or self.high is None else f"{100 * self.low:.1f} to {100 * self.high:.1f}"
 
 
 @dataclass(frozen=True)
@@ -176,7 +197,12 @@ def record_of(plate: Mapping[str, Any]) -> PlateRecord:
         for key, value in plate.items()
         if key.startswith("on_")
     }
-    return PlateRecord(**{**plate, **readings})
+    values = {"iou" if key == "hull_iou" else key: value for key, value in plate.items()}
+    return PlateRecord(**{**values, **readings})
+
+
+def _values_of(plate: PlateRecord) -> dict[str, Any]:
+    return {"hull_iou" if key == "iou" else key: value for key, value in asdict(plate).items()}
 
 
 def write_report(report: EvaluationReport, path: Path) -> None:
@@ -185,4 +211,4 @@ def write_report(report: EvaluationReport, path: Path) -> None:
     Raises:
         NotWritten: the file cannot be written; what stood there before is unchanged.
     """
-    write_json(path, asdict(report))
+    write_json(path, asdict(replace(report, plates=())) | {"plates": [_values_of(plate) for plate in report.plates]})

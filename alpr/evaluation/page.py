@@ -1,28 +1,37 @@
-"""An evaluation as a page: the figures by source of the crops, calibration, confusions, and the worst readings.
+"""The pages of an evaluation and of a protocol's report: their tables, calibration, confusions, and missed plates.
 
-The page holds photographs of plates: it belongs into the run's folder, not into a repository.
+A page holds photographs of plates: it belongs into the run's folder, not into a repository.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from alpr.evaluation.gallery import Gallery, Miss
-from alpr.evaluation.outcomes import EvaluationReport
-from alpr.evaluation.tables import figure_label, recognition_cells, sources_of
+from alpr.data.manifest import Manifest
+from alpr.evaluation.figures import overall_of
+from alpr.evaluation.gallery import Gallery, Miss, plate_crop
+from alpr.evaluation.outcomes import EvaluationReport, PlateRecord
+from alpr.evaluation.protocols.grids import grids_of
+from alpr.evaluation.protocols.matching import reading_of
+from alpr.evaluation.protocols.misses import MEANINGS, Cause, cause_of
+from alpr.evaluation.protocols.report import ProtocolReport
+from alpr.evaluation.report_grids import detection_grid, figure_grid, recognition_grid, slice_grids, sources_of
+from alpr.evaluation.tables import Grid, figure_columns
+from alpr.images.prepare import UnreadableImage, read_image
+from alpr.plates.records import Reading
 from alpr.recognition.metrics import RecognitionScores, align
 from alpr.reports.charts import Line, line_chart, matrix_chart
 from alpr.reports.html import (
-    Cell,
     Html,
     Page,
     Picture,
     lines,
     marked,
     paragraph,
-    percent,
     picture_sheet,
     side_by_side,
+    subheading,
     table,
 )
 
@@ -37,56 +46,53 @@ def evaluation_page(report: EvaluationReport, gallery: Gallery | None) -> Page:
     name = report.model.get("name", "the model")
     stopped = "" if report.complete else " Stopped early."
     page = Page(f"Evaluation of {name}", f"{report.images:,} images, {len(report.plates):,} plates.{stopped}")
-    sources = sources_of(report)
-    page.add("Figures", _figures(report))
-    if any(source.scores is not None for source in sources):
-        columns = range(1, len(sources) + 1)
-        cells = table(["", *(s.title for s in sources)], recognition_cells(report), right=columns)
-        page.add("Reading, by source of the crops", cells, *_remarks(report))
-        page.add(
-            "How sure", *(part for s in sources if s.scores is not None for part in _confidence(s.title, s.scores))
-        )
-        first = next((s.title, s.scores) for s in sources if s.scores is not None)
-        page.add("Confusions", *_confusions(*first))
+    page.add("Figures", *_grid(figure_grid(report, prefixes=True)))
+    if report.detection is not None:
+        page.add("Detection", *_grid(detection_grid(report)))
+    scored = [(s.title, s.scores) for s in sources_of(report) if s.scores is not None]
+    if scored:
+        page.add("Reading, by source of the crops", *_grid(recognition_grid(report)))
+        page.add("How sure", *(part for title, scores in scored for part in _confidence(title, scores)))
+        page.add("Confusions", *_confusions(*scored[0]))
+    if report.slices:
+        page.add("Slices", *(part for grid in slice_grids(report) for part in (subheading(grid.title), *_grid(grid))))
     if gallery is None:
         page.add("Wrong readings", *_named(report))
-        return page
-    wrong = "Sorted by confidence: the surest first. The label, then what was read; what differs is marked."
-    page.add("Wrong readings", wrong, _sheet(gallery.read_wrong))
-    page.add("Right but unsure", "The least sure first.", _sheet(gallery.unsure))
-    if gallery.not_found:
-        page.add("Not found", _sheet(gallery.not_found))
+    else:
+        wrong = "Sorted by confidence: the surest first. The label, then what was read; what differs is marked."
+        page.add("Wrong readings", wrong, _sheet(gallery.read_wrong))
+        page.add("Right but unsure", "The least sure first.", _sheet(gallery.unsure))
+        if gallery.not_found:
+            page.add("Not found", _sheet(gallery.not_found))
+    return _signed(page, report.model, report.manifests)  # a bundle may hold this page: no settings, no paths
+
+
+def protocol_page(report: ProtocolReport, manifest: Manifest, shown: int = 40) -> Page:
+    """The page of a protocol's report.
+
+    Args:
+        manifest: the labels, which say where the crops are cut.
+        shown: the most missed plates of each cause.
+    """
+    name = report.model.get("name", "predictions")
+    page = Page(f"{report.protocol.name}: {name}", f"{report.protocol.title}. {report.overall.plates:,} plates.")
+    for grid in grids_of(report):
+        page.add(grid.title, *_grid(grid))
+    page.add("Missed plates", *_missed(report, manifest, shown))
+    return _signed(page, report.model, report.manifests, report.made_with)
+
+
+def _signed(page: Page, *sources: Mapping[str, Any]) -> Page:
+    rows = [(key, str(value)) for source in sources for key, value in source.items()]
+    if rows:
+        page.add("Made with", table(["", ""], rows))
     return page
 
 
-def _figures(report: EvaluationReport) -> Html:
-    audited = {} if report.audit is None else {f.name: f for f in report.audit.figures}
-    rows: list[list[Cell]] = []
-    for f in report.figures:
-        beside = audited.get(f.name)
-        said = "" if beside is None else f"{percent(beside.value, 2)} of {beside.plates}"
-        rows.append(
-            [figure_label(f.name), percent(f.value, 2), f"{100 * f.low:.1f} to {100 * f.high:.1f}", f.plates, said]
-        )
-    header = ["", "share", "95 % interval", "plates", "with audited labels"]
-    caption = "Intervals: bootstrap over plates, all photographs of one together."
-    return table(
-        header if audited else header[:4],
-        [r[: 5 if audited else 4] for r in rows],
-        caption=caption,
-        right=(1, 2, 4) if audited else (1, 2),
-    )
-
-
-def _remarks(report: EvaluationReport) -> list[Html]:
-    said = []
-    if report.replaced:
-        pairs = ", ".join(f"{old} as {new}" for old, new in report.replaced.items())
-        said.append(paragraph(f"In labels and readings alike: {pairs}."))
-    if report.audit is not None:
-        said += [paragraph(f"Audited: {correction}") for correction in report.audit.applied]
-        said += [paragraph(f"Names no plate here: {correction}") for correction in report.audit.unused]
-    return said
+def _grid(grid: Grid) -> list[Html]:
+    right = [c for c, figures in enumerate(figure_columns(grid)) if figures]
+    parts = [table(grid.header, grid.rows, right=right)] if grid.header else []
+    return parts + [paragraph(note) for note in grid.notes]
 
 
 def _confidence(title: str, scores: RecognitionScores) -> list[Html]:
@@ -142,20 +148,73 @@ def _named(report: EvaluationReport) -> list[Html]:
     return [*note, table(["image", "label", "read", "score"], [cells for _, cells in rows[:MOST_NAMED]], right=[3])]
 
 
+def _missed(report: ProtocolReport, manifest: Manifest, shown: int) -> list[Html]:
+    misses: dict[Cause, list[PlateRecord]] = {}
+    for record in overall_of(report.protocol, report.plates):
+        cause = cause_of(record, report.protocol)
+        if cause is not None:
+            misses.setdefault(cause, []).append(record)
+    if not misses:
+        return [paragraph("None.")]
+    surest = {cause: _surest(report, of_cause)[:shown] for cause, of_cause in misses.items()}
+    wanted = {report.root / record.image for of_cause in surest.values() for record in of_cause}
+    rows = [row for row in range(manifest.rows) if manifest.path(row).absolute() in wanted]
+    scenes = {scene.image.absolute(): scene for scene in manifest.take(rows).scenes()}
+    parts: list[Html] = [
+        paragraph("By cause, the surest first: the label, then what was read; what differs is marked.")
+    ]
+    for cause in (c for c in Cause if c in misses):
+        pictures, lost = [], 0
+        for record in surest[cause]:
+            scene = scenes[report.root / record.image]
+            try:
+                image = read_image(scene.image)
+            except UnreadableImage:
+                lost += 1
+                continue
+            reading, crop = reading_of(report.protocol, record), plate_crop(image, scene.plates[record.index])
+            pictures.append(_picture(Miss.of(crop, record, reading), *_facts(record)))
+        parts += [subheading(f"{cause.value}: {len(misses[cause]):,}"), paragraph(f"{MEANINGS[cause]}.")]
+        parts.append(picture_sheet(pictures, limit=shown))
+        if lost:
+            parts.append(paragraph(f"{lost} of these images cannot be opened here."))
+    return parts
+
+
+def _surest(report: ProtocolReport, records: Sequence[PlateRecord]) -> list[PlateRecord]:
+    def score(record: PlateRecord) -> float:
+        reading = reading_of(report.protocol, record)
+        return 0.0 if reading is None else reading.score
+
+    return sorted(records, key=lambda record: -score(record))
+
+
+def _facts(record: PlateRecord) -> list[str]:
+    given: Reading | None = record.on_true_corners
+    iou = "" if record.iou is None else f"IoU {record.iou:.2f}"
+    return [record.column, iou, "" if given is None else f"labelled corners {given.text or 'nothing'}"]
+
+
 def _sheet(misses: Sequence[Miss]) -> Html:
     if not misses:
         return paragraph("None.")
     return picture_sheet(map(_picture, misses), limit=len(misses))
 
 
-def _picture(miss: Miss) -> Picture:
+def _picture(miss: Miss, *facts: str) -> Picture:
+    """A plate with its label and its reading; what differs is marked.
+
+    Args:
+        facts: what else is known of it.
+    """
     r = miss.record
     size = "" if r.width_px is None or r.height_px is None else f"{r.width_px:.0f} x {r.height_px:.0f} px"
     audited = "" if r.audited is None else f"audited {r.audited or 'unreadable'}"
-    facts = ", ".join(fact for fact in (r.country, r.province, size, audited, r.image[-60:]) if fact)
-    if miss.read is None:
-        return Picture(miss.crop, lines(miss.true or "(unknown text)", "not found"), facts)
+    remark = ", ".join(fact for fact in (r.country, r.province, size, *facts, audited, r.image[-60:]) if fact)
+    if not miss.read:
+        said = "not found" if miss.read is None else "nothing read"
+        return Picture(miss.crop, lines(miss.true or "(unknown text)", said), remark)
     edits = align(miss.true or "", miss.read)
     true = marked((e.true or "\u00b7", e.true != e.read) for e in edits)
     read = marked((e.read or "\u00b7", e.true != e.read) for e in edits)
-    return Picture(miss.crop, lines(true, Html(f"{read} {100 * miss.score:.1f} %")), facts)
+    return Picture(miss.crop, lines(true, Html(f"{read} {100 * miss.score:.1f} %")), remark)

@@ -1,175 +1,164 @@
-"""An evaluation's report as tables in a terminal."""
+"""The one printer of tables: text that fits a terminal, Markdown and LaTeX."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import NamedTuple
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len, chop_cells
 
-from alpr.detection.metrics import RECALL_IOUS
-from alpr.evaluation.figures import READ
-from alpr.evaluation.outcomes import EvaluationReport
-from alpr.recognition.metrics import RecognitionScores
+WIDTH = 80
+"""Columns of a terminal that a printed table fits."""
+_FIRST, _PROSE, _GAP = 26, 20, 2
+_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
 
 
-class Source(NamedTuple):
-    """One of the sources of crops that stand side by side; without scores it says why."""
+@dataclass(frozen=True)
+class Grid:
+    """A table: its cells as text, the first column to the left and the others to the right, and notes below it."""
 
     title: str
-    scores: RecognitionScores | None
-    why: str
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-_TITLES = {
-    "on_crops": "ready-made crops",
-    "on_true_corners": "true corners",
-    "end_to_end": "detector, all plates",
-    "on_predicted_corners": "detector, found plates",
-    "on_box": "upright box",
-}
+def as_text(grids: Sequence[Grid], width: int = WIDTH) -> str:
+    """Columns below headings; what is too wide is wrapped, turned if that is shorter, or goes on in a block below."""
+    return "\n\n".join("\n".join(_lines(grid, width)) for grid in grids) + "\n"
 
 
-def sources_of(report: EvaluationReport) -> tuple[Source, ...]:
-    """The sources of crops in the order of the columns; ready-made crops only where there are some."""
-    named = [(_TITLES[name], getattr(report, name), report.unavailable.get(name, "")) for name in READ]
-    return tuple(Source(*source) for source in named if source[1] is not None or source[2])
+def _lines(grid: Grid, width: int) -> Iterator[str]:
+    yield from _wrapped_note(grid.title, width)
+    if grid.header:
+        lines = _table(grid, width)
+        if "" in lines and all(figure_columns(grid)[1:]):  # several blocks of figures alone
+            lines = min(lines, _table(_turned(grid), width), key=lambda laid: (laid.count(""), len(laid)))
+        yield from lines
+    for note in grid.notes:
+        yield from _wrapped_note(note, width)
 
 
-def print_report(report: EvaluationReport, console: Console) -> None:
-    """Prints the headline figures, the detector's and the recogniser's scores, the slices and the errors."""
-    console.print(_headline(report))
-    if report.detection is not None:
-        console.print(_scores("Detection", {"": asdict(report.detection)}))
-    if any(source.scores is not None for source in sources_of(report)):
-        console.print(_recognition(report))
-        _print_confusions(report, console)
-    if report.replaced:
-        pairs = ", ".join(f"{old} as {new}" for old, new in report.replaced.items())
-        console.print(f"In labels and readings alike: {pairs}.", markup=False, highlight=False)
-    if report.audit is not None:
-        _print_audit(report, console)
-    if report.slices:
-        console.print(_slice_table(report))
-    if report.errors:
-        console.print(f"{len(report.errors)} could not be evaluated:")
-        for error in report.errors[:10]:
-            console.print(f"  {error.error}", markup=False)
-        if len(report.errors) > 10:
-            console.print(f"  and {len(report.errors) - 10} more, listed in the report file.")
+def _table(grid: Grid, width: int) -> list[str]:
+    """The lines of the cells; an empty one between blocks."""
+    columns = [[row[c] for row in (grid.header, *grid.rows)] for c in range(len(grid.header))]
+    figures = figure_columns(grid)
+    widths = _widths(columns, figures, width)
+    lines: list[str] = []
+    for number, block in enumerate(_blocks(widths, width)):
+        lines += [""] * (number > 0)
+        for row in range(len(grid.rows) + 1):
+            lines += _row([(columns[c][row], widths[c], figures[c]) for c in block])
+    return lines
 
 
-def figure_label(name: str) -> str:
-    for iou in RECALL_IOUS:
-        name = name.replace(f"_{round(100 * iou)}", f" at IoU {iou}")
-    return name.replace("_", " ")
+def _turned(grid: Grid) -> Grid:
+    """Rows as columns."""
+    header, *rows = zip(grid.header, *grid.rows, strict=True)
+    return Grid(grid.title, header, tuple(rows))
 
 
-def _headline(report: EvaluationReport) -> Table:
-    stopped = "" if report.complete else ", stopped early"
-    title = f"{report.images} images, {len(report.plates)} plates, {report.seconds:.1f} s{stopped}"
-    audited = {} if report.audit is None else {f.name: f for f in report.audit.figures}
-    table = Table("figure", "value", "95 % interval", "plates", *(["audited"] if audited else []), title=title)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for f in (
-        f for f in report.figures if not f.name.endswith("_without_prefix")
-    ):  # these stand beside each other below
-        interval = f"{100 * f.low:.1f} - {100 * f.high:.1f}"
-        row = [figure_label(f.name), f"{100 * f.value:.2f} %", interval, str(f.plates)]
-        beside = audited.get(f.name)
-        if audited:
-            row.append("-" if beside is None else f"{100 * beside.value:.2f} % of {beside.plates}")
-        table.add_row(*row)
-    return table
+def _wrapped_note(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def _scores(title: str, columns: Mapping[str, Mapping[str, object]]) -> Table:
-    table = Table("", *columns, title=title)
-    names = [name for name, value in next(iter(columns.values())).items() if not isinstance(value, tuple | list)]
-    for name in names:
-        values = [scores[name] for scores in columns.values()]
-        if any(value is not None for value in values):
-            cells = [f"{v:.4f}" if isinstance(v, float) else "-" if v is None else str(v) for v in values]
-            table.add_row(name.replace("_", " "), *cells)
-    return table
+def _widths(columns: Sequence[Sequence[str]], figures: Sequence[bool], width: int) -> list[int]:
+    """Of each column: whole where all fit side by side, else as narrow as its figures or its share of the prose."""
+    whole = [max(map(cell_len, column)) for column in columns]
+    if _together(whole) <= width:
+        return whole
+    narrow = [
+        max(max(map(cell_len, column[1:]), default=0), max(map(cell_len, column[0].split()), default=0))
+        for column in columns
+    ]
+    narrow[0] = min(narrow[0], _FIRST)
+    most = width - _GAP - narrow[0]
+    prose = [c for c in range(1, len(columns)) if not figures[c]]
+    room = width - _together([w for c, w in enumerate(narrow) if c not in prose]) - _GAP * len(prose)
+    for left, c in zip(range(len(prose), 0, -1), sorted(prose, key=lambda c: narrow[c]), strict=True):
+        narrow[c] = min(narrow[c], max(room // left, _PROSE))
+        room -= narrow[c]
+    return [narrow[0], *(min(w, most) for w in narrow[1:])]
 
 
-RECOGNITION_ROWS: Mapping[str, str] = {
-    "plates": "plates",
-    "accuracy": "all characters",
-    "accuracy_without_first": "without the first (province)",
-    "accuracy_without_prefix": "without the first two",
-    "macro_accuracy": "mean over provinces",
-    "character_accuracy": "characters",
-    "cer": "character error rate",
-    "calibration_error": "calibration error (ECE)",
-    "aurc": "area under risk-coverage",
-    "coverage_at_99": "coverage at 99 % precision",
-    "country_accuracy": "country",
-    "kind_accuracy": "kind of plate",
-}
-"""The rows of the table of recognition, by their field."""
-LABEL_ROWS = ("country_accuracy", "kind_accuracy")
-"""Those that are left out where nothing was labelled, or nothing was said."""
+def _together(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
 
 
-def recognition_cells(report: EvaluationReport) -> list[list[str]]:
-    """The rows of the table of recognition; a source without scores says why in its first cell."""
-    rows = []
-    scored = [source.scores for source in sources_of(report) if source.scores is not None]
-    for i, (field, label) in enumerate(RECOGNITION_ROWS.items()):
-        if field in LABEL_ROWS and all(getattr(scores, field) is None for scores in scored):
+def _blocks(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Which columns stand side by side; the first in each block."""
+    blocks = [[0]]
+    for c in range(1, len(widths)):
+        if len(blocks[-1]) > 1 and _together([widths[i] for i in (*blocks[-1], c)]) > width:
+            blocks.append([0])
+        blocks[-1].append(c)
+    return blocks
+
+
+def _row(cells: Sequence[tuple[str, int, bool]]) -> Iterator[str]:
+    """The lines of a row of (text, width, whether the column holds figures)."""
+    wrapped = [_wrapped(text, width) for text, width, _ in cells]
+    for line in range(max(map(len, wrapped))):
+        parts = []
+        for place, ((text, width, figures), pieces) in enumerate(zip(cells, wrapped, strict=True)):
+            piece = pieces[line] if line < len(pieces) else ""
+            space = " " * (width - cell_len(piece))
+            parts.append(space + piece if place and (figures or _is_figure(text)) else piece + space)
+        yield (" " * _GAP).join(parts).rstrip()
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    if cell_len(text) <= width:
+        return [text]
+    if cell_len(text) > len(text):  # characters of two columns, which textwrap does not know
+        return chop_cells(text, width)
+    return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+def _is_figure(cell: str) -> bool:
+    return cell[:1].isdecimal() or cell in ("-", "?")
+
+
+def figure_columns(grid: Grid) -> list[bool]:
+    """Which columns hold figures, which stand to the right."""
+    return [c > 0 and all(_is_figure(row[c]) for row in grid.rows) for c in range(len(grid.header))]
+
+
+def as_markdown(grids: Sequence[Grid]) -> str:
+    """GitHub's tables."""
+    pieces = []
+    for grid in grids:
+        pieces.append(f"## {grid.title}")
+        if grid.header:
+            rule = tuple("---:" if figure else "---" for figure in figure_columns(grid))
+            lines = [tuple(map(_in_markdown, row)) for row in (grid.header, rule, *grid.rows)]
+            pieces.append("\n".join("| " + " | ".join(row) + " |" for row in lines))
+        pieces += map(_in_markdown, grid.notes)
+    return "\n\n".join(pieces) + "\n"
+
+
+def _in_markdown(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def as_latex(grids: Sequence[Grid]) -> str:
+    """Tables of plain LaTeX, to be put into a paper; figures stand to the right."""
+    pieces = []
+    for grid in grids:
+        notes = "\n\n".join(_in_latex(note) for note in grid.notes)
+        if not grid.header:
+            pieces.append(f"\\paragraph{{{_in_latex(grid.title)}}} {notes}")
             continue
-        row = [label]
-        for source in sources_of(report):
-            value = None if source.scores is None else getattr(source.scores, field)
-            said = source.why if i == 0 and source.scores is None else "-"
-            row.append(said if value is None else str(value) if isinstance(value, int) else f"{100 * value:.2f} %")
-        rows.append(row)
-    return rows
+        columns = "".join("r" if figure else "l" for figure in figure_columns(grid))
+        lines = [" & ".join(map(_in_latex, row)) + r" \\" for row in (grid.header, *grid.rows)]
+        body = "\n".join([lines[0], r"\hline", *lines[1:]])
+        pieces.append(
+            f"\\begin{{table}}\n\\caption{{{_in_latex(grid.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
+            f"\\end{{tabular}}\n\n{notes}\n\\end{{table}}"
+        )
+    return "\n\n".join(pieces) + "\n"
 
 
-def _recognition(report: EvaluationReport) -> Table:
-    table = Table("", *(source.title for source in sources_of(report)), title="Recognition, by source of the crops")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in recognition_cells(report):
-        table.add_row(*row)
-    return table
-
-
-def _print_confusions(report: EvaluationReport, console: Console) -> None:
-    scores = next(source.scores for source in sources_of(report) if source.scores is not None)
-    parts = [f"{c.true or 'nothing'} as {c.read or 'nothing'} {c.count}" for c in scores.confusions[:12]]
-    if parts:
-        console.print("Read: " + ", ".join(parts), markup=False, highlight=False)
-
-
-def _print_audit(report: EvaluationReport, console: Console) -> None:
-    assert report.audit is not None
-    for title, corrections in (("Audited", report.audit.applied), ("Names no plate here", report.audit.unused)):
-        for correction in corrections:
-            console.print(f"{title}: {correction}", markup=False, highlight=False)
-
-
-def _slice_table(report: EvaluationReport) -> Table:
-    found, read = (
-        ("found_50", "found_70", "found_90"),
-        ("read_on_crops", "read_on_true_corners", "end_to_end_50", "read_on_box"),
-    )
-    wanted = (*found, "corner_error_median", "corner_error_p95", *read)
-    names = [n for n in wanted if any(n in s.figures for s in report.slices)]
-    table = Table(
-        "slice", "value", "plates", *map(figure_label, names), title="By slice, % (corner error: % of the height)"
-    )
-    table.columns[0].overflow = "fold"
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for i, s in enumerate(report.slices):
-        ends = i + 1 == len(report.slices) or report.slices[i + 1].by != s.by
-        cells = [f"{100 * s.figures[n]:.1f}" if n in s.figures else "-" for n in names]
-        table.add_row(s.by, s.value, str(s.plates), *cells, end_section=ends)
-    return table
+def _in_latex(text: str) -> str:
+    return "".join(_LATEX.get(c, c) for c in text).replace(">", "$>$").replace("<", "$<$")

@@ -17,11 +17,12 @@ from typing import Any
 from alpr.data.origins import KNOWN, Origin, OriginError, Origins, named_once, origin_beside, read_origins
 from alpr.plates.country import CountryPack
 from alpr.reader.card import CARD_FILE, CardError, DataSource, ModelCard
+from alpr.recognition.mixture.sources import OWN
 from alpr.runs.checkpoints import best_checkpoint, run_folder
-from alpr.runs.record import RunRecord
 from alpr.synthetic.glyph_bank import GlyphBank
 from alpr.synthetic.ingredients import drawn
 from alpr.training.lineage import line_of, texts_of
+from alpr.training.record import RunRecord
 
 BANK = ".npz"
 DRAWN = "drawn in training"
@@ -179,13 +180,13 @@ def _rendered(data: Any, pack: CountryPack | None) -> Iterator[DataSource]:
     """
     if not isinstance(data, Mapping):
         return
-    packs = [pack] if pack is not None and data.get("synthetic") else []
-    rendered = data.get("rendered") or {}
-    packs += [CountryPack.from_dict(each["pack"]) for each in rendered.values() if each.get("samples")]
+    rendered = {name: each for name, each in (data.get("rendered") or {}).items() if each.get("share")}
+    packs = [pack] if pack is not None and OWN in rendered else []
+    packs += [CountryPack.from_dict(each["pack"]) for name, each in rendered.items() if name != OWN]
     for each in packs:
         digest = hashlib.sha256(json.dumps(each.to_dict(), ensure_ascii=False, sort_keys=True).encode()).hexdigest()
         yield _drawn(each, f"rendered plates of {each.code}", digest)
-    planting = [source.get("plant") or {} for source in data.get("sources") or ()]
+    planting = [source.get("plant") or {} for source in (data.get("sources") or {}).values()]
     for country in dict.fromkeys(str(plant["country"]) for plant in planting if plant.get("country")):
         pack = CountryPack.find(country)
         yield _drawn(pack, f"plates of {pack.code} in photographs of others", "")  # the run keeps the pack's name alone

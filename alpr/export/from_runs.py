@@ -23,9 +23,9 @@ from alpr.plates.records import ImageArray
 from alpr.provenance import UnknownProvenance, commit_label, installed_source, source_commit
 from alpr.reader.card import EarlierRun, TrainingRun
 from alpr.runs.checkpoints import RunError, best_checkpoint, run_folder
-from alpr.runs.record import RunRecord
 from alpr.runs.weights import SUFFIX, write_weights
 from alpr.training.lineage import bundled
+from alpr.training.record import RunRecord
 from alpr.training.runs import load_detector, load_recogniser
 
 PARITY_SCENES = 16

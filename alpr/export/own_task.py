@@ -15,7 +15,7 @@ from alpr.export.onnx_bundle import put_in_place
 from alpr.files import file_sha256, write_json
 from alpr.provenance import commit_label
 from alpr.runs.checkpoints import RunError, best_checkpoint, load, named_task, run_folder
-from alpr.runs.record import RunRecord
+from alpr.training.record import RunRecord
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

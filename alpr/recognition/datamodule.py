@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.sampling import StepSampler
+from alpr.data.source_settings import SOURCES, batch_counts, check_share, note_older, settings_of
 from alpr.data.training_loader import training_loader
 from alpr.files import file_sha256
 from alpr.plates.charset import replaced
@@ -30,7 +32,14 @@ from alpr.recognition.mixture.balance import balanced_weights
 from alpr.recognition.mixture.character_exchange import CharacterExchange
 from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops, RenderedCrops
 from alpr.recognition.mixture.negatives import NegativeCrops
-from alpr.recognition.mixture.sources import LoadedPlates, PlateSource, RenderedPlates
+from alpr.recognition.mixture.one_form import one_form
+from alpr.recognition.mixture.sources import (
+    OWN,
+    WHERE_RENDERED,
+    LoadedPlates,
+    PlateSource,
+    RenderedPlates,
+)
 from alpr.recognition.preview import sheet_of
 from alpr.recognition.targets import marginal_entropy
 from alpr.task import OpenDetector, TaskData
@@ -38,92 +47,123 @@ from alpr.task import OpenDetector, TaskData
 ENTROPY_DRAWS = 5000
 
 
+@dataclass(frozen=True)
+class CropSettings:
+    """Size (height, width) in px and margin of the crops, as the predictor makes them."""
+
+    size: Sequence[int] = (48, 192)
+    margin: float = 0.04
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How real crops are changed, see `CropGeometry` and `PixelSettings`; rendered ones have their own settings."""
+
+    geometry: Mapping[str, Any] = field(default_factory=dict)
+    pixels: Mapping[str, Any] = field(default_factory=dict)
+
+    def geometry_of(self, source: Mapping[str, Any]) -> CropGeometry:
+        """With what a source has of its own."""
+        return CropGeometry(**{**self.geometry, **source})
+
+    def pixels_of(self, source: Mapping[str, Any]) -> PixelAugment:
+        """With what a source has of its own."""
+        return PixelAugment(PixelSettings(**{**self.pixels, **source}))
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """What the batches' indices point into: the labels of the network's heads."""
+
+    countries: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+
+
+def recognition_data(**settings: Any) -> RecognitionData:
+    """The data of settings in their one form, a short one or an older one; of an older one a note is printed.
+
+    Raises:
+        ValueError: see `one_form` and `RecognitionData`.
+    """
+    found = one_form(settings)
+    note_older(found.notes)
+    return RecognitionData(**found.settings)
+
+
 class RecognitionData(TaskData):
-    """Plates of manifests mixed with rendered plates and with crops that show no plate.
+    """Plates of labelled sets mixed with rendered plates and with crops that show no plate.
 
     Args:
         country: see `CountryPack`.
-        layouts: which of its layouts are read and rendered, see `CountryPack.reading`.
-        manifest: CSV file or files, relative to `root` or absolute; one source.
-        sources: instead of a manifest, the sources to mix; see `PlateSource`.
-        split: of the manifest's rows only those of this split; null for all.
-        plates: only so many of the manifest's plates; see `PlateSource`.
-        synthetic: rendered plates per batch and process.
-        real: plates of the manifest per batch and process.
-        negatives: crops without a plate per batch and process, with the text "".
-        size, margin: of the crops, as the predictor makes them.
-        epoch_samples: crops between two validations, over all processes.
-        holdout_fold: the tenth of the plates (0 to 9) that chooses checkpoints and is never trained on.
-        geometry, pixels: see `CropGeometry` and `PixelSettings`; they change real crops, rendered ones have their own.
-        balance: see `balanced_weights`; a source may have its own.
+        sources: the labelled sets by their names; see `PlateSource`.
+        rendered: what is rendered, by the packs' names; see `RenderedPlates`. None for the run's country alone.
+        layouts: which layouts of the country are read and rendered, see `CountryPack.reading`.
+        root: what manifests and glyph banks are relative to.
+        negatives: the share of crops without a plate, with the text "".
+        batch_size: crops of every batch and process, see `batch_counts`; None for the sum of the shares.
         replace: characters to put in place of others in all labels, such as {O: "0"}; a source's own come on top.
         detector: a bundle or a run whose corners cut the plates of sources with `crops: detector`; see `find_corners`.
+        crop, augment, heads: see `CropSettings`, `AugmentSettings` and `HeadSettings`.
+        epoch_samples: crops between two validations, over all processes.
+        holdout_fold: the tenth of the plates (0 to 9) that chooses checkpoints and is never trained on.
+        workers: loader processes.
         cache_mb: see `PhotographedCrops`; shared by the sources.
-        glyph_bank: glyphs of real plates for the rendered ones (alpr synth glyphs), relative to `root`.
-        bank_share: how many rendered plates take them.
-        without: ingredients that rendered plates lack, see `alpr.synthetic.renderer.INGREDIENTS`.
-        countries, kinds: what the batches' indices point into: the labels of the network's heads.
-        rendered: rendered plates of more countries, by any name; see `RenderedPlates`. The alphabet stays `country`'s.
         strict: stop at a row, label or image that cannot be used, instead of counting and skipping it.
 
     Raises:
-        ValueError: neither manifest nor sources, or both; two sources of one name; no plate to train on or to choose
-            by; rendered plates that the country pack cannot spell; a country or kind that no plate has; or (strict) a
-            label outside the alphabet or the slots.
+        ValueError: a source, a pack or shares that are wrong; no plate to train on or to choose by; rendered plates
+            that the country pack cannot spell; a country or kind that no plate has; or (strict) a label outside the
+            alphabet or the slots.
     """
 
     def __init__(
         self,
         country: Mapping[str, Any],
-        manifest: str | Sequence[str] | None = None,
+        sources: Mapping[str, Mapping[str, Any]],
+        rendered: Mapping[str, Mapping[str, Any]] | None = None,
+        layouts: str | Sequence[str] | None = ALL_LAYOUTS,
         root: str = ".",
-        split: str | None = "train",
-        synthetic: int = 32,
-        real: int = 32,
-        size: tuple[int, int] = (48, 192),
-        margin: float = 0.04,
+        negatives: float = 0,
+        batch_size: int | None = None,
+        replace: Mapping[str, Any] | None = None,
+        detector: str | None = None,
+        crop: Mapping[str, Any] | None = None,
+        augment: Mapping[str, Any] | None = None,
+        heads: Mapping[str, Any] | None = None,
         epoch_samples: int = 20_000,
         holdout_fold: int = 0,
         workers: int = 1,
-        geometry: Mapping[str, Any] | None = None,
-        pixels: Mapping[str, Any] | None = None,
+        cache_mb: float = 400.0,
         strict: bool = False,
         seed: int = 0,
-        sources: Sequence[Mapping[str, Any]] | None = None,
-        negatives: int = 0,
-        balance: float = 0.0,
-        replace: Mapping[str, Any] | None = None,
-        detector: str | None = None,
-        cache_mb: float = 400.0,
-        countries: Sequence[str] = (),
-        kinds: Sequence[str] = (),
-        rendered: Mapping[str, Mapping[str, Any]] | None = None,
-        glyph_bank: str | None = None,
-        bank_share: float = 0.8,
-        without: Sequence[str] = (),
-        plates: int | None = None,
-        layouts: str | Sequence[str] | None = ALL_LAYOUTS,
     ) -> None:
         super().__init__()
-        self.pack = CountryPack.from_dict(country).reading(layouts)
-        own = RenderedPlates(country, synthetic, glyph_bank, bank_share, without, layouts)
-        self.rendered = [own, *(_rendered(name, settings) for name, settings in (rendered or {}).items())]
-        self.renderers = [each.renderer(Path(root), self.pack) for each in self.rendered]
+        whole = CountryPack.from_dict(country)
+        self.pack = whole.reading(layouts)
+        self.rendered = RenderedPlates.each(rendered)
+        packs = {each.name: whole if each.name == OWN else each.country() for each in self.rendered}
+        self.renderers = [
+            each.renderer(Path(root), self.pack if each.name == OWN else packs[each.name], self.pack)
+            for each in self.rendered
+        ]
         self.bank_files = [Path(root) / each.glyph_bank for each in self.rendered if each.glyph_bank is not None]
-        self.size, self.margin = (size[0], size[1]), margin
+        cut = settings_of(CropSettings, crop or {}, "data.crop")
+        self.size, self.margin = (cut.size[0], cut.size[1]), cut.margin
+        self.augment = settings_of(AugmentSettings, augment or {}, "data.augment")
+        self.augment.geometry_of({}), self.augment.pixels_of({})  # refuse them before the work
+        labels = settings_of(HeadSettings, heads or {}, "data.heads")
+        self.countries, self.kinds = list(labels.countries), list(labels.kinds)
         self.epoch_samples, self.workers, self.strict, self.seed = epoch_samples, workers, strict, seed
-        self.negatives, self.balance, self.cache_mb = negatives, balance, cache_mb
-        self.geometry, self.pixels = dict(geometry or {}), dict(pixels or {})
-        self.countries, self.kinds = list(countries), list(kinds)
-        CropGeometry(**self.geometry), PixelAugment(PixelSettings(**self.pixels))  # refuse them before the work
-        self.replace = dict(replace or {})
-        given = _settings(manifest, split, plates, real, sources, self.replace)
-        if self.synthetic + sum(source.samples for source in given) < 1:
-            names = "data.real" if sources is None else "the samples of data.sources"
-            raise ValueError(f"data.synthetic and {names} are both 0; expected at least one crop per batch.")
-        self.sources = [LoadedPlates(source, Path(root), holdout_fold, strict) for source in given]
+        self.cache_mb, self.replace = cache_mb, dict(replace or {})
+        given = PlateSource.each(sources)
+        self.counts = self._counts(given, negatives, batch_size)
+        self.sources = [
+            LoadedPlates(source, Path(root), holdout_fold, strict, {**self.replace, **source.replace})
+            for source in given
+        ]
+        self._whole = {packs[each.name].code: packs[each.name] for each in reversed(self.rendered)}
         self.holdout_fold, self.detector = holdout_fold, detector
-        finders = [source.label for source in given if source.crops == DETECTOR]
+        finders = [source.name for source in given if source.crops == DETECTOR]
         if finders and detector is None:
             raise ValueError(f"{', '.join(finders)}: crops is 'detector', but data.detector names no bundle or run.")
         if not finders:
@@ -144,10 +184,16 @@ class RecognitionData(TaskData):
         """
         self._cut_all(detect, table)
 
+    def _counts(self, sources: Sequence[PlateSource], negatives: float, batch_size: int | None) -> list[int]:
+        """Crops of every batch and process: rendered of each country, of each source, negatives."""
+        check_share(negatives, "data.negatives")
+        shares = {f"{WHERE_RENDERED}.{each.name}": each.share for each in self.rendered}
+        shares |= {f"{SOURCES}.{source.name}": source.share for source in sources}
+        return batch_counts({**shares, "data.negatives": negatives}, batch_size)
+
     def _cut_all(self, detect: Detect | None, table: Path) -> None:
-        others = {plates.country.code: plates.country for plates in reversed(self.rendered)}
         for source in self.sources:
-            source.cut(self.pack, None if detect is None else source.find(detect, table), others)
+            source.cut(self.pack, None if detect is None else source.find(detect, table), self._whole)
         trains = sum(len(source.train) for source in self.sources)
         if not (trains and self.val_plates):
             files = ", ".join(name for source in self.sources for name in source.settings.files)
@@ -156,9 +202,9 @@ class RecognitionData(TaskData):
                 f"{files}: {trains} plates train and {len(self.val_plates)} are held back (split {splits}); "
                 f"expected some of each. {' '.join(self.refused[:3])}"
             )
-        empty = [s.settings.label for s in self.sources if s.settings.samples and not s.train]
+        empty = [source.settings.name for source, count in self._drawn_sources() if not source.train]
         if empty:
-            raise ValueError(f"{', '.join(empty)}: no plate trains, but samples of every batch are to come from there.")
+            raise ValueError(f"{', '.join(empty)}: no plate trains, but a share of every batch is to come from there.")
         for label, names, known in zip(("country", "kind"), (self.countries, self.kinds), self._labels(), strict=True):
             lacking = [name for name in names if name not in known]
             if lacking:
@@ -169,8 +215,8 @@ class RecognitionData(TaskData):
 
     def _labels(self) -> tuple[set[str], set[str]]:
         """The countries and the kinds of the plates that train."""
-        packs = [r.pack for plates, r in zip(self.rendered, self.renderers, strict=True) if plates.samples]
-        crops = [crop for source in self.sources if source.settings.samples for crop in source.train]
+        packs = [renderer.pack for renderer, count in zip(self.renderers, self.counts, strict=False) if count]
+        crops = [crop for source, _ in self._drawn_sources() for crop in source.train]
         countries = {pack.code for pack in packs} | {crop.country for crop in crops if crop.country}
         drawn = {layout.kind for pack in packs for layout in pack.layouts if layout.share > 0 and layout.kind}
         return countries, drawn | {crop.kind for crop in crops if crop.kind}
@@ -196,20 +242,14 @@ class RecognitionData(TaskData):
         tables = {", ".join(source.settings.files): source.manifest.sha256 for source in self.sources}
         return {**tables, **{file.name: file_sha256(file) for file in self.bank_files}}
 
-    @property
-    def synthetic(self) -> int:
-        """Rendered crops of every batch and process."""
-        return sum(plates.samples for plates in self.rendered)
-
-    @property
-    def counts(self) -> list[int]:
-        """Crops of every batch and process: rendered of each country, of each source, negatives."""
-        rendered = [plates.samples for plates in self.rendered]
-        return [*rendered, *(source.settings.samples for source in self.sources), self.negatives]
+    def _drawn_sources(self) -> list[tuple[LoadedPlates, int]]:
+        """The sources that crops of a batch come from, and how many."""
+        counts = self.counts[len(self.rendered) : -1]
+        return [(source, count) for source, count in zip(self.sources, counts, strict=True) if count]
 
     def weights(self) -> list[FloatArray | None]:
         """How often each plate of a source is drawn, in the order of `counts`; None for all alike."""
-        powers = [s.settings.balance if s.settings.balance is not None else self.balance for s in self.sources]
+        powers = [source.settings.balance for source in self.sources]
         balanced = [
             balanced_weights([crop.text for crop in source.train], power) if power and source.train else None
             for source, power in zip(self.sources, powers, strict=True)
@@ -243,33 +283,36 @@ class RecognitionData(TaskData):
         for source, count, weights in zip(self.sources, drawn[packs:-1], self.weights()[packs:-1], strict=True):
             if count:
                 texts = [source.train[i].text for i in rng.choice(len(source.train), size=count, p=weights)]
-                kinds["source", source.settings.label] = texts
+                kinds["source", source.settings.name] = texts
         if drawn[-1]:
             kinds["negatives", ""] = [""] * drawn[-1]
         return kinds
 
     def describe(self) -> str:
-        """What trains and what chooses, in a sentence per source, for the start of a run."""
-        more = f", and {self.negatives} crops without a plate" if self.negatives else ""
-        real = sum(source.settings.samples for source in self.sources)
-        batch = f"a batch holds {self.synthetic} rendered and {real} real crops{more}."
-        if len(self.sources) == 1:
-            return f"{batch} {self.sources[0].describe()}"
-        lines = [
-            f"  {s.settings.label}, {s.settings.samples} ({s.settings.crops}): {s.describe()}" for s in self.sources
-        ]
-        return "\n".join([f"a mixture of {len(lines)} sources; {batch}", *lines])
+        """What trains and what chooses, a line per source with its share of a batch, for the start of a run."""
+        whole, packs = sum(self.counts), len(self.rendered)
+        rendered, negatives = sum(self.counts[:packs]), self.counts[-1]
+        more = f", and {negatives} crops without a plate" if negatives else ""
+        several = f"a mixture of {len(self.sources)} sources; " if len(self.sources) > 1 else ""
+        real = whole - rendered - negatives
+        lines = [f"{several}a batch holds {rendered} rendered and {real} real crops{more}."]
+        for each, renderer, count in zip(self.rendered, self.renderers, self.counts, strict=False):
+            bank = f", {each.bank_share:.0%} of them with {each.glyph_bank}" if each.glyph_bank else ""
+            if count:
+                lines.append(f"  rendered {each.name} ({renderer.pack.name}), {count} of {whole}{bank}")
+        for source, count in zip(self.sources, self.counts[packs:-1], strict=True):
+            lines.append(f"  {source.settings.name}, {count} of {whole} ({source.settings.crops}): {source.describe()}")
+        return "\n".join(lines)
 
     def training_crops(self) -> TrainingCrops:
         """The augmented crops that train: rendered ones, those of each source, negatives."""
         crops: list[CropSource] = [
             RenderedCrops(renderer, self.size, self.margin, self.replace) for renderer in self.renderers
         ]
-        drawn_from = max(1, sum(source.settings.samples > 0 for source in self.sources))
-        for source in self.sources:
-            crops.append(self._photographed(source, self.cache_mb / drawn_from))
+        drawn_from = max(1, len(self._drawn_sources()))
+        crops += [self._photographed(source, self.cache_mb / drawn_from) for source in self.sources]
         scenes = [found for source in self.sources if (found := source.negative_scenes()) is not None]
-        pixels = PixelAugment(PixelSettings(**self.pixels))
+        pixels = self.augment.pixels_of({})
         crops.append(NegativeCrops(scenes, self.renderers[0], self.size, self.margin, pixels))
         return TrainingCrops(crops, self.seed, self.strict)
 
@@ -282,8 +325,8 @@ class RecognitionData(TaskData):
             source.train,
             self.size,
             self.margin,
-            CropGeometry(**{**self.geometry, **settings.geometry}),
-            PixelAugment(PixelSettings(**{**self.pixels, **settings.pixels})),
+            self.augment.geometry_of(settings.geometry),
+            self.augment.pixels_of(settings.pixels),
             exchange,
             settings.permute,
             cache_mb,
@@ -309,34 +352,3 @@ class RecognitionData(TaskData):
         assert trainer is not None
         mine = self.val_plates[trainer.global_rank :: trainer.world_size]
         return DataLoader(ValidationPlates(mine), batch_size=32, collate_fn=list, num_workers=0)
-
-
-def _rendered(name: str, settings: Mapping[str, Any]) -> RenderedPlates:
-    if "pack" not in settings:
-        raise ValueError(
-            f"data.rendered.{name} has no country pack; expected an entry of the experiment's defaults such as "
-            f"`- /country@data.rendered.{name}.pack: {name}`."
-        )
-    return RenderedPlates(**settings)
-
-
-def _settings(
-    manifest: str | Sequence[str] | None,
-    split: str | None,
-    plates: int | None,
-    real: int,
-    sources: Sequence[Mapping[str, Any]] | None,
-    replace: Mapping[str, Any],
-) -> list[PlateSource]:
-    if (manifest is None) == (not sources):
-        both = "both are" if sources else "neither is"
-        raise ValueError(f"The data are one data.manifest, or data.sources with data.manifest=null; {both} given.")
-    if not sources:
-        assert manifest is not None
-        return [PlateSource(manifest, real, split, plates, replace=replace)]
-    given = [PlateSource(**{**source, "replace": {**replace, **source.get("replace", {})}}) for source in sources]
-    labels = [source.label for source in given]
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
-        raise ValueError(f"Two of data.sources are called {', '.join(twice)}; give one of them a name of its own.")
-    return given

@@ -122,7 +122,7 @@ class RecogniserModule(TaskModule):
 
     def finish(self, folder: Path, data: Any, config: Mapping[str, Any]) -> list[Result]:
         """Calibrates the best checkpoint; a training that has ended well does not fail by it."""
-        from alpr.recognition.calibrate_run import Settings, calibrate_on, sentence  # which loads this class
+        from alpr.recognition.held_back import Settings, calibrate_on, sentence  # which loads this class
 
         draws = config["calibration_draws"]
         if draws is None:

@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from alpr.data.corrections import read_corrections
-from alpr.recognition.calibrate_run import PAGE_FILE, Settings, calibrate_run, calibration_of, sentence
+from alpr.recognition.held_back import PAGE_FILE, Settings, calibration_of, sentence
 from alpr.runs.checkpoints import best_checkpoint
 from alpr.task import TrainingFailed
+from alpr.training.calibrate import calibrate_run
 from alpr.training.configuration import plain_sentence
-from alpr.training.detected_corners import open_detector
 from alpr.training.fit import fit
 
 
@@ -38,7 +38,7 @@ def calibrate(config: DictConfig) -> None:
     try:
         wrong = () if config.corrections is None else read_corrections(Path(config.corrections))
         settings = Settings(config.draws, config.plates, data, wrong)
-        found = calibrate_run(Path(config.recogniser), settings, open_detector, Console(stderr=True))
+        found = calibrate_run(Path(config.recogniser), settings, Console(stderr=True))
         written = calibration_of(best_checkpoint(config.recogniser))
     except (ValueError, OSError) as error:
         print(f"alpr calibrate: {plain_sentence(error)}", file=sys.stderr)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from alpr.files import packaged
+from alpr.recognition.mixture.short_words import ENTRIES, KEYS, PLATES
 from alpr.training import pack_source
 from alpr.training.pack_source import quoted_paths as quoted_paths
 
@@ -21,6 +22,7 @@ CONFIGS = packaged("configs")
 OTHER_ROOTS = ("--config-name", "-cn", "--config-path", "-cp")
 HELP = ("--help", "-h", "--cfg", "-c", "--hydra-help", "--info", "-i", "--version", "--shell-completion", "-sc")
 SWEEP = ("-m", "--multirun")
+SOURCES = "data.sources"
 FLAGS = (*SWEEP, "-r", "--run")
 FOLDER = ("--config-dir", "-cd")
 SEARCH_PATH = "hydra.searchpath"
@@ -51,7 +53,21 @@ def composed(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     folder, root = root_of(name)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(folder), version_base="1.3"):
-        return compose(root, overrides=quoted_paths(overrides))
+        return compose(root, overrides=hydra_words(overrides))
+
+
+def hydra_words(arguments: Sequence[str]) -> list[str]:
+    """The same arguments as Hydra takes them: paths of packs in quotes; what may be new below `data` is added there."""
+    words: list[str] = []
+    for word in quoted_paths(arguments):
+        if word.startswith(f"{SOURCES}=["):  # an older list in place of a mapping, which Hydra would not replace by it
+            words.append(f"{SOURCES}=null")
+        words.append(f"++{word}" if _may_be_new(_key(word)) else word)
+    return words
+
+
+def _may_be_new(key: str) -> bool:
+    return key.startswith(ENTRIES) or (key.startswith("data.") and key.removeprefix("data.") in KEYS)
 
 
 def options_first(words: Sequence[str]) -> list[str]:
@@ -95,7 +111,8 @@ def complaint_about(arguments: Sequence[str], name: str) -> str | None:
     try:
         config = composed(name, [*path, *first])
         for override in overrides:
-            complaint = _unknown_key(override, config) if override not in groups else None
+            free = _may_be_new(_key(override)) and config.get("data", {}).get("_target_") == PLATES
+            complaint = _unknown_key(override, config) if override not in groups and not free else None
             if complaint is not None:
                 return complaint
         for added in (a for a in given if a.startswith("+")):  # below what is there; a new root key nothing would read
@@ -200,7 +217,7 @@ def _wrong_type(override: str, config: DictConfig, final: DictConfig) -> str | N
         texts = all(isinstance(entry, str) for entry in before)  # of files, say; one is as good as a list of one
         expected, kinds = "a list", (ListConfig, str) if texts else (ListConfig,)
     elif isinstance(before, DictConfig):
-        expected, kinds = "keys and values", (DictConfig,)
+        expected, kinds = "keys and values", (DictConfig, ListConfig) if key == SOURCES else (DictConfig,)
     else:
         return None
     fits = isinstance(now, kinds) and (isinstance(before, bool) or not isinstance(now, bool))

@@ -23,13 +23,13 @@ from omegaconf.errors import MissingMandatoryValue
 from alpr.files import file_sha256
 from alpr.provenance import commit_label, device_name, versions
 from alpr.runs.checkpoints import RunError, best_checkpoint, read_checkpoint, warm_start
-from alpr.runs.record import RUN_FILE, RunRecord, differences
 from alpr.task import Result, TaskData, TaskModule
 from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, minutes, training_callbacks
 from alpr.training.detected_corners import open_detector
 from alpr.training.lineage import line_of
 from alpr.training.metrics_csv import FILE as METRICS_FILE
 from alpr.training.metrics_csv import forget_from
+from alpr.training.record import RUN_FILE, RunRecord, as_spelt_now, differences, split_of
 
 FREE_KEYS = frozenset((
     "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.expected",
@@ -60,6 +60,7 @@ def fit(config: DictConfig) -> float:
         plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise RunError(f"A value is missing: {error}") from error
+    plain = as_spelt_now(plain)
     if plain["trainer"].get("limit_val_batches", 1.0) == 0:
         raise RunError("trainer.limit_val_batches is 0, but validation chooses the checkpoint; expected more.")
     folder = Path(config.output_dir)
@@ -78,8 +79,10 @@ def fit(config: DictConfig) -> float:
     module.prepare(data, plain)
     teacher = None if module.teacher_path is None else file_sha256(best_checkpoint(module.teacher_path))
     if record is None:
-        split, fold = (plain["data"].get(key) for key in ("split", "holdout_fold"))
-        record = RunRecord(config.name, plain, config.seed, manifests, split, fold, teacher, kind=module.kind)
+        fold = plain["data"].get("holdout_fold")
+        record = RunRecord(
+            config.name, plain, config.seed, manifests, split_of(plain["data"]), fold, teacher, kind=module.kind
+        )
     elif record.manifests != manifests:
         raise RunError(f"{folder} was trained on {record.manifests}; now the data are {manifests}. Give another name.")
     elif record.teacher != teacher:

@@ -10,8 +10,8 @@ from typing import Any
 from alpr.files import file_sha256
 from alpr.reader.card import CARD_FILE, ModelCard, TrainingRun
 from alpr.runs.checkpoints import best_checkpoint, run_folder
-from alpr.runs.record import RunRecord
 from alpr.runs.weights import SUFFIX
+from alpr.training.record import RunRecord
 
 
 def line_of(path: str | Path) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ import torch
 from alpr.detection.module import DetectorModule
 from alpr.files import file_sha256
 from alpr.reader.parts import Parts
-from alpr.recognition.calibrate_run import calibration_of
 from alpr.recognition.calibration import Calibration
+from alpr.recognition.held_back import calibration_of
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.pretraining.module import DecoderPretraining, EncoderPretraining
 from alpr.runs.checkpoints import RunError, best_checkpoint, kind_of, load, read_checkpoint, rebuilt

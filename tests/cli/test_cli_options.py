@@ -168,7 +168,7 @@ def test_info_says_what_a_bundle_is(folder: Path, tmp_path: Path) -> None:
         "detector.onnx",
         card.detector_file.sha256,
         "on val.csv",
-        " 95.0 %  found and every character right (90.0 to 98.0, 100 plates)",
+        " 95.0 %  found and every character right (88.8 to 97.8, 100 plates)",  # Wilson's, whatever is stored
         "100.0 %  found (IoU > 0.5) (96.3 to 100.0, 100 plates)",
         "64 px wide in the photograph (39 of 40 plates 64 to 96 px wide were read; narrower ones were read worse)",
         "detection   0.3",

@@ -347,18 +347,22 @@ def test_a_reduced_photograph_keeps_its_corners(tmp_path: Path, name: str) -> No
         assert declared_size(scene.image.read_bytes()) == (301, 421)
 
 
-def test_a_mixture_of_sources(tmp_path: Path) -> None:
+def test_a_mixture_of_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, texts in (("texts", True), ("boxes", False)):
         folder = tmp_path / name
         folder.mkdir()
         rows = [boxed(f"{i}.png", f"{name}{i}" if texts else "") for i in range(60)]
         manifest_of(folder, *rows, boxed("later.png", "Z", split="val"))
-    sources = [
-        {"manifest": "texts/labels.csv", "samples": 3, "split": None},
-        {"manifest": "boxes/labels.csv", "complete": False},
-    ]
+    sources: dict[str, Any] = {
+        "texts": {"manifest": "texts/labels.csv", "share": 3, "split": None},
+        "boxes": {"manifest": "boxes/labels.csv", "complete": False},
+    }
     data = DetectionData(root=str(tmp_path), sources=sources, canvas=(64, 64), batch_size=8)
-    assert data.counts == [6, 2]
+    assert data.counts == [6, 2] and not capsys.readouterr().err
+    older = [{"manifest": "texts/labels.csv", "samples": 3, "split": None}, {**sources["boxes"], "name": "boxes"}]
+    same = DetectionData(root=str(tmp_path), sources=older, canvas=(64, 64), batch_size=8)  # type: ignore[arg-type]
+    assert [s.settings for s in same.sources] == [s.settings for s in data.sources] and same.counts == data.counts
+    assert "data.sources.texts.samples is data.sources.texts.share" in capsys.readouterr().err
     texts, boxes = data.sources
     assert len(texts.train) + len(texts.held) == 61 and len(boxes.train) + len(boxes.held) == 60
     assert len(boxes.held) >= 2 and not {s.image for s in boxes.train} & {s.image for s in boxes.held}
@@ -373,5 +377,11 @@ def test_a_mixture_of_sources(tmp_path: Path) -> None:
         DetectionData("texts/labels.csv", root=str(tmp_path), sources=sources)
     with pytest.raises(ValueError, match="neither is given"):
         DetectionData(root=str(tmp_path))
-    with pytest.raises(ValueError, match="called texts"):
-        DetectionData(root=str(tmp_path), sources=[sources[0], sources[0]])
+    for wrong, says in (
+        ([older[0], older[0]], "called texts"),
+        ({"texts": {**sources["texts"], "shares": 1}}, r"data\.sources\.texts has the unknown key .*share\?"),
+        ({"texts": {"share": 1}}, r"data\.sources\.texts has no manifest"),
+        ({"texts": {**sources["texts"], "share": -1}}, r"data\.sources\.texts\.share is -1; expected a number"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            DetectionData(root=str(tmp_path), sources=wrong)  # type: ignore[arg-type]

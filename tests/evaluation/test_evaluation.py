@@ -21,9 +21,9 @@ from alpr import files
 from alpr.detection.detect import Detector
 from alpr.detection.settings import DetectorSettings
 from alpr.evaluation.evaluate import common_folder, evaluate
-from alpr.evaluation.intervals import bootstrap
 from alpr.evaluation.outcomes import write_report
-from alpr.evaluation.tables import print_report
+from alpr.evaluation.page import evaluation_page
+from alpr.evaluation.report_grids import print_report
 from alpr.images.prepare import read_image, rectify
 from alpr.plates.geometry import box_corners, corner_box
 from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, Reading, Scene
@@ -79,7 +79,7 @@ def test_a_plate_found_loosely_is_read_end_to_end_at_50_not_at_70(scenes: list[S
 
     report = evaluate(Parts(PatchDetector(widen), ColourRecogniser()), scenes[1:2])  # 30 of 50 px high: IoU 0.6
     assert (value(report, "end_to_end_50"), value(report, "end_to_end_70")) == (1, 0)
-    assert report.plates[0].hull_iou == pytest.approx(0.6)
+    assert report.plates[0].iou == pytest.approx(0.6)
     assert report.plates[0].corner_error == pytest.approx(10 / 30)
 
 
@@ -88,7 +88,7 @@ def test_a_plate_that_is_hardly_touched_is_not_found_and_not_read(scenes: list[S
         return [replace(d, corners=d.corners + np.float32([36, 0])) for d in found]
 
     report = evaluate(Parts(PatchDetector(shift), ColourRecogniser()), scenes[1:2])  # 44 of 116 px: IoU 0.38
-    assert report.plates[0].hull_iou == pytest.approx(44 / 116)
+    assert report.plates[0].iou == pytest.approx(44 / 116)
     assert (value(report, "found_50"), value(report, "end_to_end_50")) == (0, 0)
     assert report.on_predicted_corners is None and report.false_positives == {"one.png": 1}
 
@@ -233,6 +233,17 @@ def test_slices_by_hand(scenes: list[Scene]) -> None:
     }
 
 
+def test_slices_by_any_column_of_plates_and_the_page_shows_them(scenes: list[Scene]) -> None:
+    columns = {scenes[0].image: [{"rows": "2"}, {"rows": ""}], scenes[1].image: [{"rows": "1"}]}
+    predictor = Parts(PatchDetector(), ColourRecogniser(TEXTS | {50: "苏A12345"}))
+    report = evaluate(predictor, scenes, columns=columns, slices=["rows", "country"])
+    by = [(s.by, s.value, s.plates, s.figures["end_to_end_50"]) for s in report.slices]
+    assert by == [("rows", "1", 1, 1), ("rows", "2", 1, 0), ("rows", "unknown", 1, 1), ("country", "CN", 3, 2 / 3)]
+    page = evaluation_page(report, None).render()
+    assert "By rows" in page and "By country" in page and "By split" not in page
+    assert "By split" in evaluation_page(evaluate(predictor, scenes), None).render()
+
+
 def test_slices_carry_corner_error_and_by_image_ap_and_false_positives(scenes: list[Scene]) -> None:
     groups = {s.image: {"manifest": "empty" if not s.plates else "full"} for s in scenes}
     wrong = Detection(box_corners(np.float32([0, 0, 9, 9])), np.float32([0, 0, 9, 9]), 0.9)
@@ -285,16 +296,6 @@ def test_tilt_is_the_angle_of_the_text(tmp_path: Path) -> None:
     turned = Scene(truth.image, (Plate("A1", corners[[2, 3, 0, 1]]),))
     report = evaluate(Parts(recogniser=ColourRecogniser()), [truth, turned])
     assert [p.tilt_deg for p in report.plates] == [pytest.approx(45), pytest.approx(135)]
-
-
-def test_the_interval_resamples_plates_not_photographs() -> None:
-    clusters = [f"plate {i // 20}" for i in range(400)]  # 20 photographs of each of 20 plates, all right or all wrong
-    values = [i // 20 < 10 for i in range(400)]
-    low, high = bootstrap(values, clusters)
-    narrow_low, narrow_high = bootstrap(values, [str(i) for i in range(400)])
-    assert (high - low) == pytest.approx(2 * 1.96 * (0.25 / 20) ** 0.5, rel=0.15)
-    assert (narrow_high - narrow_low) == pytest.approx(2 * 1.96 * (0.25 / 400) ** 0.5, rel=0.15)
-    assert bootstrap(values, clusters) == (low, high)
 
 
 def test_common_folder() -> None:

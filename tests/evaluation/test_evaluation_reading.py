@@ -14,7 +14,7 @@ from alpr.data.corrections import read_corrections
 from alpr.evaluation.evaluate import evaluate
 from alpr.evaluation.gallery import Gallery
 from alpr.evaluation.page import evaluation_page
-from alpr.evaluation.tables import print_report
+from alpr.evaluation.report_grids import print_report
 from alpr.plates.records import Plate, Scene
 from alpr.reader.parts import Parts
 

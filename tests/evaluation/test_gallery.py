@@ -38,7 +38,7 @@ def test_the_contact_sheet_shows_every_crop(font: bool, tmp_path: Path, monkeypa
         monkeypatch.setattr(gallery_module, "_font_file", lambda: None)
     gallery = Gallery()
     for i in range(6):
-        record = PlateRecord("a", 0, "", "皖A1", hull_iou=0.0 if i < 3 else 0.9, on_crop=Reading("皖A7", i / 10, ()))
+        record = PlateRecord("a", 0, "", "皖A1", iou=0.0 if i < 3 else 0.9, on_crop=Reading("皖A7", i / 10, ()))
         gallery.add(np.full((48, 192, 3), 10 * i, np.uint8), Plate("皖A1"), record)
     sheet = contact_sheet(gallery.misses, columns=5)
     assert sheet.shape[1] == 5 * 200 and [int(sheet[20, 100 + 200 * i, 0]) for i in range(5)] == [0, 10, 20, 50, 40]

@@ -13,10 +13,11 @@ import yaml
 from hand_scored import labels, predictions
 
 from alpr.data.ccpd import SUBSETS
+from alpr.evaluation.protocols.grids import grids_of
 from alpr.evaluation.protocols.published import of_protocol, read_published
 from alpr.evaluation.protocols.report import ColumnCount, protocol_report
 from alpr.evaluation.protocols.rules import FOLDER, RULES, Protocol, ProtocolError
-from alpr.evaluation.protocols.tables import as_latex, as_markdown, as_text, grids_of
+from alpr.evaluation.tables import as_latex, as_markdown, as_text
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 README = yaml.safe_load((FOLDER / "ccpd2019.yaml").read_text(encoding="utf-8"))

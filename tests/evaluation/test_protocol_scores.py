@@ -12,6 +12,8 @@ from hand_scored import AWAY, LABEL, TEXTS, labels, name_of, plate, predictions
 
 from alpr.data.corrections import Correction
 from alpr.data.manifest import Manifest
+from alpr.evaluation.intervals import wilson
+from alpr.evaluation.protocols.matching import is_right
 from alpr.evaluation.protocols.misses import Cause, budget_of, cause_of
 from alpr.evaluation.protocols.published import OVERALL
 from alpr.evaluation.protocols.report import ProtocolReport, protocol_report
@@ -145,13 +147,13 @@ def test_a_system_that_only_detects_has_no_figures_of_reading() -> None:
 
 def test_every_miss_has_one_cause_and_the_counts_sum_to_the_misses() -> None:
     report = scored(README)
-    causes = {o.text: cause_of(o, README) for o in report.outcomes}
+    causes = {o.text: cause_of(o, README) for o in report.plates}
     expected = {
         "d": Cause.NOT_FOUND, "e": Cause.NOT_FOUND, "j": Cause.NOT_FOUND, "f": Cause.READ_WRONG,
         "g": Cause.LABEL_SUSPECT, "k": Cause.CORNERS_OFF, "l": Cause.GRAMMAR_WRONG,
     }  # fmt: skip
     assert causes == {text: expected.get(letter) for letter, text in TEXTS.items()}
-    assert sum(report.budget.values()) == sum(o.right is False for o in report.outcomes) == 7
+    assert sum(report.budget.values()) == sum(is_right(README, o) is False for o in report.plates) == 7
     for changed in ({"repeated": "once"}, {"missing": "left_out"}, {"candidates": "all"}):
         protocol = replace(PAPER, **changed)
         other = scored(protocol)
@@ -162,7 +164,7 @@ def test_every_miss_has_one_cause_and_the_counts_sum_to_the_misses() -> None:
 def test_a_corrected_label_is_suspect_whatever_else_fits() -> None:
     wrong = Correction("", TEXTS["j"], "皖B00000", "made up")
     report = scored(README, corrections=(wrong,))
-    assert budget_of(README, report.outcomes)[Cause.LABEL_SUSPECT] == 2
+    assert budget_of(README, report.plates)[Cause.LABEL_SUSPECT] == 2
 
 
 @pytest.mark.parametrize(
@@ -179,22 +181,24 @@ def test_a_corrected_label_is_suspect_whatever_else_fits() -> None:
 def test_when_a_sure_reading_puts_the_label_in_doubt(
     text: str, text_score: float, given: str | None, cause: Cause
 ) -> None:
-    outcome = next(o for o in scored(README).outcomes if o.text == TEXTS["g"])
-    assert outcome.reading is not None and TEXTS["g"] == "皖A12346"
-    reading = replace(outcome.reading, text=text, score=text_score)
-    changed = replace(outcome, reading=reading, given=None if given is None else replace(reading, text=given))
+    outcome = next(o for o in scored(README).plates if o.text == TEXTS["g"])
+    assert outcome.on_predicted_corners is not None and TEXTS["g"] == "皖A12346"
+    reading = replace(outcome.on_predicted_corners, text=text, score=text_score)
+    by_label = None if given is None else replace(reading, text=given)
+    changed = replace(outcome, on_predicted_corners=reading, on_true_corners=by_label)
     assert cause_of(changed, README) is cause
 
 
-def test_intervals_resample_plates_not_photographs() -> None:
-    """One plate ten times, always right, and one once, wrong: the photographs alone would never give 0 or 1."""
+def test_intervals_take_plates_not_photographs() -> None:
+    """One plate ten times, always right, and one once, wrong: hardly more than one plate says."""
     n = 11
     box = np.array([LABEL] * n, float)
     text = ["皖A11111"] * 10 + ["皖A22222"]
     manifest = Manifest.of(Path("/p"), [f"{i}.jpg" for i in range(n)], text=text, box=box)
     found = [Predicted(f"{i}.jpg", (plate(LABEL, "皖A11111"),)) for i in range(n)]
     cell = protocol_report(Protocol.read("plain"), manifest, found).cell("read", OVERALL)
-    assert cell is not None and (cell.low, cell.high) == (0.0, 1.0) and cell.value == pytest.approx(10 / 11)
+    assert cell is not None and cell.value == pytest.approx(10 / 11) and cell.effective == 1
+    assert (cell.low, cell.high) == pytest.approx(wilson(10 / 11, 1))
 
 
 def test_calibration_and_coverage_are_those_of_the_readings_that_count() -> None:

@@ -20,7 +20,7 @@ def plates(width: float, number: int, wrong: int = 0, found: bool = True) -> lis
             text="B123",
             width_px=width,
             input_width_px=width / 2,
-            hull_iou=0.8 if found else 0.0,
+            iou=0.8 if found else 0.0,
             on_predicted_corners=Reading("X" if i < wrong else "B123", 0.9, (0.9,)),
         )
         for i in range(number)

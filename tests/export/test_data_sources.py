@@ -18,12 +18,12 @@ from alpr.export.data_sources import Network, data_sources
 from alpr.files import file_sha256
 from alpr.plates.country import CountryPack
 from alpr.reader.card import DataSource, EarlierRun, ModelCard, TrainingRun, WeightFile
-from alpr.runs.record import RunRecord
 from alpr.synthetic.ccpd_set import SyntheticPlan, synthesize
 from alpr.synthetic.crop_set import CropPlan, synthesize_crops
 from alpr.synthetic.glyph_bank import GlyphBank
 from alpr.synthetic.planted_set import PlantedPlan, plant_set
 from alpr.training.lineage import line_of
+from alpr.training.record import RunRecord
 
 
 def write_run(folder: Path, manifests: Mapping[str, str], data: Mapping[str, Any], **more: Any) -> str:
@@ -67,8 +67,10 @@ def test_what_was_rendered_says_what_it_was_made_from(tmp_path: Path, china: Cou
     )
     tables = {"ccpd/ccpd_green/alpr_dataset.csv": "1", "crops/labels.csv": "2", "mine.npz": "3"}
     data = {
-        "root": str(tmp_path), "glyph_bank": "glyphs/mine.npz", "synthetic": 8,
-        "sources": [{"plant": {"country": "br"}}], "rendered": {"us": {"pack": pack().to_dict(), "samples": 1}},
+        "root": str(tmp_path), "sources": {"planted": {"plant": {"country": "br"}}},
+        "rendered": {
+            "own": {"share": 8, "glyph_bank": "glyphs/mine.npz"}, "us": {"pack": pack().to_dict(), "share": 1}
+        },
     }  # fmt: skip
     sources = by_name(data_sources([Network(write_run(tmp_path / "run", tables, data), china)]))
     green = sources["ccpd/ccpd_green/alpr_dataset.csv"]

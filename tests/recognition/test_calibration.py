@@ -16,7 +16,6 @@ from tiny_runs import RECOGNISER, overrides
 
 from alpr.data.manifest import read_manifest
 from alpr.plates.charset import Charset
-from alpr.recognition.calibrate_run import Settings, calibrate_run, sentence
 from alpr.recognition.calibration import (
     Calibration,
     Fit,
@@ -30,11 +29,12 @@ from alpr.recognition.calibration import (
     threshold_for,
 )
 from alpr.recognition.decode import decode_logits, softmax
+from alpr.recognition.held_back import Settings, sentence
 from alpr.runs.checkpoints import RunError
-from alpr.runs.record import RunRecord
 from alpr.runs.weights import write_weights
+from alpr.training.calibrate import calibrate_run
 from alpr.training.configuration import composed
-from alpr.training.detected_corners import open_detector
+from alpr.training.record import RunRecord
 from alpr.training.runs import load_reader, load_recogniser
 
 CHARSET = Charset("AB1")
@@ -197,19 +197,15 @@ def make_run(run: Path, data: Path) -> None:
     RunRecord("run", plain, 1, sums, "train", 0).write(run)  # type: ignore[arg-type]
 
 
-def calibrated(run: Path, settings: Settings) -> Calibration:
-    return calibrate_run(run, settings, open_detector)
-
-
 def test_a_run_is_calibrated_and_what_reads_it_is_too(tiny_data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     make_run(run, tiny_data)
-    found = calibrated(run, Settings(draws=1))
+    found = calibrate_run(run, Settings(draws=1))
     path = run / "calibration.json"
     assert Calibration.read(path) == found and found.fold == 0
     assert found.wrong == found.readings == 2 * found.plates > 0 and "are wrong: any temperature" in sentence(found)
     assert "<svg" in (run / "calibration.html").read_text(encoding="utf-8")
-    assert calibrated(run, Settings(draws=0, plates=1)).readings == 1
+    assert calibrate_run(run, Settings(draws=0, plates=1)).readings == 1
 
     threshold = Threshold(0.7, 9, 0, 9, 0)
     path.write_bytes(replace(found, temperature=1.7, threshold_99=threshold).to_json())
@@ -237,12 +233,12 @@ def test_a_run_is_calibrated_on_its_own_plates_or_on_those_named(tiny_data: Path
     table = moved / "ccpd_green" / "alpr_dataset.csv"
     table.write_text(table.read_text(encoding="utf-8").replace("train", "val", 1), encoding="utf-8")
     with pytest.raises(RunError, match=r"now the data are .* Give data\.manifest=FILE"):
-        calibrated(run, Settings(draws=0, data={"root": str(moved)}))
-    assert calibrated(run, Settings(draws=0, data={"manifest": str(table)})).plates > 0
+        calibrate_run(run, Settings(draws=0, data={"root": str(moved)}))
+    assert calibrate_run(run, Settings(draws=0, data={"manifest": str(table)})).plates > 0
     lone = shutil.copy(run / "checkpoints" / "best.ckpt", moved / "weights.ckpt")
     with pytest.raises(RunError, match=r"holds no run\.json"):
-        calibrated(Path(lone), Settings())
-    assert calibrated(Path(lone), Settings(draws=0, data={"manifest": str(table)})).plates > 0
+        calibrate_run(Path(lone), Settings())
+    assert calibrate_run(Path(lone), Settings(draws=0, data={"manifest": str(table)})).plates > 0
     assert (moved / "calibration.json").is_file()
     with pytest.raises(ValueError, match="draws is -1"):
         Settings(draws=-1)

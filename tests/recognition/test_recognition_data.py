@@ -25,7 +25,7 @@ from alpr.recognition.data import (
     ValidationPlates,
     labelled_crops,
 )
-from alpr.recognition.datamodule import RecognitionData
+from alpr.recognition.datamodule import recognition_data
 from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops, RenderedCrops, jittered
 from alpr.synthetic.renderer import PlateRenderer
 
@@ -205,7 +205,7 @@ def table(folder: Path, texts: list[str]) -> None:
 def test_labels_that_do_not_fit_are_counted_with_their_image(tmp_path: Path, china: CountryPack) -> None:
     texts = [f"皖A{i:05d}" for i in range(40)] + ["皖A1234?", "皖A1234567"]
     table(tmp_path, texts)
-    data = RecognitionData(china.to_dict(), "labels.csv", root=str(tmp_path))
+    data = recognition_data(country=china.to_dict(), manifest="labels.csv", root=str(tmp_path))
     train, held = ({c.text for c in plates} for plates in (data.train_plates, data.val_plates))
     assert train and held and not train & held and train | held == set(texts[:40])
     assert len(data.refused) == 2
@@ -214,16 +214,20 @@ def test_labels_that_do_not_fit_are_counted_with_their_image(tmp_path: Path, chi
     assert "41.png" in refused[1] and "9 characters" in refused[1] and texts[41] in refused[1]
     assert "2 labels do not fit" in data.describe()
     with pytest.raises(ValueError, match=r"4[01]\.png"):
-        RecognitionData(china.to_dict(), "labels.csv", root=str(tmp_path), strict=True)
+        recognition_data(country=china.to_dict(), manifest="labels.csv", root=str(tmp_path), strict=True)
 
 
 def test_entropy_of_the_mixture(tmp_path: Path, china: CountryPack) -> None:
     texts = [f"皖A{i:05d}" for i in range(40)]
     table(tmp_path, texts)
-    real = RecognitionData(china.to_dict(), "labels.csv", root=str(tmp_path), synthetic=0, real=8).label_entropy()
-    made = RecognitionData(china.to_dict(), "labels.csv", root=str(tmp_path), synthetic=8, real=0).label_entropy()
+    real = recognition_data(
+        country=china.to_dict(), manifest="labels.csv", root=str(tmp_path), synthetic=0, real=8
+    ).label_entropy()
+    made = recognition_data(
+        country=china.to_dict(), manifest="labels.csv", root=str(tmp_path), synthetic=8, real=0
+    ).label_entropy()
     # The real texts differ in their last two digits only: of 4 and of 10 values over 8 slots.
     assert real == pytest.approx((np.log(4) + np.log(10)) / 8, abs=0.03)
     assert made > 3 * real
-    with pytest.raises(ValueError, match="both 0"):
-        RecognitionData(china.to_dict(), "labels.csv", root=str(tmp_path), synthetic=0, real=0)
+    with pytest.raises(ValueError, match="all 0"):
+        recognition_data(country=china.to_dict(), manifest="labels.csv", root=str(tmp_path), synthetic=0, real=0)

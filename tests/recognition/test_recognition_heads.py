@@ -250,11 +250,13 @@ def test_several_packs_render_in_one_mixture_and_know_their_labels(tmp_path: Pat
     table = write_table(tmp_path)
     assert read_manifest([table]).plate(1).kind == "black"  # type: ignore[union-attr]
     latin, br, us = (pack(repository, code) for code in ("latin", "br", "us"))
-    rendered = {"br": {"pack": br.to_dict(), "samples": 3}, "us": {"pack": us.to_dict(), "samples": 2}}
-    settings: dict[str, Any] = {"manifest": str(table), "synthetic": 1, "real": 4, "negatives": 1, "size": (16, 64)}
-    labels = {"countries": ["BR", "US"], "kinds": ["grey", "white"]}
-    data = RecognitionData(latin.to_dict(), rendered=rendered, **settings, **labels)
-    assert data.counts == [1, 3, 2, 4, 1] and data.synthetic == 6 and len(data.weights()) == 5
+    rendered = {"own": {"share": 1}, "br": {"pack": br.to_dict(), "share": 3}, "us": {"share": 2}}
+    settings: dict[str, Any] = {
+        "sources": {"br": {"manifest": str(table), "share": 4}}, "rendered": rendered, "negatives": 1,
+        "crop": {"size": (16, 64)}, "heads": {"countries": ["BR", "US"], "kinds": ["grey", "white"]},
+    }  # fmt: skip
+    data = RecognitionData(latin.to_dict(), **settings)
+    assert data.counts == [1, 3, 2, 4, 1] and len(data.weights()) == 5 and data.renderers[2].pack == us.reading("all")
     assert data.label_entropy() > 0 and "6 rendered and 4 real" in data.describe()
     kinds = {crop.text: crop.kind for crop in (*data.train_plates, *data.val_plates)}
     assert kinds["ABC0001"] == "black" and kinds["ABC0003"] is None and kinds["ABC1D04"] == "white"
@@ -263,13 +265,12 @@ def test_several_packs_render_in_one_mixture_and_know_their_labels(tmp_path: Pat
     assert [crop.country for crop in drawn] == ["ZZ", "BR", "US", "BR", None]
     assert drawn[0].kind is None and drawn[1].kind in {"grey", "red", "white"}
     for wrong, says in (
-        ({"rendered": {"br": {"samples": 1}}}, r"/country@data\.rendered\.br\.pack"),
-        ({"rendered": {"cn": {"pack": pack(repository, "cn").to_dict()}}}, "symbols .*皖"),
-        ({"countries": ["BR", "us"]}, "country 'us'.*'BR', 'US', 'ZZ'"),
-        ({"kinds": ["white", "pink"]}, "kind 'pink'"),
+        ({"rendered": {"own": {"share": 1}, "cn": {}}}, r"data\.rendered\.cn: .*symbols .*皖"),
+        ({"heads": {"countries": ["BR", "us"]}}, "country 'us'.*'BR', 'US', 'ZZ'"),
+        ({"heads": {"kinds": ["white", "pink"]}}, "kind 'pink'"),
     ):
         with pytest.raises(ValueError, match=says):
-            RecognitionData(latin.to_dict(), **{**settings, "rendered": rendered, **labels, **wrong})
+            RecognitionData(latin.to_dict(), **{**settings, **wrong})
 
 
 def test_the_latin_pack_reads_any_short_text(repository: Path) -> None:

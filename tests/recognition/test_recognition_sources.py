@@ -21,7 +21,7 @@ from alpr.plates.country import CountryPack
 from alpr.plates.geometry import box_iou, corner_box
 from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, Scene
 from alpr.recognition.data import CropCollate, LabelledCrop, RecognitionSample, labelled_crops
-from alpr.recognition.datamodule import RecognitionData
+from alpr.recognition.datamodule import RecognitionData, recognition_data
 from alpr.recognition.losses import ctc_loss
 from alpr.recognition.mixture.balance import balanced_weights
 from alpr.recognition.mixture.character_exchange import CharacterExchange, Surroundings
@@ -58,17 +58,16 @@ def write_table(folder: Path, texts: Sequence[str], **columns: object) -> Path:
 def test_sources_give_their_samples_and_keep_apart(tmp_path: Path, china: CountryPack) -> None:
     write_table(tmp_path / "a", [f"皖A{i:05d}" for i in range(40)], country="CN", extra={"layout": "green small"})
     write_table(tmp_path / "b", [f"沪BO{i:04d}" for i in range(40)])
-    sources = [
-        {"manifest": "a/labels.csv", "samples": 3},
-        {"manifest": "b/labels.csv", "samples": 2, "replace": {"O": "0"}, "geometry": {"rotation_deg": 5.0}},
-    ]
-    data = RecognitionData(china.to_dict(), sources=sources, root=str(tmp_path), synthetic=1, negatives=2)
+    a: dict[str, Any] = {"manifest": "a/labels.csv", "share": 3}
+    b = {"manifest": "b/labels.csv", "share": 2, "replace": {"O": "0"}, "geometry": {"rotation_deg": 5.0}}
+    rendered = {"own": {"share": 1}}
+    data = RecognitionData(china.to_dict(), {"a": a, "b": b}, rendered, root=str(tmp_path), negatives=2)
     crops = data.training_crops()
     sampler = StepSampler([s.size for s in crops.sources], data.counts, 4, 0, weights=data.weights())
     samples = [crops[key] for key in sampler.batch(0)]
     assert [s.text[:1] for s in samples[1:]] == ["皖"] * 3 + ["沪"] * 2 + [""] * 2
     assert all(s.text[2] == "0" for s in samples[4:6])
-    zeros = RecognitionData(china.to_dict(), sources=sources[:1], root=str(tmp_path), replace={"0": "1"}, synthetic=8)
+    zeros = RecognitionData(china.to_dict(), {"a": a}, root=str(tmp_path), replace={"0": "1"})
     drawn = [zeros.training_crops().sources[0].draw(0, np.random.default_rng(i)).text for i in range(40)]
     assert not any("0" in text for text in drawn) and any("1" in text for text in drawn)
     held = {c.text for c in data.val_plates}
@@ -80,30 +79,34 @@ def test_sources_give_their_samples_and_keep_apart(tmp_path: Path, china: Countr
     assert batch.kinds.tolist() == [kinds.index(samples[0].kind or ""), *[1] * 3, *[UNKNOWN] * 4]
     assert batch.rows.tolist() == [1] * 8
     assert "a mixture of 2 sources" in data.describe() and "and 2 crops without a plate" in data.describe()
-    twice = [sources[0], sources[0]]
-    for wrong, says in ((twice, "called a"), ([{**sources[0], "crops": "hull"}], "'hull'"), (None, "neither is")):
+    for wrong, says in (
+        ({"crops": "hull"}, r"a\.crops is 'hull'; expected one of"),
+        ({"crops": "detector"}, r"data\.detector"),
+        ({"crops": "box", "permute": 0.3}, "true corners"),
+        ({"permute": 1.5}, r"a\.permute is 1\.5; expected 0 to 1"),
+    ):
         with pytest.raises(ValueError, match=says):
-            RecognitionData(china.to_dict(), sources=wrong, root=str(tmp_path))
-    with pytest.raises(ValueError, match=r"data\.detector"):
-        RecognitionData(china.to_dict(), sources=[{**sources[0], "crops": "detector"}], root=str(tmp_path))
-    with pytest.raises(ValueError, match="true corners"):
-        RecognitionData(china.to_dict(), sources=[{**sources[0], "crops": "box", "permute": 0.3}], root=str(tmp_path))
+            RecognitionData(china.to_dict(), {"a": {**a, **wrong}}, root=str(tmp_path))
 
 
 def test_plates_of_more_rows_than_the_run_reads_are_counted(tmp_path: Path, china: CountryPack) -> None:
     texts = [f"皖A{i:05d}" for i in range(40)]
     write_table(tmp_path / "a", texts, country="CN", extra={"layout": ["yellow"] * 30 + ["trailer"] * 10})
-    one = RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path), layouts=None)
+    one = recognition_data(country=china.to_dict(), manifest="a/labels.csv", root=str(tmp_path), layouts=None)
     assert len(one.refused) == 10 and len(one.train_plates) + len(one.val_plates) == 30
     assert "'皖A00030' has 2 rows of text, this run reads 1; data.layouts=all reads both" in one.refused[0]
     assert "10 labels do not fit the country pack" in one.describe() and not one.describe().endswith("..")
     assert one.pack.rows == 1 and {layout.rows for layout in one.renderers[0].pack.layouts} == {1}
-    both = RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path), layouts="all")
-    stored = RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path))  # a run of before data.layouts
+    both = recognition_data(country=china.to_dict(), manifest="a/labels.csv", root=str(tmp_path), layouts="all")
+    stored = recognition_data(
+        country=china.to_dict(), manifest="a/labels.csv", root=str(tmp_path)
+    )  # a run of before data.layouts
     assert stored.pack == both.pack == RecogniserModule(china.to_dict(), {"width": 16, "heads": 2}).pack
     assert not both.refused and sum(crop.rows == 2 for crop in [*both.train_plates, *both.val_plates]) == 10
     with pytest.raises(ValueError, match="has 2 rows of text"):
-        RecognitionData(china.to_dict(), "a/labels.csv", root=str(tmp_path), strict=True, layouts=None)
+        recognition_data(
+            country=china.to_dict(), manifest="a/labels.csv", root=str(tmp_path), strict=True, layouts=None
+        )
 
 
 def test_bad_rows_are_named_before_the_first_step(tmp_path: Path, china: CountryPack) -> None:
@@ -112,7 +115,7 @@ def test_bad_rows_are_named_before_the_first_step(tmp_path: Path, china: Country
     path = write_table(tmp_path / "a", texts, corners=np.stack([QUAD] * 33 + [tiny, QUAD]))
     (tmp_path / "a" / "34.png").unlink()
     cv2.imwrite(str(tmp_path / "3px.png"), np.zeros((3, 12, 3), np.uint8))
-    data = RecognitionData(china.to_dict(), str(path), root=str(tmp_path))
+    data = recognition_data(country=china.to_dict(), manifest=str(path), root=str(tmp_path))
     found = {row: next(s for s in data.refused if f"labels.csv, row {row} " in s) for row in (32, 33, 35, 36)}
     assert len(data.refused) == 4
     assert "'?'" in found[32] and china.alphabet in found[32]
@@ -125,10 +128,10 @@ def test_bad_rows_are_named_before_the_first_step(tmp_path: Path, china: Country
         tmp_path, ["3px.png"] + [f"a/{i}.png" for i in range(30)], text=["皖A33333", *texts[:30]], split="train"
     )
     small.write(tmp_path / "small.csv")
-    assert "12x3 px" in RecognitionData(china.to_dict(), "small.csv", root=str(tmp_path)).refused[0]
+    assert "12x3 px" in recognition_data(country=china.to_dict(), manifest="small.csv", root=str(tmp_path)).refused[0]
     for bad in (path, tmp_path / "small.csv"):
         with pytest.raises(ValueError, match=r", row \d+ "):
-            RecognitionData(china.to_dict(), str(bad), strict=True)
+            recognition_data(country=china.to_dict(), manifest=str(bad), strict=True)
 
 
 def test_replaced_characters_and_the_empty_text() -> None:
@@ -315,7 +318,7 @@ def test_a_rendered_first_character_stays_away_from_where_no_character_stands(ch
 )
 def test_rendered_first_characters_need_true_corners_and_a_probability(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        PlateSource(**{"manifest": "a.csv", "rendered_first": 0.5, **change})
+        PlateSource(**{"name": "a", "manifest": "a.csv", "rendered_first": 0.5, **change})
 
 
 def corners_of(face: ImageArray) -> FloatArray:

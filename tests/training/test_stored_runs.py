@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 from tiny_runs import DECODER_PRETRAINING, ENCODER_PRETRAINING, Scripts, overrides
 
 from alpr.runs.checkpoints import RunError, kind_of
-from alpr.runs.record import MOVED_CLASSES, RUN_FILE, RunRecord
 from alpr.runs.weights import read_weights, write_weights
 from alpr.training.configuration import composed
 from alpr.training.fit import FREE_KEYS, resumption
+from alpr.training.record import MOVED_CLASSES, RUN_FILE, RunRecord
 from alpr.training.runs import OWN, load_module
 
 

@@ -27,11 +27,10 @@ from alpr.files import file_sha256
 from alpr.images.prepare import read_image
 from alpr.plates.geometry import corner_box
 from alpr.plates.records import Detection
-from alpr.recognition.calibrate_run import held_back_data
 from alpr.runs.checkpoints import RunError, warm_start
 from alpr.task import TaskModule
+from alpr.training.calibrate import held_back_data
 from alpr.training.configuration import complaint_about, plain_sentence
-from alpr.training.detected_corners import open_detector
 from alpr.training.fit import hold, precision_of, threads_beside
 from alpr.training.metrics_csv import MetricsCsv, forget_from, read_rows
 from alpr.training.runs import load_detector, load_reader, load_recogniser
@@ -114,7 +113,7 @@ def test_what_is_not_trained_again(runs: Path, scripts: Scripts, tiny_data: Path
         ((), 0, "is finished"),
         (("resume=never",), 1, "give resume=auto"),
         (("optim.lr=0.5",), 1, "optim.lr: 0.001 -> 0.5"),
-        (("data.real=3",), 1, "data.real: 2 -> 3"),
+        (("data.sources.ccpd_green.share=3",), 1, "data.sources.ccpd_green.share: 2 -> 3"),
         (("resume=maybe",), 1, "expected 'auto' or 'never'"),
     ):
         done = scripts.run("train.py", overrides(RECOGNISER, tiny_data, run, *more))
@@ -476,4 +475,4 @@ def test_plates_cut_by_found_corners_are_calibrated_on(scripts: Scripts, tiny_da
     assert done.code == 0, done.text
     assert "real plates train" in done.text and "Traceback" not in done.text
     module = load_recogniser(run / "checkpoints" / "best.ckpt", calibrated=False)
-    assert len(held_back_data(run, module, {}, open_detector).val_plates) > 0
+    assert len(held_back_data(run, module, {}).val_plates) > 0

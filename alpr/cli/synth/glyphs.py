@@ -58,4 +58,4 @@ def glyphs(
         typer.echo(report(made, pack))
         if sheet:
             typer.echo(f"Look at {write_sheet(made.bank, output)}.")
-        typer.echo(f"Train with it: data.glyph_bank={output}")
+        typer.echo(f"Train with it: data.rendered.own.glyph_bank={output}")

@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+from alpr.evaluation.figures import overall_of
+from alpr.evaluation.outcomes import PlateRecord
+from alpr.evaluation.protocols.matching import is_found, is_right, reading_of
 from alpr.evaluation.protocols.rules import Protocol
-from alpr.evaluation.protocols.scores import Outcome, overall_of
+from alpr.plates.records import Reading
 from alpr.recognition.metrics import edit_distance
 
 SURE = 0.99
@@ -39,40 +42,39 @@ MEANINGS: Mapping[Cause, str] = {
 }
 
 
-def cause_of(outcome: Outcome, protocol: Protocol) -> Cause | None:
+def cause_of(record: PlateRecord, protocol: Protocol) -> Cause | None:
     """Why a plate was missed; None for one that was read, or that does not count.
 
     In this order: a label that is known to be wrong, not found, grammar wrong, corners off, a label in doubt, and
     read wrong for the rest.
     """
-    reading = outcome.reading
-    if outcome.right is not False or reading is None:
+    reading, given = reading_of(protocol, record), record.on_true_corners
+    if is_right(protocol, record) is not False or reading is None:
         return None
     of_detection = protocol.recognition.crop == "detection"
-    if outcome.audited is not None:
+    if record.audited is not None:
         return Cause.LABEL_SUSPECT
-    if of_detection and not outcome.found:
+    if not is_found(protocol, record):
         return Cause.NOT_FOUND
-    if reading.raw_text == outcome.text:
+    if reading.raw_text == record.text:
         return Cause.GRAMMAR_WRONG
-    if of_detection and outcome.given is not None and outcome.given.text == outcome.text:
+    if of_detection and given is not None and given.text == record.text:
         return Cause.CORNERS_OFF
-    if _doubts(outcome, of_detection):
+    if _doubts(record, reading, of_detection):
         return Cause.LABEL_SUSPECT
     return Cause.READ_WRONG
 
 
-def _doubts(outcome: Outcome, of_detection: bool) -> bool:
+def _doubts(record: PlateRecord, reading: Reading, of_detection: bool) -> bool:
     """Whether a wrong reading is sure enough to put the label in doubt."""
-    reading, given = outcome.reading, outcome.given
-    assert reading is not None
-    well_found = not of_detection or (outcome.iou or 0.0) >= WELL_FOUND
+    given = record.on_true_corners
+    well_found = not of_detection or (record.iou or 0.0) >= WELL_FOUND
     agreed = given is None or given.text == reading.text
-    near = edit_distance(outcome.text, reading.text) <= FEW_EDITS
+    near = edit_distance(record.text or "", reading.text) <= FEW_EDITS
     return reading.score >= SURE and well_found and agreed and near
 
 
-def budget_of(protocol: Protocol, outcomes: Sequence[Outcome]) -> dict[Cause, int]:
+def budget_of(protocol: Protocol, records: Sequence[PlateRecord]) -> dict[Cause, int]:
     """How many of the misses overall have each cause."""
-    counts = Counter(cause_of(outcome, protocol) for outcome in overall_of(protocol, outcomes))
+    counts = Counter(cause_of(record, protocol) for record in overall_of(protocol, records))
     return {cause: counts[cause] for cause in Cause}

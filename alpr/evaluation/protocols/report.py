@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from alpr.data.corrections import Correction
 from alpr.data.manifest import Manifest
 from alpr.data.overlap import Overlap
-from alpr.evaluation.protocols.misses import Cause, budget_of, cause_of
-from alpr.evaluation.protocols.rules import Protocol
-from alpr.evaluation.protocols.scores import (
-    Cell,
-    FigureRow,
-    Outcome,
-    figure_rows,
-    outcomes_of,
-    overall_of,
+from alpr.detection.metrics import true_hull
+from alpr.evaluation.figures import FigureRow, figure_rows, overall_of
+from alpr.evaluation.outcomes import Figure, PlateRecord
+from alpr.evaluation.protocols.matching import (
+    is_detected,
+    is_right,
+    reading_of,
+    records_of,
     selected_rows,
+    without_reading,
 )
+from alpr.evaluation.protocols.misses import Cause, budget_of, cause_of
+from alpr.evaluation.protocols.published import OVERALL
+from alpr.evaluation.protocols.rules import Protocol
 from alpr.files import write_json
 from alpr.images.read_ahead import common_folder
+from alpr.plates.records import Scene
 from alpr.reader.predictions import Predicted, assigned
 
+NOTHING = Predicted("")
 _FOREIGN_CLOCK = "what the file's `ms` measures; its author has to say."
 
 
@@ -66,7 +71,8 @@ class ProtocolReport:
         speed: None where no line says how long it took.
         overlap: of the parts of the data; None where there is one part only.
         budget: the misses overall, by cause.
-        outcomes: of every plate that counts, in each column that holds it.
+        plates: that count, in each column that holds them.
+        root: the folder that their images are relative to.
         remarks: what else has to be said.
     """
 
@@ -83,7 +89,8 @@ class ProtocolReport:
     speed: Speed | None
     overlap: Overlap | None
     budget: Mapping[Cause, int]
-    outcomes: tuple[Outcome, ...]
+    plates: tuple[PlateRecord, ...]
+    root: Path
     remarks: tuple[str, ...] = ()
     made_with: Mapping[str, Any] = field(default_factory=dict)
 
@@ -96,7 +103,7 @@ class ProtocolReport:
         """A figure by name; None where it was not measured."""
         return next((row for row in self.figures if row.name == name), None)
 
-    def cell(self, name: str, column: str) -> Cell | None:
+    def cell(self, name: str, column: str) -> Figure | None:
         """A figure of a column, or of "overall"."""
         row = self.figure(name)
         return None if row is None else row.cells.get(column)
@@ -122,48 +129,84 @@ def protocol_report(
         clock: what the lines' times measure.
 
     Raises:
-        ValueError: no row counts, a protocol without plates of training that are not known, or two lines for an image.
+        ValueError: no row counts, a plate without a place, as a protocol scores scenes, a protocol without plates of
+            training that are not known, or two lines for an image.
     """
     selected = selected_rows(protocol, manifest, trained)
     chosen = manifest.take(selected.rows)
     images = {chosen.path(row).absolute(): chosen.image[row] for row in range(chosen.rows)}
     found = assigned(predictions, images)
-    outcomes = _of_what_was_done(outcomes_of(protocol, chosen, found.by_image, corrections), predictions)
-    in_column = {c.name: [o for o in outcomes if o.column == c.name] for c in protocol.columns}
-    whole = overall_of(protocol, outcomes)
-    once = {image.name if protocol.repeated == "once" else image for image in (o.image for o in whole)}
+    placed = _scenes_by_column(protocol, chosen)
+    root = common_folder([scene.image for _, scene in placed])
+    records = [
+        record
+        for column, scene in placed
+        for record in records_of(
+            protocol,
+            scene,
+            found.by_image.get(scene.image.absolute(), NOTHING),
+            image=scene.image.absolute().relative_to(root).as_posix(),
+            column=column,
+            corrections=corrections,
+        )
+    ]
+    records = _of_what_was_done(protocol, records, predictions)
+    in_column = {c.name: [r for r in records if r.column == c.name] for c in protocol.columns}
+    whole = overall_of(protocol, records)
+    once = {PurePosixPath(r.image).name if protocol.repeated == "once" else r.image for r in whole}
     return ProtocolReport(
         protocol=protocol,
         model=model or {},
         manifests=manifests or {},
         columns=tuple(
-            ColumnCount(c.name, len({o.image for o in in_column[c.name]}), len(in_column[c.name]), c.images)
+            ColumnCount(c.name, len({r.image for r in in_column[c.name]}), len(in_column[c.name]), c.images)
             for c in protocol.columns
         ),
-        overall=ColumnCount("overall", len(once), len(whole), None),
+        overall=ColumnCount(OVERALL, len(once), len(whole), None),
         in_training=selected.in_training,
         missing=tuple(map(str, found.missing)),
         failed=tuple(p.image for p in found.by_image.values() if p.error),
         unused=len(found.unused),
-        figures=figure_rows(protocol, outcomes),
+        figures=figure_rows(protocol, records),
         speed=_speed(list(found.by_image.values()), clock),
         overlap=overlap,
-        budget=budget_of(protocol, outcomes),
-        outcomes=tuple(outcomes),
+        budget=budget_of(protocol, records),
+        plates=tuple(records),
+        root=root,
         remarks=(protocol.remark,) if protocol.remark else (),
     )
 
 
-def _of_what_was_done(outcomes: Sequence[Outcome], predictions: Sequence[Predicted]) -> list[Outcome]:
+def _scenes_by_column(protocol: Protocol, manifest: Manifest) -> list[tuple[str, Scene]]:
+    """The scenes with a plate that counts, each with its column.
+
+    Raises:
+        ValueError: a plate without a place.
+    """
+    subsets = {manifest.path(row): cell for row, cell in enumerate(manifest.extra.get("subset", ()))}
+    scenes = []
+    for scene in manifest.scenes():
+        plates = [plate for plate in scene.plates if not plate.ignored]
+        lost = next((plate for plate in plates if true_hull(plate) is None), None)
+        if lost is not None:
+            raise ValueError(f"{scene.image} holds {lost.text!r} without corners or box; a protocol scores scenes.")
+        column = protocol.column_of(subsets.get(scene.image, ""), scene.split or "")
+        if column is not None and plates:
+            scenes.append((column, scene))
+    return scenes
+
+
+def _of_what_was_done(
+    protocol: Protocol, records: Sequence[PlateRecord], predictions: Sequence[Predicted]
+) -> list[PlateRecord]:
     """A system that never reads has no figures of reading, one that never detects none of detection."""
-    done = list(outcomes)
-    if not any(p.plates for p in predictions):
-        if any(p.labelled for p in predictions):
-            done = [replace(o, detected=None, iou=None) for o in done]
-            if all(o.reading is None or not o.reading.text for o in done):
-                done = [replace(o, reading=None, right=None) for o in done]
-    elif not any(o.reading is not None and o.reading.text for o in done):
-        done = [replace(o, reading=None, right=None) for o in done]
+    done, detects = list(records), any(p.plates for p in predictions)
+    if not detects and not any(p.labelled for p in predictions):
+        return done  # nothing was found anywhere; that counts
+    if not detects:
+        done = [replace(r, iou=None) for r in done]
+    if not any(reading is not None and reading.text for reading in (reading_of(protocol, r) for r in done)):
+        done = [without_reading(protocol, r) for r in done]
     return done
 
 
@@ -193,7 +236,7 @@ def report_values(report: ProtocolReport) -> dict[str, Any]:
         "remarks": list(report.remarks),
         "speed": None if report.speed is None else {**report.speed._asdict(), "fps": report.speed.fps},
         "figures": [
-            {"name": r.name, "label": r.label, "cells": {c: cell._asdict() for c, cell in r.cells.items()}}
+            {"name": r.name, "label": r.label, "cells": {c: _cell_values(cell) for c, cell in r.cells.items()}}
             for r in report.figures
         ],
         "budget": {cause.value: n for cause, n in report.budget.items()},
@@ -206,25 +249,28 @@ def report_values(report: ProtocolReport) -> dict[str, Any]:
             "distinct_images": report.overlap.distinct_images,
             "distinct_plates": report.overlap.distinct_plates,
         }
-    root = common_folder([o.image for o in report.outcomes])
-    values["plates"] = [_plate_values(outcome, report.protocol, root) for outcome in report.outcomes]
+    values["plates"] = [_plate_values(record, report.protocol) for record in report.plates]
     return values
 
 
-def _plate_values(outcome: Outcome, protocol: Protocol, root: Path) -> dict[str, Any]:
-    cause, reading, given = cause_of(outcome, protocol), outcome.reading, outcome.given
+def _cell_values(cell: Figure) -> dict[str, Any]:
+    return {key: value for key, value in asdict(cell).items() if key != "name"}
+
+
+def _plate_values(record: PlateRecord, protocol: Protocol) -> dict[str, Any]:
+    cause, reading, given = cause_of(record, protocol), reading_of(protocol, record), record.on_true_corners
     return {
-        "image": outcome.image.absolute().relative_to(root).as_posix(),
-        "index": outcome.index,
-        "column": outcome.column,
-        "text": outcome.text,
-        "iou": None if outcome.iou is None else round(outcome.iou, 4),
-        "detected": outcome.detected,
+        "image": record.image,
+        "index": record.index,
+        "column": record.column,
+        "text": record.text or "",
+        "iou": None if record.iou is None else round(record.iou, 4),
+        "detected": is_detected(protocol, record),
         "read": None if reading is None else reading.text,
         "score": None if reading is None else reading.score,
-        "right": outcome.right,
+        "right": is_right(protocol, record),
         "given": None if given is None else given.text,
-        "given_right": None if given is None else given.text == outcome.text,
+        "given_right": None if given is None else given.text == record.text,
         "cause": None if cause is None else cause.value,
     }
 

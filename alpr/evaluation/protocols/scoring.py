@@ -14,11 +14,12 @@ from alpr.data.ccpd_folders import manifest_of_names, read_list
 from alpr.data.corrections import Correction
 from alpr.data.manifest import Manifest, join_manifests, read_manifest
 from alpr.data.overlap import Overlap, Part, overlap_of, parts_of_files, parts_of_manifest
-from alpr.evaluation.protocols.page import protocol_page
+from alpr.evaluation.page import protocol_page
+from alpr.evaluation.protocols.grids import grids_of, overlap_grids, score_grids
+from alpr.evaluation.protocols.matching import selected_rows
 from alpr.evaluation.protocols.report import ProtocolReport, protocol_report, write_values
 from alpr.evaluation.protocols.rules import Protocol
-from alpr.evaluation.protocols.scores import selected_rows
-from alpr.evaluation.protocols.tables import as_latex, as_markdown, as_text, grids_of, overlap_grids, score_grids
+from alpr.evaluation.tables import as_latex, as_markdown, as_text
 from alpr.files import write_atomically
 from alpr.reader.predictions import Predicted
 

@@ -1,21 +1,26 @@
-"""One labelled set as a source of the recogniser's training: its settings, and what is read of it."""
+"""The sources of the recogniser's training, labelled sets and rendered plates: their settings, and what is read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from alpr.data.crop_corners import CORNERS, CROPS, DETECTOR, Detect, FoundCorners, find_corners
 from alpr.data.manifest import Manifest, Scenes, read_manifest
+from alpr.data.source_settings import SOURCES, check_share, settings_of
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
+from alpr.plates.values import expect
 from alpr.recognition.data import LabelledCrop, labelled_crops
 from alpr.recognition.mixture.usable_labels import usable
 from alpr.synthetic.glyph_bank import GlyphBank
 from alpr.synthetic.renderer import PlateRenderer
+
+OWN = "own"
+"""The name of the run's own country among those that are rendered."""
+WHERE_RENDERED = "data.rendered"
 
 
 @dataclass(frozen=True)
@@ -23,17 +28,17 @@ class PlateSource:
     """One of the sets that are mixed in every batch.
 
     Attributes:
+        name: for figures and messages; its key in data.sources.
         manifest: a CSV file or several, relative to the root of the data or absolute.
-        samples: its crops in every batch and process; 0 only holds back plates to choose by.
+        share: its part of every batch, see `batch_counts`; 0 only holds back plates to choose by.
         split: only rows of this split; None for all.
         plates: only so many plates of these, a tenth of them held back; see `Manifest.plates`. None for all.
-        name: for figures and messages; the manifest's folder where none is given.
         crops: by which corners plates are cut: `corners` (labelled), `box` (upright), or `detector` (found by
             data.detector). Ready-made crops are taken as they are.
         complete: whether every plate in its photographs is labelled; only then is their background cut as negatives.
-        replace: characters to put in place of others in the labels, such as {O: "0"}.
+        replace: characters to put in place of others in the labels, such as {O: "0"}; on top of data.replace.
         kind: of all its plates, where its table has no column `colour`; see `kind_label`.
-        balance: see `balanced_weights`; None for data.balance.
+        balance: see `balanced_weights`.
         permute: probability that characters of other plates take the place of a plate's own.
         rendered_first: probability that a rendered character takes the place of a plate's first: provinces.
         rectified: whether ready-made crops show the plate upright and to its edges, so that their characters can be
@@ -42,19 +47,19 @@ class PlateSource:
         pixels: settings of `PixelSettings` that differ from the augmentation's.
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: no manifest, or a value out of its range.
     """
 
-    manifest: str | Sequence[str]
-    samples: int = 32
+    name: str
+    manifest: str | Sequence[str] = ""
+    share: float = 32
     split: str | None = "train"
     plates: int | None = None
-    name: str = ""
     crops: str = CORNERS
     complete: bool = True
     replace: Mapping[str, Any] = field(default_factory=dict)
     kind: str = ""
-    balance: float | None = None
+    balance: float = 0.0
     permute: float = 0.0
     rendered_first: float = 0.0
     rectified: bool = False
@@ -62,28 +67,39 @@ class PlateSource:
     pixels: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.crops not in CROPS:
-            raise ValueError(f"Source {self.label!r}: crops is {self.crops!r}; expected one of {', '.join(CROPS)}.")
-        if self.samples < 0 or not 0 <= self.permute <= 1 or not 0 <= (self.balance or 0) <= 1:
+        where = f"{SOURCES}.{self.name}"
+        if not self.manifest:
             raise ValueError(
-                f"Source {self.label!r}: samples {self.samples}, permute {self.permute}, balance {self.balance}; "
-                "expected 0 or more, and two numbers from 0 to 1."
+                f"{where} has no manifest; expected a CSV table of labelled plates, or a list of them, from "
+                f"{where}.manifest or, for a single source, data.manifest."
             )
-        if not 0 <= self.rendered_first <= 1:
-            raise ValueError(f"Source {self.label!r}: rendered_first is {self.rendered_first}; expected 0 to 1.")
+        check_share(self.share, f"{where}.share")
+        expect(self.crops in CROPS, f"{where}.crops", self.crops, f"one of {', '.join(CROPS)}")
+        for key in ("balance", "permute", "rendered_first"):
+            expect(0 <= getattr(self, key) <= 1, f"{where}.{key}", getattr(self, key), "0 to 1")
         if (self.permute or self.rendered_first) and self.crops != CORNERS:
             raise ValueError(
-                f"Source {self.label!r}: characters are exchanged by true corners; crops is {self.crops!r}. "
+                f"{where}: characters are exchanged by true corners; crops is {self.crops!r}. "
                 "Give crops: corners, or permute: 0 and rendered_first: 0."
             )
+
+    @classmethod
+    def each(cls, sources: Any) -> list[PlateSource]:
+        """The sources of data.sources, in their order.
+
+        Raises:
+            ValueError: no source, or one that is wrong.
+        """
+        if not isinstance(sources, Mapping) or not sources:
+            raise ValueError(
+                f"Nothing gives the plates to train on; expected data.manifest=TABLE, or {SOURCES} as "
+                f"{{NAME: {{manifest: TABLE}}}}; found {sources!r}."
+            )
+        return [settings_of(cls, entry, f"{SOURCES}.{name}", name=str(name)) for name, entry in sources.items()]
 
     @property
     def files(self) -> list[str]:
         return [self.manifest] if isinstance(self.manifest, str) else list(self.manifest)
-
-    @property
-    def label(self) -> str:
-        return self.name or Path(self.files[0]).parent.name or Path(self.files[0]).stem
 
 
 def kind_label(crop: LabelledCrop, pack: CountryPack, of_source: str = "") -> str | None:
@@ -98,44 +114,78 @@ def kind_label(crop: LabelledCrop, pack: CountryPack, of_source: str = "") -> st
 
 @dataclass(frozen=True)
 class RenderedPlates:
-    """Rendered plates of one more country in every batch.
+    """Rendered plates of a country in every batch.
 
     Attributes:
-        pack: see `CountryPack`, as plain values; an experiment's entry `- /country@data.rendered.br.pack: br` gives it.
-        samples: its plates in every batch and process.
-        glyph_bank, bank_share, without: see `RecognitionData`.
-        layouts: which of its layouts are drawn, see `CountryPack.reading`; "all" that the reader has the rows for.
+        name: its key in data.rendered: the name of a country pack, or `own` for the run's country.
+        pack: the country pack where the name does not say which: a YAML file, or its values.
+        share: their part of every batch, see `batch_counts`.
+        glyph_bank: glyphs of real plates for them (alpr synth glyphs), relative to the root of the data.
+        bank_share: how many of them take these.
+        without: ingredients that they lack, see `alpr.synthetic.renderer.INGREDIENTS`.
+        layouts: which layouts are drawn, see `CountryPack.reading`; "all" that the reader has the rows for, and of
+            the run's country all that it reads.
+
+    Raises:
+        ValueError: a value out of its range, or no such pack.
     """
 
-    pack: Mapping[str, Any]
-    samples: int = 8
+    name: str
+    pack: str | Mapping[str, Any] | None = None
+    share: float = 8
     glyph_bank: str | None = None
     bank_share: float = 0.8
     without: Sequence[str] = ()
     layouts: str | Sequence[str] | None = ALL_LAYOUTS
 
-    @cached_property
-    def country(self) -> CountryPack:
-        """The whole country pack."""
-        return CountryPack.from_dict(self.pack)
+    def __post_init__(self) -> None:
+        check_share(self.share, f"{WHERE_RENDERED}.{self.name}.share")
+        if self.name == OWN and self.pack is not None:
+            raise ValueError(f"{WHERE_RENDERED}.{OWN} is the run's own country; it takes no pack, give country=NAME.")
 
-    def renderer(self, root: Path, reader: CountryPack) -> PlateRenderer:
+    @classmethod
+    def each(cls, rendered: Any) -> list[RenderedPlates]:
+        """The entries of data.rendered; first the run's own country, which blank plates are of even at a share of 0.
+
+        Raises:
+            ValueError: an entry that is wrong.
+        """
+        given = rendered or {OWN: {"share": 32}}
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{WHERE_RENDERED} is {given!r}; expected country packs as {{NAME: {{share: 8}}}}.")
+        ordered = {OWN: {"share": 0}} | dict(given)
+        return [settings_of(cls, entry, f"{WHERE_RENDERED}.{name}", name=str(name)) for name, entry in ordered.items()]
+
+    def country(self) -> CountryPack:
+        """The whole country pack; not of the run's own, which the run has.
+
+        Raises:
+            ValueError: no such pack.
+        """
+        if isinstance(self.pack, Mapping):
+            return CountryPack.from_dict(self.pack, f"{WHERE_RENDERED}.{self.name}.pack")
+        try:
+            return CountryPack.find(self.name if self.pack is None else self.pack)
+        except ValueError as error:
+            raise ValueError(f"{WHERE_RENDERED}.{self.name}: {error}") from error
+
+    def renderer(self, root: Path, country: CountryPack, reader: CountryPack) -> PlateRenderer:
         """What draws them.
 
         Args:
+            country: their pack.
             reader: the recogniser's pack, which must be able to spell them.
 
         Raises:
             ValueError: a pack, its symbols, characters or rows that do not fit, or a glyph bank that is not its own.
         """
-        pack = self.country.reading(self.layouts).within(reader.rows)
+        pack = country.reading(self.layouts).within(reader.rows)
         lacking = sorted(set(pack.alphabet) - set(reader.alphabet))
-        if lacking or pack.slots > reader.slots or self.samples < 0:
+        if lacking or pack.slots > reader.slots:
             symbols = f" and the symbols {' '.join(lacking)}" if lacking else ""
             raise ValueError(
-                f"data.rendered: plates of {pack.name} have {pack.slots} characters{symbols}; samples is "
-                f"{self.samples}; the country pack {reader.code} reads up to {reader.slots} characters of "
-                f"{reader.alphabet}."
+                f"{WHERE_RENDERED}.{self.name}: plates of {pack.name} have {pack.slots} characters{symbols}; the "
+                f"country pack {reader.code} reads up to {reader.slots} characters of {reader.alphabet}."
             )
         bank = None if self.glyph_bank is None else GlyphBank.read(root / self.glyph_bank, pack)
         return PlateRenderer(pack, bank=bank, bank_share=self.bank_share, without=self.without)
@@ -146,6 +196,7 @@ class LoadedPlates:
 
     Args:
         fold: the tenth of the plates that is held back.
+        replacing: characters to put in place of others in the labels.
 
     Attributes:
         train, held: the crops.
@@ -160,12 +211,14 @@ class LoadedPlates:
     train: list[LabelledCrop]
     held: list[LabelledCrop]
 
-    def __init__(self, settings: PlateSource, root: Path, fold: int, strict: bool) -> None:
+    def __init__(
+        self, settings: PlateSource, root: Path, fold: int, strict: bool, replacing: Mapping[str, Any]
+    ) -> None:
         self.settings, self.strict = settings, strict
         splits = None if settings.split is None else [settings.split]
         rows = read_manifest([root / name for name in settings.files], splits=splits, strict=strict)
-        if settings.replace:
-            rows = replace(rows, text=[replaced(text, settings.replace) for text in rows.text])
+        if replacing:
+            rows = replace(rows, text=[replaced(text, replacing) for text in rows.text])
         if settings.plates is not None:
             rows = rows.plates(settings.plates)
         self.manifest: Manifest = rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from alpr.data.source_settings import named
 from alpr.files import write_json
 from alpr.provenance import commit_label, device_name, versions
+from alpr.recognition.mixture.one_form import one_form
+from alpr.recognition.mixture.short_words import PLATES
 from alpr.runs.checkpoints import RunError
 
 RUN_FILE = "run.json"
 MOVED_CLASSES = {
+    "alpr.recognition.datamodule.RecognitionData": PLATES,
     "alpr.metrics_csv.MetricsCsv": "alpr.training.metrics_csv.MetricsCsv",
     "alpr.recognition.pretrain_data.PlacedData": "alpr.recognition.pretraining.data.PlacedData",
     "alpr.recognition.pretrain_data.UnlabelledData": "alpr.recognition.pretraining.data.UnlabelledData",
@@ -66,10 +71,32 @@ class RunRecord:
             return None
         try:
             record = cls(**json.loads(path.read_text(encoding="utf-8")))
-            record.config = _with_moved_classes(record.config)
+            record.config = as_spelt_now(record.config)
             return record
         except (TypeError, ValueError) as error:
             raise RunError(f"{path} is no run record: {error}") from error
+
+
+def as_spelt_now(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with today's names of classes, and the sources of data in their one form.
+
+    Data that are wrong stay as they are; what makes them says so, and a run that is only exported needs none.
+    """
+    moved: dict[str, Any] = _with_moved_classes(config)
+    data = moved.get("data")
+    with contextlib.suppress(ValueError):
+        if isinstance(data, dict) and data.get("_target_") == PLATES:
+            moved["data"] = one_form(data).settings
+        elif isinstance(data, dict) and data.get("sources"):
+            moved["data"] = {**data, "sources": named(data["sources"], [])}
+    return moved
+
+
+def split_of(data: Mapping[str, Any]) -> str | None:
+    """The split that the rows of a run's data are of; None where they are of several, or of all."""
+    sources = data.get("sources")
+    splits = {entry.get("split") for entry in sources.values()} if isinstance(sources, Mapping) else {data.get("split")}
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _with_moved_classes(config: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Calibrates a trained recogniser on the plates that its training held back; writes calibration.json and a page."""
+"""Calibrates a trained recogniser on the plates that its data hold back; writes calibration.json and a page."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.utils import instantiate
 from rich.console import Console
 
-from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.corrections import Correction
 from alpr.files import file_sha256, write_atomically
 from alpr.images.prepare import UnreadableImage
@@ -29,15 +27,13 @@ from alpr.recognition.calibration import (
 from alpr.recognition.data import ValidationPlates
 from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.decode import decode_logits
-from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops
+from alpr.recognition.mixture.crops import PhotographedCrops
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.read import Recogniser
 from alpr.reports.charts import Line, line_chart
 from alpr.reports.html import Figure, Html, Page, key_figures, percent, table
 from alpr.reports.progress import progress_bar
-from alpr.runs.checkpoints import RunError, best_checkpoint, load, run_folder
-from alpr.runs.record import RunRecord
-from alpr.task import OpenDetector
+from alpr.runs.checkpoints import run_folder
 
 PAGE_FILE = "calibration.html"
 
@@ -63,25 +59,6 @@ class Settings:
             raise ValueError(f"draws is {self.draws} and plates {self.plates}; expected at least 0 and at least 1.")
 
 
-def calibrate_run(
-    run: Path, settings: Settings, open_detector: OpenDetector, console: Console | None = None
-) -> Calibration:
-    """Calibrates the best checkpoint of a run folder, or one file of weights, and writes what it found beside it.
-
-    Args:
-        console: where the progress bar is drawn; None for no bar.
-
-    Raises:
-        RunError: nothing there, no recogniser, or data that are not the run's.
-        ValueError: data that cannot be used, or not one reading.
-        OSError: a file that cannot be written.
-    """
-    checkpoint = best_checkpoint(run)
-    module = load(checkpoint, RecogniserModule)
-    data = held_back_data(calibration_of(checkpoint).parent, module, settings.data, open_detector)
-    return calibrate_on(data, checkpoint, module, settings, console)
-
-
 def calibrate_on(
     data: RecognitionData,
     checkpoint: Path,
@@ -89,7 +66,16 @@ def calibrate_on(
     settings: Settings,
     console: Console | None = None,
 ) -> Calibration:
-    """Calibrates a checkpoint, whose network is `module`, on the plates that data hold back; see `calibrate_run`."""
+    """Calibrates a checkpoint on the plates that data hold back, and writes what it found beside it.
+
+    Args:
+        module: the checkpoint's network.
+        console: where the progress bar is drawn; None for no bar.
+
+    Raises:
+        ValueError: not one reading.
+        OSError: a file that cannot be written.
+    """
     folder = calibration_of(checkpoint).parent
     held_back, skipped = collect(module.recogniser(), data, settings, console)
     found = replace(
@@ -107,30 +93,6 @@ def calibrate_on(
 def calibration_of(checkpoint: Path) -> Path:
     """Where the calibration of a checkpoint stands: in its run's folder, else beside it."""
     return run_folder(checkpoint) / CALIBRATION_FILE
-
-
-def held_back_data(
-    folder: Path, module: RecogniserModule, changed: Mapping[str, Any], open_detector: OpenDetector
-) -> RecognitionData:
-    """The data module of a run, or, of a lone file of weights, one of the data that are named.
-
-    Raises:
-        RunError: a lone file without data, or a run whose data have changed.
-    """
-    record = RunRecord.read(folder)
-    if record is None:
-        if "manifest" not in changed:
-            raise RunError(f"{folder} holds no run.json that names the training data; give data.manifest=FILE.")
-        size, margin = module.predictor.size, module.predictor.margin
-        return RecognitionData(module.pack.to_dict(), **{"size": size, "margin": margin, "workers": 0, **changed})
-    data: RecognitionData = instantiate({**record.config["data"], **changed}, _convert_="all")
-    if "manifest" not in changed and data.manifests != record.manifests:
-        raise RunError(
-            f"{folder} was trained on {record.manifests}; now the data are {data.manifests}. Its held-back plates "
-            f"may have been trained on. Give data.manifest=FILE to calibrate on other data."
-        )
-    data.prepare(folder, open_detector)  # what the training found there is read again
-    return data
 
 
 def collect(
@@ -172,7 +134,7 @@ class _Crops:
     def __post_init__(self) -> None:
         data, plates = self.data, self.data.val_plates
         self._plain = ValidationPlates(plates)
-        geometry, pixels = CropGeometry(**data.geometry), PixelAugment(PixelSettings(**data.pixels))
+        geometry, pixels = data.augment.geometry_of({}), data.augment.pixels_of({})
         self._drawn = PhotographedCrops(plates, data.size, data.margin, geometry, pixels, cache_mb=0)
 
     def of(self, item: int) -> Iterator[ImageArray]:

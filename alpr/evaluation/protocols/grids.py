@@ -1,29 +1,17 @@
-"""A protocol's report as tables: plain text, Markdown and LaTeX. Published rows of another protocol never appear."""
+"""A protocol's report as tables. Published rows of another protocol never appear."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from alpr.data.overlap import TITLES, Overlap, matrix_rows
+from alpr.evaluation.intervals import NAMED
+from alpr.evaluation.outcomes import Figure
 from alpr.evaluation.protocols.misses import MEANINGS
 from alpr.evaluation.protocols.published import OVERALL, Published, of_protocol, read_published
 from alpr.evaluation.protocols.report import ProtocolReport
 from alpr.evaluation.protocols.rules import RULES
-from alpr.evaluation.protocols.scores import Cell
+from alpr.evaluation.tables import Grid
 
-_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
 _MEASURED = {"detection": "detected", "recognition": "read"}
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table: its cells as text, the first column to the left and the others to the right, and notes below it."""
-
-    title: str
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def grids_of(report: ProtocolReport) -> list[Grid]:
@@ -54,7 +42,7 @@ def overlap_grids(overlap: Overlap | None) -> list[Grid]:
     return [Grid("What the parts share", notes=(overlap.sentence(),)), *grids]
 
 
-def percent_cell(cell: Cell | None) -> str:
+def percent_cell(cell: Figure | None) -> str:
     """A share as a percentage with its interval."""
     if cell is None:
         return "-"
@@ -77,13 +65,13 @@ def _count(images: int, whole: int | None) -> str:
 
 
 def _notes(report: ProtocolReport) -> list[str]:
-    provinces = len({o.province for o in report.outcomes})
+    provinces = len({r.province or "" for r in report.plates})
     means = {
         "images": "Overall is the mean over images.",
         "columns": "Overall is the mean of the columns, each counted once.",
         "provinces": f"Overall is the mean of {provinces} provinces, each counted once; ECE and coverage over images.",
     }
-    notes = [f"{means[report.protocol.mean]} Intervals: bootstrap over plates, all photographs of one together."]
+    notes = [f"{means[report.protocol.mean]} {NAMED}"]
     empty = [c.name for c in report.columns if not c.images]
     if empty:
         notes.append(f"Without an image here: {', '.join(empty)}.")
@@ -162,69 +150,3 @@ def _rules(report: ProtocolReport) -> Grid:
     }
     rows = tuple((key, rules[key], p.sources[key]) for key in RULES)
     return Grid("The rules", ("rule", "value", "source"), rows)
-
-
-def as_text(grids: Sequence[Grid]) -> str:
-    """Columns of equal width."""
-    pieces = []
-    for grid in grids:
-        lines = [grid.title]
-        table = [grid.header, *grid.rows] if grid.header else []
-        widths = [max(len(row[c]) for row in table) for c in range(len(grid.header))]
-        for row in table:
-            first, rest = row[0].ljust(widths[0]), zip(row[1:], widths[1:], strict=True)
-            lines.append("  ".join([first, *(_aligned(cell, width) for cell, width in rest)]).rstrip())
-        pieces.append("\n".join([*lines, *grid.notes]))
-    return "\n\n".join(pieces) + "\n"
-
-
-def _aligned(cell: str, width: int) -> str:
-    return cell.rjust(width) if _is_figure(cell) else cell.ljust(width)
-
-
-def _is_figure(cell: str) -> bool:
-    return cell[:1].isdecimal() or cell in ("-", "?")
-
-
-def figure_columns(grid: Grid) -> list[bool]:
-    """Which columns hold figures, which stand to the right."""
-    return [c > 0 and all(_is_figure(row[c]) for row in grid.rows) for c in range(len(grid.header))]
-
-
-def as_markdown(grids: Sequence[Grid]) -> str:
-    """GitHub's tables."""
-    pieces = []
-    for grid in grids:
-        pieces.append(f"## {grid.title}")
-        if grid.header:
-            rule = tuple("---:" if figure else "---" for figure in figure_columns(grid))
-            lines = [tuple(map(_in_markdown, row)) for row in (grid.header, rule, *grid.rows)]
-            pieces.append("\n".join("| " + " | ".join(row) + " |" for row in lines))
-        pieces += map(_in_markdown, grid.notes)
-    return "\n\n".join(pieces) + "\n"
-
-
-def _in_markdown(text: str) -> str:
-    return text.replace("|", r"\|")
-
-
-def as_latex(grids: Sequence[Grid]) -> str:
-    """Tables of plain LaTeX, to be put into a paper; figures stand to the right."""
-    pieces = []
-    for grid in grids:
-        notes = "\n\n".join(_in_latex(note) for note in grid.notes)
-        if not grid.header:
-            pieces.append(f"\\paragraph{{{_in_latex(grid.title)}}} {notes}")
-            continue
-        columns = "".join("r" if figure else "l" for figure in figure_columns(grid))
-        lines = [" & ".join(map(_in_latex, row)) + r" \\" for row in (grid.header, *grid.rows)]
-        body = "\n".join([lines[0], r"\hline", *lines[1:]])
-        pieces.append(
-            f"\\begin{{table}}\n\\caption{{{_in_latex(grid.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
-            f"\\end{{tabular}}\n\n{notes}\n\\end{{table}}"
-        )
-    return "\n\n".join(pieces) + "\n"
-
-
-def _in_latex(text: str) -> str:
-    return "".join(_LATEX.get(c, c) for c in text).replace(">", "$>$").replace("<", "$<$")
