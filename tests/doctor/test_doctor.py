@@ -141,6 +141,14 @@ def test_a_text_is_judged_by_its_pack(text: str, rules: set[str], mended: str, c
     assert verdict.mended == mended
 
 
+def test_a_text_that_two_swaps_would_mend_is_left_as_it_is(repository: Path) -> None:
+    germany = CountryPack.read(repository / "configs" / "country" / "de.yaml")
+    assert [bool(germany.layout_of(text)) for text in ("B0I23", "BOI23", "BO123")] == [False, True, True]
+    verdict = judge("B0I23", germany)
+    assert verdict.mended == "B0I23" and [rule for rule, _ in verdict.faults] == ["text-grammar"]
+    assert judge("BOX23O", germany).mended == "BOX230"
+
+
 def test_o_and_0_mixed_up_are_told_from_the_set_itself(tmp_path: Path, china: CountryPack) -> None:
     rng = np.random.default_rng(2)
     letters, digits = list("ABCDEFGHJKLMNPQRSTUVWXYZ"), list("23456789")
