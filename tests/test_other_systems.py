@@ -62,7 +62,7 @@ def test_what_is_not_known_is_said() -> None:
     code = """
 from alpr.benchmark.reader_speed import peak_memory_mb, resident_memory_mb
 from alpr.provenance import UnknownProvenance, memory_bytes, processor
-from alpr.reader.sessions import available_cores
+from alpr.reader.cores import available_cores
 assert peak_memory_mb() is resident_memory_mb() is None and available_cores() >= 1 and processor(1)
 try: memory_bytes()
 except UnknownProvenance as error: print(error)

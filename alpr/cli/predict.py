@@ -21,21 +21,24 @@ from alpr.cli.reading import (
     Outcome,
     Output,
     Providers,
+    Resume,
     Run,
     Texts,
     Threads,
     Top,
     Wanted,
     Workers,
+    damage,
     head_keys,
     results_of,
 )
 from alpr.plates.country import CountryPack
 from alpr.plates.records import PlateReading
 from alpr.reader.blur import blur_plates
-from alpr.reader.many_images import PLATE_COLUMNS, Item
+from alpr.reader.many_images import Item
 from alpr.reader.predictions import plate_record
 from alpr.reader.reader import Reader
+from alpr.reader.results import PLATE_COLUMNS
 from alpr.reports.drawing import annotate as draw_plates
 
 if TYPE_CHECKING:  # it reads and writes every labelling format: a tenth of a second that plain reading spares
@@ -59,6 +62,7 @@ def predict(
     inputs: Inputs,
     bundle: BundleOption = None,
     output: Output = None,
+    resume: Resume = False,
     form: Form = Format.JSONL,
     texts: Texts = None,
     annotate: Annotate = None,
@@ -78,6 +82,12 @@ def predict(
     input_px: Annotated[
         int | None,
         typer.Option("--input-px", metavar="PX", help="Long side at which plates are looked for; else the bundle's."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", metavar="S", min=0, max=1, help="Find plates from this score on; else the bundle's."
+        ),
     ] = None,
     grammar: Grammar = False,
     top: Top = 0,
@@ -108,6 +118,8 @@ def predict(
     drafting = _drafting(drafts, drafts_folder, country)
     if blur is not None and drafting is not None:
         stop("--blur and --drafts are both given; expected one of them, as each looks for fainter plates.", 2)
+    if resume and drafting is not None:
+        stop("--resume and --drafts are both given; expected one of them, as drafts are written at the end.", 2)
     if blur is not None and blur == annotate:
         stop(f"--blur and --annotate are both {blur}; expected different folders.", 2)
     least = _Least(blur_threshold)
@@ -129,7 +141,8 @@ def predict(
             "image": str(item.path),
             "width": width,
             "height": height,
-            "plates": [plate_record(plate, (*wanted.keys, *head_keys(reader))) for plate in plates],
+            **damage(found.photograph),
+            "plates": [plate_record(plate, (*wanted.keys, *head_keys(reader)), wanted.top) for plate in plates],
             "ms": {stage: round(spent, 2) for stage, spent in ms._asdict().items()},
         }
         copies = []
@@ -157,6 +170,8 @@ def predict(
         workers,
         input_px,
         [folder for folder in (annotate, blur) if folder is not None],
+        threshold=threshold,
+        resume=resume,
         prepare=prepare,
         finish=finish,
     ).over(read)

@@ -18,18 +18,21 @@ from alpr.cli.reading import (
     Outcome,
     Output,
     Providers,
+    Resume,
     Run,
     Texts,
     Threads,
     Top,
     Wanted,
     Workers,
+    damage,
     head_keys,
     results_of,
 )
-from alpr.reader.many_images import CROP_COLUMNS, Item
+from alpr.reader.many_images import Item
 from alpr.reader.predictions import reading_record
 from alpr.reader.reader import Reader
+from alpr.reader.results import CROP_COLUMNS
 from alpr.reports.drawing import annotate_crop
 
 
@@ -37,6 +40,7 @@ def read(
     inputs: Annotated[list[str], typer.Argument(metavar="CROP", help="Crops of plates, folders or globs.")],
     bundle: BundleOption = None,
     output: Output = None,
+    resume: Resume = False,
     form: Form = Format.JSONL,
     texts: Texts = None,
     annotate: Annotate = None,
@@ -54,9 +58,11 @@ def read(
     def read_one(reader: Reader, item: Item, opened: Opened) -> Outcome:
         crop = opened.photograph.pixels
         reading = reader.recogniser.read([crop])[0]
-        record = {"image": str(item.path), **reading_record(reading, (*wanted.keys, *head_keys(reader)))}
+        read = reading_record(reading, (*wanted.keys, *head_keys(reader)), wanted.top)
+        record = {"image": str(item.path), **damage(opened.photograph), **read}
         return Outcome(record, [(annotate, annotate_crop(crop, reading))] if annotate else ())
 
     results = results_of(output, form, (*CROP_COLUMNS, *wanted.keys), texts)
     folders = [annotate] if annotate is not None else []
-    Run(inputs, bundle, results, wanted, threads, provider, workers, folders=folders, whole=True).over(read_one)
+    run = Run(inputs, bundle, results, wanted, threads, provider, workers, folders=folders, whole=True, resume=resume)
+    run.over(read_one)

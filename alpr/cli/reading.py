@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import cv2
 import typer
 
 from alpr.cli.options import stop
-from alpr.images.prepare import Photograph
+from alpr.images.photograph import Photograph
 from alpr.images.read_ahead import ahead
 from alpr.plates.records import ImageArray
-from alpr.reader.many_images import InputError, Item, Results, collect_images, progress, refuse_overwriting, save_image
+from alpr.reader.many_images import (
+    InputError,
+    Item,
+    PassedOver,
+    collect_images,
+    progress,
+    refuse_overwriting,
+    save_image,
+)
 from alpr.reader.reader import Reader, find_bundle
+from alpr.reader.results import Results
 
 
 class Precision(str, Enum):
@@ -36,6 +47,9 @@ class Format(str, Enum):
 
 
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Where the results go; else stdout.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on where an interrupted run with the same options and --output stood.")
+]
 Form = Annotated[Format, typer.Option("--format", help="One JSON object per image, or one row per plate.")]
 Texts = Annotated[
     Path | None,
@@ -126,6 +140,8 @@ class Run:
         folders: of copies, which must not hold the images themselves.
         workers: threads that decode ahead.
         whole: decode every pixel, as copies and crops need.
+        threshold: from which score on plates are found; None for the bundle's.
+        resume: go on after the lines that an interrupted run left in the part file.
         prepare: is called with the reader before the first image.
         finish: is called with the failed records after the last one; gives lines for stderr.
     """
@@ -140,9 +156,13 @@ class Run:
     input_px: int | None = None
     folders: Sequence[Path] = ()
     whole: bool = False
+    threshold: float | None = None
     prepare: Callable[[Reader], None] = lambda reader: None
     finish: Callable[[Sequence[Mapping[str, Any]]], Sequence[str]] = lambda failed: ()
+    resume: bool = False
     failed: list[Mapping[str, Any]] = field(default_factory=list)
+    damaged: int = 0
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
     def over(self, read: Callable[[Reader, Item, Opened], Outcome]) -> None:
         """Reads every image into the results: exit code 0, 1 where an image failed, 2 where nothing could begin."""
@@ -151,17 +171,18 @@ class Run:
         except (InputError, OSError, ValueError) as error:
             stop(str(error), 2)
         first = self.results[0]
+        left = self._left(items)
         try:
-            with progress(len(items), shown=first.path is not None or not sys.stdout.isatty()) as advance:
+            with progress(len(left), shown=first.path is not None or not sys.stdout.isatty()) as advance:
 
                 def opened(item: Item) -> Opened:
                     started = perf_counter()
                     photograph = reader.open(str(item.path), whole=self.whole or bool(self.folders))
                     return Opened(photograph, 1000 * (perf_counter() - started))
 
-                for item, get in ahead(items, opened, self.workers):
+                for item, get in ahead(left, opened, self.workers):
                     record = _read_one(reader, item, get, read)
-                    self.failed += [record] if "error" in record else []
+                    self._note(record)
                     for results in self.results:
                         results.write(record)
                     advance()
@@ -172,14 +193,45 @@ class Run:
         except KeyboardInterrupt:
             stop(f"Interrupted after {first.written} of {len(items)} images.{self._kept()}", 130)
         except BrokenPipeError:  # the reader of our output has gone, as `head` does
-            raise
+            self._kept()
+            end_at_a_closed_pipe()
         except OSError as error:
             stop(f"Stopped after {first.written} of {len(items)} images: {error}.{self._kept()}", 1)
+        self._end(len(items))
+
+    def _note(self, record: Mapping[str, Any]) -> None:
+        self.failed += [record] if "error" in record else []
+        self.damaged += "damaged" in record
+
+    def _end(self, images: int) -> None:
+        for sentence in self.passed_over.sentences():
+            typer.echo(sentence, err=True)
+        if self.damaged:
+            typer.echo(f"Of {self.damaged} of {images} images a part is missing; their lines say damaged.", err=True)
         if self.failed:
-            stop(f"{len(self.failed)} of {len(items)} images could not be read; their lines hold the error.", 1)
+            stop(f"{len(self.failed)} of {images} images could not be read; their lines hold the error.", 1)
+        if self.passed_over.folders:
+            raise typer.Exit(1)
+
+    def _left(self, items: Sequence[Item]) -> Sequence[Item]:
+        """The images that no line of an interrupted run stands for; its lines go into the other results as well."""
+        if not self.resume:
+            return items
+        done, (first, *others) = set(), self.results
+        for record in first.kept():
+            done.add(record["image"])
+            self._note(record)
+            first.written += 1
+            for results in others:
+                results.write(record)
+        typer.echo(f"Goes on after {len(done)} images that were read before.", err=True)
+        return [item for item in items if str(item.path) not in done]
 
     def _begin(self) -> tuple[list[Item], Reader]:
-        items = collect_images(self.inputs)
+        first = self.results[0]
+        if self.resume and (first.path is None or first.form != "jsonl"):
+            raise InputError("--resume goes on with JSON lines in a file; expected --output and --format jsonl.")
+        items = collect_images(self.inputs, self.passed_over)
         for folder in self.folders:
             refuse_overwriting(items, folder)
         reader = Reader(
@@ -187,8 +239,8 @@ class Run:
             threads=self.threads,
             providers=self.providers or None,
             input_px=self.input_px,
+            threshold=self.threshold,
             grammar=self.wanted.grammar,
-            alternatives=self.wanted.top,
             min_score=self.wanted.lowest,
         )
         if self.providers:
@@ -198,11 +250,23 @@ class Run:
         self.prepare(reader)
         for results in self.results:
             results.columns = (*results.columns, *head_keys(reader))
-            results.open()
+            results.open(resume=self.resume and results is first)
         return items, reader
 
     def _kept(self) -> str:
         return "".join(results.keep() for results in self.results)
+
+
+def end_at_a_closed_pipe() -> NoReturn:
+    """Ends as a tool that is told by a signal that nobody reads its output."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes out what is left at its end
+    raise typer.Exit(128 + 13)
+
+
+def damage(photograph: Photograph) -> dict[str, bool]:
+    """The record's further key where a part of the picture is missing from its file."""
+    return {"damaged": True} if photograph.damaged else {}
 
 
 def head_keys(reader: Reader) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from alpr.detection.decode import decode_detections, nms
 from alpr.detection.settings import DetectorSettings
+from alpr.images.photograph import Photograph
 from alpr.images.prepare import letterbox
 from alpr.plates.geometry import Letterbox, box_iou, corner_box
 from alpr.plates.records import Detection, FloatArray, ImageArray, ImageBatch
@@ -65,36 +66,36 @@ class Detector:
 
     def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
         """The plates of every image in pixels of that image, best score first."""
-        return [found.plates for found in self.look(images)]
+        return [found.plates for found in self.look([Photograph(image) for image in images])]
 
-    def look(self, images: Sequence[ImageArray], finer: Callable[[int], ImageArray] | None = None) -> list[Found]:
-        """The plates of every image as `detect` gives them, and whether it was looked at twice.
-
-        Args:
-            finer: gives an image, by its place in `images`, with more pixels for the second look.
-        """
+    def look(self, photographs: Sequence[Photograph]) -> list[Found]:
+        """The plates of every photograph in px of the whole image, and whether it was looked at twice."""
         threshold, fine_px = self.settings.score_threshold, self.settings.fine_px
+        if threshold > self._doubt_from:  # a higher threshold leaves plates out and changes no look
+            usual = self.down_to(self._doubt_from, self.settings.max_plates).look(photographs)
+            return [Found(_above(plates, threshold), again) for plates, again in usual]
+        least = self.settings.first_px
         if fine_px is None:
-            return [Found(plates, False) for plates in self._look(images, self.settings.input_px, threshold)]
+            seen = self._look(photographs, least, self.settings.input_px, threshold)
+            return [Found(plates, False) for plates in seen]
         suspected = SUSPECTED * self._doubt_from
-        seen = self._look(images, self.settings.input_px, min(threshold, suspected))
+        seen = self._look(photographs, least, self.settings.input_px, min(threshold, suspected))
         first = [_above(plates, threshold)[: self.settings.max_plates] for plates in seen]
         result = [Found(plates, False) for plates in first]
-        doubtful = [i for i, plates in enumerate(first) if self._in_doubt(plates, images[i])]
-        closer = [images[i] if finer is None else finer(i) for i in doubtful]
+        doubtful = [i for i, plates in enumerate(first) if self._in_doubt(plates, photographs[i])]
         weight = self.settings.fine_weight
-        for i, image, plates in zip(doubtful, closer, self._look(closer, fine_px, threshold / weight), strict=True):
-            widest = 2 * self.settings.small_px * _px_per_px(images[i], fine_px)
-            scale = np.divide(images[i].shape[1::-1], image.shape[1::-1], dtype=np.float32)
-            plates = [replace(plate.scaled(scale), score=plate.score * weight) for plate in plates]
+        closer = self._look([photographs[i] for i in doubtful], self.settings.closest_px, fine_px, threshold / weight)
+        for i, plates in zip(doubtful, closer, strict=True):
+            widest = 2 * self.settings.small_px * _px_per_px(photographs[i], fine_px)
+            plates = [replace(plate, score=plate.score * weight) for plate in plates]
             suspects = [plate for plate in seen[i] if suspected <= plate.score < self._doubt_from]
             more = [plate for plate in plates if _width(plate) <= widest or _overlaps(plate, suspects)]
             result[i] = Found(self._joined(first[i] + more), True)
         return result
 
-    def _in_doubt(self, plates: Sequence[Detection], image: ImageArray) -> bool:
+    def _in_doubt(self, plates: Sequence[Detection], photograph: Photograph) -> bool:
         usual = _above(plates, self._doubt_from)
-        smallest = self.settings.small_px * _px_per_px(image, self.settings.input_px)
+        smallest = self.settings.small_px * _px_per_px(photograph, self.settings.input_px)
         return not usual or usual[0].score < self.settings.sure_score or min(map(_width, usual)) < smallest
 
     def _joined(self, plates: Sequence[Detection]) -> list[Detection]:
@@ -105,21 +106,25 @@ class Detector:
         hulls = corner_box(np.stack([plate.corners for plate in plates]))
         return [plates[i] for i in nms(hulls, scores, self.settings.nms_iou)[: self.settings.max_plates]]
 
-    def _look(self, images: Sequence[ImageArray], input_px: int, threshold: float) -> list[list[Detection]]:
+    def _look(
+        self, photographs: Sequence[Photograph], least_px: float, input_px: int, threshold: float
+    ) -> list[list[Detection]]:
         """Images whose letterboxed sizes are equal go through the network together."""
         settings = _with_threshold(self.settings, threshold)
-        result: list[list[Detection]] = [[] for _ in images]
-        for start in range(0, len(images), IMAGES_AT_ONCE):
+        result: list[list[Detection]] = [[] for _ in photographs]
+        for start in range(0, len(photographs), IMAGES_AT_ONCE):
             by_size: dict[tuple[int, int], list[tuple[int, ImageArray, Letterbox]]] = {}
-            for index in range(start, min(start + IMAGES_AT_ONCE, len(images))):
-                canvas, box = letterbox(images[index], input_px, self.settings.multiple)
+            for index in range(start, min(start + IMAGES_AT_ONCE, len(photographs))):
+                image = photographs[index].at_least(least_px)
+                canvas, box = letterbox(image, input_px, self.settings.multiple)
                 by_size.setdefault(box.size, []).append((index, canvas, box))
             for group in by_size.values():
                 batch = group[0][1][None] if len(group) == 1 else np.stack([canvas for _, canvas, _ in group])
                 scores, boxes, corners = self.network(batch)
                 for i, (index, _, box) in enumerate(group):
                     found = decode_detections(scores[i], boxes[i], corners[i], settings)
-                    result[index] = [_mapped_back(detection, box) for detection in found]
+                    scale = photographs[index].scale
+                    result[index] = [_mapped_back(detection, box).scaled(scale) for detection in found]
         return result
 
 
@@ -151,6 +156,6 @@ def _width(plate: Detection) -> float:
     return float(x.max() - x.min())
 
 
-def _px_per_px(image: ImageArray, input_px: int) -> float:
-    """Pixels of the image per pixel of the network's input."""
-    return float(max(image.shape[:2]) / input_px)
+def _px_per_px(photograph: Photograph, input_px: int) -> float:
+    """Pixels of the whole image per pixel of the network's input."""
+    return float(max(photograph.size) / input_px)

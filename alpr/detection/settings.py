@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from alpr.plates.values import MOST_PX, expect
 
+FIRST_LOOK = 1.5
+"""The first look is at a photograph decoded at a fraction that leaves this many times its long side."""
+CLOSEST_LOOK = 3
+"""A second look and small plates get this many times the longest look's side: the smallest plates that are found, 24 px
+wide in its input, are 72 px wide then."""
+
 
 @dataclass(frozen=True)
 class DetectorSettings:
@@ -58,3 +64,13 @@ class DetectorSettings:
         expect(self.max_plates >= 1, "max_plates", self.max_plates, "at least 1")
         vote = self.corner_vote
         expect(vote is None or 0 <= vote <= 1, "corner_vote", vote, "0 to 1, or null for no vote")
+
+    @property
+    def first_px(self) -> float:
+        """The long side that a photograph has at least in the first look."""
+        return FIRST_LOOK * self.input_px
+
+    @property
+    def closest_px(self) -> float:
+        """The long side that a photograph has at least where the second look or a small plate needs more pixels."""
+        return float(CLOSEST_LOOK * max(self.input_px, self.fine_px or 0))

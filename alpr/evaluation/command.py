@@ -25,10 +25,10 @@ from alpr.evaluation.slices import MAX_GROUPS, columns_of, groups_of, slices_nam
 from alpr.evaluation.tables import as_text
 from alpr.files import file_sha256
 from alpr.provenance import device_name, processor, provenance
+from alpr.reader.cores import available_cores
 from alpr.reader.parts import Parts
 from alpr.reader.predictions import Predicted, read_predictions, write_predictions
 from alpr.reader.reader import Reader, find_bundle
-from alpr.reader.sessions import available_cores
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

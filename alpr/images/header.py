@@ -107,8 +107,8 @@ def _jpeg(data: bytes) -> Size:
 
 
 def _check_scans(data: bytes) -> None:
-    """OpenCV fills the missing part of a truncated JPEG with grey and says nothing; such a file must not pass."""
-    first = _first_scan(data)
+    """OpenCV decodes no JPEG without an end marker; `jpeg_end` gives it one, and looks whether data are missing."""
+    first = _scan_place(data)
     # From the first scan on FF D9 can only be the end of the image, and FF DA only another scan.
     if data.rfind(b"\xff\xd9", first) < 0:
         raise _Damaged("is a truncated JPEG: its end marker is missing.")
@@ -116,7 +116,16 @@ def _check_scans(data: bytes) -> None:
         raise _Damaged(f"is a JPEG of more than {MAX_SCANS} scans; no ordinary encoder writes so many.")
 
 
-def _first_scan(data: bytes) -> int:
+def first_scan(data: bytes) -> int | None:
+    """Where the first scan of a JPEG begins, at its marker; None where its header is damaged or no scan follows."""
+    try:
+        _jpeg(data)
+    except (_Damaged, struct.error):
+        return None
+    return _scan_place(data)
+
+
+def _scan_place(data: bytes) -> int:
     position = 2
     while data[position + 1] != 0xDA:  # `_jpeg` has found it
         position += 1 if data[position + 1] == 0xFF else 2 + int.from_bytes(data[position + 2 : position + 4], "big")

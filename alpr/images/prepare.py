@@ -3,133 +3,181 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from importlib.util import find_spec
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
 
 import cv2
 import numpy as np
 
-from alpr.images.header import MAX_PIXELS, declared_size, refusal
+from alpr.images.header import MAX_PIXELS, refusal
+from alpr.images.jpeg_end import START, lacks_data, with_end
 from alpr.images.tar_members import read_bytes
 from alpr.plates.geometry import Letterbox, homography, pixel_centre_matrix, plate_height, plate_width
 from alpr.plates.records import FloatArray, ImageArray
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+HEIF_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
+"""Of images that are read where the extra `heif` is installed."""
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"})
 GREY = 128
 """The value of padding, as in SCRFD's crops."""
 WARP_LIMIT_PX = 32766
 """OpenCV warps no image with a longer side."""
 
 
-_READ = {
+REDUCTIONS = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+"""OpenCV's flag by the part of its width and height at which an image is decoded."""
 
 
 class UnreadableImage(ValueError):
     """An image that cannot be read; the sentence names it and says why."""
 
 
-def read_image(
-    source: str | os.PathLike[str] | bytes | ImageArray, name: str | None = None, *, reduce: int = 1
-) -> ImageArray:
-    """An image as (H, W, 3) uint8 BGR from a path (see `members`), the bytes of a file, or an array (grey, BGR, BGRA;
-    8 or 16 bit).
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | ImageArray | PillowImage"
+"""An image: a path, the bytes of a file, a file that is open, an array in BGR, or an image of Pillow."""
+
+
+def suffixes_read() -> frozenset[str]:
+    """The suffixes of the files that can be read here."""
+    return IMAGE_SUFFIXES | HEIF_SUFFIXES if find_spec("pillow_heif") else IMAGE_SUFFIXES
+
+
+def read_image(source: Source, name: str | None = None, *, reduce: int = 1) -> ImageArray:
+    """An image as (H, W, 3) uint8 BGR from a path (see `tar_members`), the bytes of a file, a file that is open for
+    reading bytes, an array (grey, BGR, BGRA; 8 or 16 bit), or an image of Pillow, whose orientation is applied.
 
     Args:
         reduce: 2, 4 or 8 decodes a file at that fraction of its size, rounded up; a JPEG much faster.
 
     Raises:
-        UnreadableImage: a missing, empty, truncated or damaged file, one of another format than JPEG, PNG, BMP, WebP
-            and TIFF, one that claims too many pixels, or an array of another shape or type.
+        UnreadableImage: a missing, empty, truncated or damaged file (a JPEG may lack its end marker alone), one of
+            another format than JPEG, PNG, BMP, WebP and TIFF (with the extra `heif` also HEIC and AVIF), one that
+            claims too many pixels, an array of another shape or type, or what is no image at all.
+    """
+    found = pixels_or_file(source, name)
+    if not isinstance(found, tuple):
+        return found
+    data, name = found
+    pixels, damaged = decoded(data, name, reduce)
+    if damaged and with_end(data) is not data:
+        raise UnreadableImage(f"{name} is a truncated JPEG: its end marker and a part of its picture are missing.")
+    return pixels
+
+
+def pixels_or_file(source: Source, name: str | None = None) -> ImageArray | tuple[bytes, str]:
+    """The pixels of a source that has them, (H, W, 3) uint8 BGR; else the bytes of its file, and what to call it.
+
+    Raises:
+        UnreadableImage: see `read_image`; nothing is decoded yet.
     """
     if isinstance(source, np.ndarray):
         return _as_bgr(source, name or "the array")
-    return _decoded(*_bytes_of(source, name), reduce)
+    if isinstance(source, str | os.PathLike):
+        return _read(source, name or str(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        return data, name or f"the image of {len(data)} bytes"
+    if type(source).__module__.partition(".")[0] == "PIL":
+        return _as_bgr(_of_pillow(cast("PillowImage", source)), name or "the Pillow image")
+    if hasattr(source, "read"):
+        return _read_open(cast(BinaryIO, source), name)
+    raise UnreadableImage(
+        f"{name or 'What was given'} is {'None' if source is None else f'of type {type(source).__name__}'}; "
+        f"expected an image: a path, bytes, an open file, a NumPy array or a Pillow image."
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Photograph:
-    """An image that may have been decoded at a fraction of its size.
+def _read(path: str | os.PathLike[str], name: str) -> tuple[bytes, str]:
+    try:
+        return read_bytes(path), name
+    except OSError as error:
+        raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:  # a path with a null character
+        raise UnreadableImage(f"{name!r} cannot be read: {error}.") from error
 
-    Attributes:
-        pixels: (H, W, 3) uint8 BGR.
-        size: (height, width) of the whole image in px.
-        file: the bytes that it was decoded from and their name, where more pixels can be had from them.
-    """
+
+def _read_open(file: BinaryIO, name: str | None) -> tuple[bytes, str]:
+    given = getattr(file, "name", None)
+    name = name or (given if isinstance(given, str) else "the open file")
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:  # a closed file, or a text that is no UTF-8
+        raise UnreadableImage(f"{name} cannot be read: {error}.") from error
+    if not isinstance(data, bytes):
+        raise UnreadableImage(f"{name} gives {type(data).__name__}; expected a file that is open for reading bytes.")
+    return data, name
+
+
+def _of_pillow(image: PillowImage) -> np.ndarray:
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        return np.asarray(upright, dtype=np.uint16)
+    return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[..., ::-1])
+
+
+class Decoded(NamedTuple):
+    """An image, and whether a part of its picture is missing, which is grey then."""
 
     pixels: ImageArray
-    size: tuple[int, int]
-    file: tuple[bytes, str] | None = field(default=None, repr=False)
-
-    @property
-    def scale(self) -> FloatArray:
-        """(2,): px of the whole image per px of `pixels`, in x and y."""
-        height, width = self.pixels.shape[:2]
-        return np.array([self.size[1] / width, self.size[0] / height], np.float32)
-
-    def finer(self, least_px: float) -> Photograph:
-        """The image decoded once more, as `read_photograph` would; itself where it has these pixels, or all there are.
-
-        Raises:
-            UnreadableImage: no memory for so many pixels.
-        """
-        if self.file is None or max(self.pixels.shape[:2]) >= least_px:
-            return self
-        return _photograph(*self.file, least_px)
+    damaged: bool
 
 
-def read_photograph(source: str | os.PathLike[str] | bytes | ImageArray, least_px: float) -> Photograph:
-    """As `read_image`, but a JPEG is decoded at a half, quarter or eighth that leaves its long side `least_px` or more.
+def decoded(data: bytes, name: str, reduce: int) -> Decoded:
+    """The image in the bytes of a file, see `read_image`; a JPEG whose data are missing is decoded as far as it goes.
 
     Raises:
         UnreadableImage: see `read_image`.
     """
-    if isinstance(source, np.ndarray):
-        pixels = read_image(source)
-        return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
-    return _photograph(*_bytes_of(source, None), least_px)
-
-
-def _photograph(data: bytes, name: str, least_px: float) -> Photograph:
-    declared = declared_size(data) if data[:2] == b"\xff\xd8" else None
-    reduce = max((r for r in _READ if declared is not None and max(declared) >= r * least_px), default=1)
-    pixels = _decoded(data, name, reduce)
-    if declared is None or reduce == 1:
-        return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
-    height, width = declared
-    upright = pixels.shape[:2] == (-(-height // reduce), -(-width // reduce))  # else its orientation was applied
-    return Photograph(pixels, (height, width) if upright else (width, height), (data, name))
-
-
-def _bytes_of(source: str | os.PathLike[str] | bytes, name: str | None) -> tuple[bytes, str]:
-    """The bytes of a file, and what to call it."""
-    if isinstance(source, bytes):
-        return source, name or f"the image of {len(source)} bytes"
-    name = name or str(source)
-    try:
-        return read_bytes(source), name
-    except OSError as error:
-        raise UnreadableImage(f"{name} cannot be read: {error.strerror or error}.") from error
-
-
-def _decoded(data: bytes, name: str, reduce: int) -> ImageArray:
     if not data:
         raise UnreadableImage(f"{name} is empty.")
-    reason = refusal(data)  # before any pixel is allocated
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return Decoded(_of_heif(data, name), False)
+    ended = with_end(data)
+    reason = refusal(ended)  # before any pixel is allocated
     if reason is not None:
         raise UnreadableImage(f"{name} {reason}")
+    flag = REDUCTIONS[reduce]
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _READ[reduce])
+        image = cv2.imdecode(np.frombuffer(ended, np.uint8), flag)
     except cv2.error as error:  # more pixels than OpenCV's own limit
         raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
     if image is None:
         raise UnreadableImage(
             f"{name} is no image that OpenCV can decode: its picture is damaged (it starts with {data[:8]!r})."
         )
-    return _as_bgr(image, name)
+    pixels = _as_bgr(image, name)
+    damaged = data[:2] == START and lacks_data(ended, pixels, flag, doubtful=ended is not data)
+    return Decoded(pixels, damaged)
+
+
+def _of_heif(data: bytes, name: str) -> ImageArray:
+    try:
+        from PIL import Image
+        from pillow_heif import register_heif_opener
+    except ModuleNotFoundError as error:
+        raise UnreadableImage(f"{name} is HEIC or AVIF; `pip install 'alpr-train[heif]'` lets it be read.") from error
+    register_heif_opener()
+    try:
+        with Image.open(BytesIO(data)) as image:
+            height, width = image.height, image.width
+            if height * width > MAX_PIXELS:
+                raise UnreadableImage(f"{name} claims {width}x{height} px; at most {MAX_PIXELS} px are read.")
+            return _as_bgr(_of_pillow(image), name)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, UnreadableImage):
+            raise
+        raise UnreadableImage(f"{name} cannot be decoded: {error}.") from error
 
 
 def _as_bgr(image: np.ndarray, name: str) -> ImageArray:

@@ -11,12 +11,14 @@ Conventions, stated once for the whole project:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from alpr.plates.slots import Alternative, Slots
 
 FloatArray = npt.NDArray[np.floating[Any]]
 ImageArray = npt.NDArray[np.uint8]
@@ -60,13 +62,6 @@ class Detection:
         return Detection(self.corners * scale, (self.box.reshape(2, 2) * scale).reshape(4), self.score)
 
 
-class Alternative(NamedTuple):
-    """A string that a crop may show, and its probability, 0..1. That of "" is the probability of no character."""
-
-    text: str
-    score: float
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What the recogniser read in one crop.
@@ -76,25 +71,39 @@ class Reading:
         score: the probability of exactly this text, 0..1: the product of the slots' probabilities, the padding slots
             that end the text included. 0 for the text "".
         characters: one probability per printed character.
-        alternatives: the most probable strings, best first, where they were asked for.
         rule: the country pack's layout that the text fits, where the grammar was asked for; None where none does.
         raw_text: what was read before the grammar changed it; None where it changed nothing.
-        certain: False where the score is below the one that was asked for.
+        certain: whether the score is at least the one that was asked for; None where no score was.
         country, kind: the plate's country and its kind (mostly the colour), where the recogniser has heads for them.
         country_score, kind_score: their probabilities, 0..1, as the network gives them.
+        slots: what the recogniser answered, before any grammar; None where nothing was asked of it. Two readings
+            are equal whatever their slots.
     """
 
     text: str
     score: float
     characters: tuple[float, ...]
-    alternatives: tuple[Alternative, ...] = ()
     rule: str | None = None
     raw_text: str | None = None
-    certain: bool = True
+    certain: bool | None = None
     country: str | None = None
     country_score: float | None = None
     kind: str | None = None
     kind_score: float | None = None
+    slots: Slots | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def log_probabilities(self) -> npt.NDArray[np.float32] | None:
+        """(L, K+1) float32: the logarithms of every slot's probabilities, class 0 = no character; made when asked."""
+        return None if self.slots is None else self.slots.log_probabilities.astype(np.float32)
+
+    def alternatives(self, n: int) -> list[Alternative]:
+        """The n most probable texts with their log-probabilities, best first; none where `slots` is None.
+
+        Exact for independent slots; the first is the text as it is read without a grammar, unless a longer or shorter
+        one is more probable as a whole.
+        """
+        return [] if self.slots is None else self.slots.alternatives(n)
 
 
 @dataclass(frozen=True, slots=True)

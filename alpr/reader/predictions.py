@@ -58,17 +58,18 @@ class Predicted:
     line: int = 0
 
 
-def reading_record(reading: Reading, more: tuple[str, ...] = ()) -> dict[str, Any]:
+def reading_record(reading: Reading, more: tuple[str, ...] = (), top: int = 0) -> dict[str, Any]:
     """A reading as it stands in a JSON line.
 
     Args:
         more: further keys: rule, raw_text, certain, alternatives, country, country_score, kind, kind_score.
+        top: how many alternatives.
     """
     further = {
         "rule": reading.rule,
         "raw_text": reading.raw_text,
         "certain": reading.certain,
-        "alternatives": [{"text": text, "text_score": round(score, 4)} for text, score in reading.alternatives],
+        "alternatives": [{"text": text, "text_score": round(math.exp(p), 4)} for text, p in reading.alternatives(top)],
         "country": reading.country,
         "country_score": None if reading.country_score is None else round(reading.country_score, 4),
         "kind": reading.kind,
@@ -82,14 +83,14 @@ def reading_record(reading: Reading, more: tuple[str, ...] = ()) -> dict[str, An
     }
 
 
-def plate_record(plate: PlateReading, more: tuple[str, ...] = ()) -> dict[str, Any]:
+def plate_record(plate: PlateReading, more: tuple[str, ...] = (), top: int = 0) -> dict[str, Any]:
     """A plate as it stands in a JSON line; hundredths of a pixel are finer than any label."""
     detection = plate.detection
     return {
         "corners": _rounded(detection.corners),
         "box": _rounded(detection.box),
         "score": round(detection.score, 4),
-        **reading_record(plate.reading, more),
+        **reading_record(plate.reading, more, top),
     }
 
 

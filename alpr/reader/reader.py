@@ -8,38 +8,27 @@ for plate in reader("car.jpg"):
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple, TypeAlias, overload
-
-import numpy as np
+from typing import Any, NamedTuple, overload
 
 from alpr.detection.detect import Detector, Found
 from alpr.files import packaged
-from alpr.images.prepare import Photograph, UnreadableImage, read_image, read_photograph
-from alpr.plates.geometry import plate_width
-from alpr.plates.records import ImageArray, PlateReading
+from alpr.images.photograph import Photograph, read_photograph
+from alpr.images.prepare import Source
+from alpr.plates.records import PlateReading
 from alpr.reader.card import CARD_FILE, ModelCard
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.decode import Decoding
 from alpr.recognition.grammar import Grammar
 from alpr.recognition.read import Recogniser
 
-Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray"
-"""An image: a path, the bytes of a file, or a BGR array."""
-
 IMAGES_AT_ONCE = 8
 """Images that stand in memory together."""
-FIRST_LOOK = 1.5
-"""A JPEG is first decoded at a fraction of its size that leaves this many times the detector's long side."""
-READ_FROM = 0.5
-"""Plates at least this share of the recogniser's crop wide are read from these pixels."""
-WHOLE_LOOK = 3
-"""Else it is decoded again so that this many times the detector's longest side is left: the smallest plates that are
-found, 24 px wide in its input, are 72 px wide then."""
 
 
 class StageTimes(NamedTuple):
@@ -71,10 +60,10 @@ class Reader:
         threads: threads per network; by default one per core this process may use.
         providers: ONNX Runtime execution providers, best first; by default the CPU's alone.
         input_px: the long side at which the detector looks, once, in place of the card's one or two looks.
+        threshold: plates with a lower score are left out, 0..1, in place of the card's threshold.
         grammar: whether a text that fits no layout of the country gives way to the most probable one that does.
-        alternatives: how many of the most probable strings every reading gives.
         min_score: readings with a lower score are flagged, `certain` False: a number from 0 to 1, or "99" or "99.9" for
-            the card's threshold of that precision in per cent.
+            the card's threshold of that precision in per cent. By default nothing is said: `certain` is None.
 
     Attributes:
         detector, recogniser: the two halves.
@@ -90,6 +79,7 @@ class Reader:
     recogniser: Recogniser
     card: ModelCard | None
     providers: tuple[str, ...]
+    _made_by: tuple[Path, dict[str, Any]] | None
 
     def __init__(
         self,
@@ -98,10 +88,18 @@ class Reader:
         threads: int | None = None,
         providers: Sequence[str] | None = None,
         input_px: int | None = None,
+        threshold: float | None = None,
         grammar: bool = False,
-        alternatives: int = 0,
         min_score: float | str | None = None,
     ) -> None:
+        options = {
+            "threads": threads,
+            "providers": providers,
+            "input_px": input_px,
+            "threshold": threshold,
+            "grammar": grammar,
+            "min_score": min_score,
+        }
         folder = find_bundle(bundle)
         card = ModelCard.read(folder)
         card.verify(folder, others=False)
@@ -115,18 +113,27 @@ class Reader:
         self.detector = Detector(detector, card.detector)
         if input_px is not None:
             self.detector = self.detector.at(input_px)
-        decoding = Decoding(alternatives, rules, min_score)
+        if threshold is not None:
+            self.detector = self.detector.down_to(threshold, card.detector.max_plates)
+        decoding = Decoding(rules, min_score)
         self.recogniser = Recogniser(recogniser, card.recogniser, card.charset, decoding)
         self.card = card
         self.providers = detector.providers
+        self._made_by = (folder.resolve(), options)
 
     @classmethod
     def from_parts(cls, detector: Detector, recogniser: Recogniser) -> Reader:
         """A reader over two halves that need not be ONNX, such as torch modules in evaluation."""
         reader = cls.__new__(cls)
         reader.detector, reader.recogniser = detector, recogniser
-        reader.card, reader.providers = None, ()
+        reader.card, reader.providers, reader._made_by = None, (), None
         return reader
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A reader is pickled as its bundle's folder and its options: the other process opens the bundle again."""
+        if self._made_by is None:
+            raise TypeError("A reader made from parts cannot be pickled; make it in the process that reads.")
+        return _made_again, self._made_by
 
     # A str is a sequence of str to the type checker; it never reaches the second form.
     @overload
@@ -141,7 +148,7 @@ class Reader:
         Raises:
             UnreadableImage: an image that cannot be read; the sentence names it.
         """
-        if isinstance(image, str | os.PathLike | bytes | np.ndarray):
+        if not isinstance(image, Sequence) or isinstance(image, str | bytes | bytearray | memoryview):
             return self._read_images([self.open(image)])[0]
         result: list[list[PlateReading]] = []
         for start in range(0, len(image), IMAGES_AT_ONCE):
@@ -156,21 +163,24 @@ class Reader:
 
         Raises:
             ValueError: a batch below 1, at once.
-            UnreadableImage: a frame that cannot be read, after the readings of those before it.
+            UnreadableImage: a frame that cannot be read, such as None, after the readings of those before it. What
+                the iterator itself raises comes then, too.
         """
         if batch < 1:
             raise ValueError(f"The batch is {batch}; expected at least 1.")
         return self._streamed(iter(frames), batch)
 
     def _streamed(self, frames: Iterator[Source], batch: int) -> Iterator[list[PlateReading]]:
-        while sources := list(islice(frames, batch)):
+        while True:
             images: list[Photograph] = []
             try:
-                for source in sources:
+                for source in islice(frames, batch):
                     images.append(self.open(source))
-            except UnreadableImage:
+            except Exception:  # whatever a camera's library raises
                 yield from self._read_images(images)
                 raise
+            if not images:
+                return
             yield from self._read_images(images)
 
     def open(self, image: Source, *, whole: bool = False) -> Photograph:
@@ -182,10 +192,7 @@ class Reader:
         Raises:
             UnreadableImage: an image that cannot be read; the sentence names it.
         """
-        if whole:
-            pixels = read_image(image)
-            return Photograph(pixels, (pixels.shape[0], pixels.shape[1]))
-        return read_photograph(image, FIRST_LOOK * self.detector.settings.input_px)
+        return read_photograph(image, math.inf if whole else self.detector.settings.first_px)
 
     def read_timed(self, image: Source | Photograph) -> TimedReading:
         """The plates of one image with the time of every stage.
@@ -196,49 +203,24 @@ class Reader:
         times = [perf_counter()]
         photograph = image if isinstance(image, Photograph) else self.open(image)
         times.append(perf_counter())
-        (found,), sharp = self._look([photograph])
+        (found,) = self.detector.look([photograph])
         times.append(perf_counter())
-        (plates,) = self._read([photograph], [found], sharp)
+        (plates,) = self._read([photograph], [found])
         times.append(perf_counter())
         ms = StageTimes(*(1000 * (end - start) for start, end in pairwise(times)))
         return TimedReading(photograph, plates, ms, found.looked_again)
 
     def _read_images(self, photographs: Sequence[Photograph]) -> list[list[PlateReading]]:
-        return self._read(photographs, *self._look(photographs))
+        return self._read(photographs, self.detector.look(photographs))
 
-    def _look(self, photographs: Sequence[Photograph]) -> tuple[list[Found], dict[int, Photograph]]:
-        """What is found, in px of `pixels`, and by their places the photographs that were decoded again for it."""
-        sharp: dict[int, Photograph] = {}
+    def _read(self, photographs: Sequence[Photograph], found: Sequence[Found]) -> list[list[PlateReading]]:
+        corners = [[plate.corners for plate in one.plates] for one in found]
+        readings = self.recogniser.read_scenes(photographs, corners, self.detector.settings.closest_px)
+        return [list(map(PlateReading, one.plates, texts)) for one, texts in zip(found, readings, strict=True)]
 
-        def finer(i: int) -> ImageArray:
-            sharp[i] = self._whole(photographs[i])
-            return sharp[i].pixels
 
-        return self.detector.look([photograph.pixels for photograph in photographs], finer), sharp
-
-    def _read(
-        self, photographs: Sequence[Photograph], found: Sequence[Found], sharp: dict[int, Photograph]
-    ) -> list[list[PlateReading]]:
-        """The plates in px of the whole images, each read from as many pixels as it needs."""
-        narrowest = READ_FROM * self.recogniser.settings.size[1]
-        detections = [
-            [plate.scaled(photograph.scale) for plate in one.plates]
-            for photograph, one in zip(photographs, found, strict=True)
-        ]
-        for i, one in enumerate(found):
-            if i not in sharp and any(plate_width(plate.corners) < narrowest for plate in one.plates):
-                sharp[i] = self._whole(photographs[i])
-        looked_at = [sharp.get(i, photograph) for i, photograph in enumerate(photographs)]
-        corners = [
-            [plate.corners / photograph.scale for plate in plates]
-            for photograph, plates in zip(looked_at, detections, strict=True)
-        ]
-        readings = self.recogniser.read_scenes([photograph.pixels for photograph in looked_at], corners)
-        return [list(map(PlateReading, *each)) for each in zip(detections, readings, strict=True)]
-
-    def _whole(self, photograph: Photograph) -> Photograph:
-        settings = self.detector.settings
-        return photograph.finer(WHOLE_LOOK * max(settings.input_px, settings.fine_px or 0))
+def _made_again(folder: Path, options: Mapping[str, Any]) -> Reader:
+    return Reader(folder, **options)
 
 
 def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from alpr.plates.records import FloatArray
+from alpr.reader.cores import available_cores
 from alpr.reader.onnx_file import MalformedOnnx, names_other_files
 from alpr.recognition.settings import RecogniserSettings
 
@@ -22,13 +22,6 @@ ONE_BY_ONE = "one_by_one"
 
 class SessionError(ValueError):
     """A network or a provider that ONNX Runtime cannot give as asked; the sentence names it."""
-
-
-def available_cores() -> int:
-    """The number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def open_session(

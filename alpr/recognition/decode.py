@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alpr.plates.charset import PAD, Charset
-from alpr.plates.records import Alternative, FloatArray, Reading
+from alpr.plates.records import FloatArray, Reading
+from alpr.plates.slots import Slots
 from alpr.recognition.grammar import Grammar, string_probability
 
 
@@ -18,21 +19,17 @@ class Decoding:
     """What a reading holds beyond the best text, and which text is the best.
 
     Attributes:
-        alternatives: how many of the most probable strings; 0 for none.
         grammar: replaces a text that fits no layout of the country; None leaves every text as it is read.
-        min_score: a reading with a lower score is not certain; None takes every reading for certain.
+        min_score: a reading with a lower score is not certain; with None nothing is said of that.
 
     Raises:
-        ValueError: a number of alternatives below 0, or a score outside 0..1.
+        ValueError: a score outside 0..1.
     """
 
-    alternatives: int = 0
     grammar: Grammar | None = None
     min_score: float | None = None
 
     def __post_init__(self) -> None:
-        if self.alternatives < 0:
-            raise ValueError(f"The number of alternatives is {self.alternatives}; expected 0 or more.")
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise ValueError(f"The lowest score is {self.min_score}; expected 0 to 1.")
 
@@ -101,8 +98,8 @@ def decode_logits(
         raise ValueError(f"The temperature is {temperature}; expected a number above 0.")
     probabilities = softmax(np.asarray(logits, dtype=np.float64) / temperature)  # (B, L, K+1)
     return [
-        _reading(crop, tuple(i for i in row if i != PAD), charset, decoding)
-        for crop, row in zip(probabilities, read_classes(logits).tolist(), strict=True)
+        _reading(crop, tuple(i for i in row if i != PAD), Slots(answer, charset, temperature), decoding)
+        for crop, row, answer in zip(probabilities, read_classes(logits).tolist(), logits, strict=True)
     ]
 
 
@@ -119,8 +116,8 @@ def decode_labels(logits: FloatArray, names: Sequence[str]) -> list[tuple[str, f
     return [(names[row.argmax()], float(row.max())) for row in softmax(logits)]
 
 
-def _reading(probabilities: FloatArray, ids: tuple[int, ...], charset: Charset, decoding: Decoding) -> Reading:
-    raw = ids
+def _reading(probabilities: FloatArray, ids: tuple[int, ...], slots: Slots, decoding: Decoding) -> Reading:
+    raw, charset = ids, slots.charset
     explained = None if decoding.grammar is None else decoding.grammar.explain(probabilities, ids)
     if explained is not None:
         ids = explained.ids
@@ -129,38 +126,8 @@ def _reading(probabilities: FloatArray, ids: tuple[int, ...], charset: Charset, 
         text=charset.decode(ids),
         score=score,
         characters=tuple(float(p) for p in probabilities[np.arange(len(ids)), ids]),
-        alternatives=tuple(
-            Alternative(charset.decode(string), p) for string, p in most_probable(probabilities, decoding.alternatives)
-        ),
         rule=None if explained is None else explained.rule,
         raw_text=None if ids == raw else charset.decode(raw),
-        certain=decoding.min_score is None or score >= decoding.min_score,
+        certain=None if decoding.min_score is None else score >= decoding.min_score,
+        slots=slots,
     )
-
-
-def most_probable(probabilities: FloatArray, count: int) -> list[tuple[tuple[int, ...], float]]:
-    """The most probable strings of one crop with their probabilities, best first; none of probability 0.
-
-    A string of n characters is its symbols in the first n slots and PAD in all others, the empty string included; slots
-    are independent. Strings are disjoint events, so their probabilities sum to at most 1; the rest belongs to symbols
-    behind a PAD, which print nothing. Exact: whatever follows a prefix, a better prefix of its length makes a better
-    string, so of every length only the `count` best prefixes matter.
-
-    Args:
-        probabilities: (L, K+1) of one crop.
-        count: how many.
-    """
-    if count < 1:
-        return []
-    ends = np.append(np.cumprod(probabilities[::-1, PAD])[::-1], 1.0)  # (L+1,): PAD in every slot from here on
-    prefixes: list[tuple[int, ...]] = [()]
-    scores = np.ones(1)
-    found: list[tuple[tuple[int, ...], float]] = [((), float(ends[0]))]
-    for slot, row in enumerate(probabilities):
-        longer = scores[:, None] * row[None, PAD + 1 :]  # (prefixes, K)
-        order = np.argsort(-longer, axis=None, kind="stable")[:count]
-        starts, symbols = np.unravel_index(order, longer.shape)
-        prefixes = [(*prefixes[i], int(k) + PAD + 1) for i, k in zip(starts, symbols, strict=True)]
-        scores = longer[starts, symbols]
-        found += [(ids, float(p)) for ids, p in zip(prefixes, scores * ends[slot + 1], strict=True)]
-    return [pair for pair in sorted(found, key=lambda pair: -pair[1])[:count] if pair[1] > 0]

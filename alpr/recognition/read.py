@@ -9,8 +9,10 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
+from alpr.images.photograph import Photograph
 from alpr.images.prepare import rectify, resize_crop
 from alpr.plates.charset import Charset
+from alpr.plates.geometry import plate_width
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Reading
 from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits, mean_logits
 from alpr.recognition.settings import RecogniserSettings
@@ -22,6 +24,8 @@ CROPS_AT_ONCE = 32
 """The largest batch of the recogniser."""
 NOTHING_READ = Reading("", 0.0, ())
 """The reading of corners from which no crop can be made."""
+READ_FROM = 0.5
+"""Plates at least this share of the crop wide are read from the pixels at hand."""
 SHIFT = 1 / 96
 """Of a crop's width: how far a doubtful crop is moved to be read again, 2 px of 192, a quarter of a token."""
 
@@ -88,14 +92,31 @@ class Recogniser:
 
     def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]:
         """The readings of the plates inside corners, each (4, 2) px of the image; flat corners read as nothing."""
-        return self.read_scenes([image], [corners])[0]
+        return self.read_scenes([Photograph(image)], [corners])[0]
 
-    def read_scenes(self, images: Sequence[ImageArray], corners: Sequence[Sequence[FloatArray]]) -> list[list[Reading]]:
-        """The readings of the plates of several images, all crops batched together."""
-        crops = [self.rectify(image, quad) for image, quads in zip(images, corners, strict=True) for quad in quads]
+    def read_scenes(
+        self, photographs: Sequence[Photograph], corners: Sequence[Sequence[FloatArray]], closest_px: float = 0
+    ) -> list[list[Reading]]:
+        """The readings of the plates of several photographs, all crops batched together.
+
+        Args:
+            corners: (4, 2) px of the whole image, of every plate of every photograph.
+            closest_px: the long side to which a photograph is decoded where a plate is narrower than `READ_FROM` says.
+        """
+        crops = [
+            c for one, quads in zip(photographs, corners, strict=True) for c in self._crops(one, quads, closest_px)
+        ]
         readings = iter(self.read([crop for crop in crops if crop is not None]))
         each = iter([NOTHING_READ if crop is None else next(readings) for crop in crops])
         return [[next(each) for _ in quads] for quads in corners]
+
+    def _crops(
+        self, photograph: Photograph, corners: Sequence[FloatArray], closest_px: float
+    ) -> list[ImageArray | None]:
+        narrowest = READ_FROM * self.settings.size[1]
+        if closest_px and any(plate_width(quad / photograph.scale) < narrowest for quad in corners):
+            photograph.at_least(closest_px)
+        return [self.rectify(photograph.pixels, quad / photograph.scale) for quad in corners]
 
     def _resized(self, crop: ImageArray) -> ImageArray:
         return crop if crop.shape[:2] == self.settings.size else resize_crop(crop, self.settings.size)

@@ -19,9 +19,9 @@ from typer.testing import CliRunner, Result
 
 from alpr import __version__
 from alpr.cli.main import app
-from alpr.reader import many_images
 from alpr.reader.card import ModelCard
-from alpr.reader.many_images import InputError, Results, collect_images
+from alpr.reader.many_images import InputError, collect_images
+from alpr.reader.results import Results
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,8 @@ def test_csv_has_a_row_per_plate_and_loses_no_image(folder: Path, tmp_path: Path
     output = tmp_path / "new" / "plates.csv"
     result = run(folder, "predict", folder / "images", "--format", "csv", "--output", output)
     assert result.exit_code == 1 and result.stdout == ""
-    with output.open(encoding="utf-8", newline="") as file:
+    assert output.read_bytes().startswith("\ufeffimage,".encode())
+    with output.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [Path(row["image"]).name for row in rows] == ["a.png", "b.jpg", "c.png", "a.png"]
     assert rows[0]["text"] == "皖A12" and rows[0]["br_x"] == "320.0" and rows[0]["plate"] == "1"
@@ -96,7 +97,7 @@ def test_read_takes_crops(folder: Path, tmp_path: Path) -> None:
     assert set(gone) == {"image", "error"} and "gone.png cannot be read" in gone["error"]
     assert cv2.imread(str(tmp_path / "drawn" / "crop.png")) is not None
     table = run(folder, "read", crop, "--format", "csv").stdout.splitlines()
-    assert table[0] == "image,text,text_score,characters,error" and table[1].startswith(f"{crop},B12A,")
+    assert table[0] == "image,text,text_score,characters,damaged,error" and table[1].startswith(f"{crop},B12A,")
 
 
 def test_annotated_copies_keep_their_places(folder: Path, tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_a_full_disk_loses_nothing_that_was_read(folder: Path, tmp_path: Path, m
             raise OSError(28, "No space left on device")
         write(self, record)
 
-    monkeypatch.setattr(many_images.Results, "write", fails)
+    monkeypatch.setattr(Results, "write", fails)
     result = run(folder, "predict", folder / "images", "--output", output)
     assert result.exit_code == 1 and "Stopped after 2 of 4 images" in result.stderr
     assert "No space left" in result.stderr and str(output) + ".part" in result.stderr
@@ -162,7 +163,7 @@ def test_an_interrupted_run_keeps_what_it_read(folder: Path, tmp_path: Path, mon
             raise KeyboardInterrupt
         write(self, record)
 
-    monkeypatch.setattr(many_images.Results, "write", interrupted)
+    monkeypatch.setattr(Results, "write", interrupted)
     result = run(folder, "predict", folder / "images", "--output", tmp_path / "out.jsonl")
     assert result.exit_code == 130 and "Interrupted after 1 of 4 images" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["out.jsonl.part"]

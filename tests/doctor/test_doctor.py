@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -27,6 +26,7 @@ from alpr.doctor.mending import write_mended
 from alpr.doctor.second_opinion import consult
 from alpr.doctor.table import read_rows
 from alpr.doctor.text_rules import judge
+from alpr.images.photograph import Photograph
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
 from alpr.plates.geometry import corner_box
@@ -186,8 +186,8 @@ class StubDetector:
     def __init__(self, quads: list[np.ndarray]) -> None:
         self.quads = quads
 
-    def look(self, images: list[np.ndarray], finer: Callable[[int], np.ndarray]) -> list[Found]:
-        return [Found([Detection(q, corner_box(q), 0.8) for q in self.quads], False) for _ in images]
+    def look(self, photographs: list[Photograph]) -> list[Found]:
+        return [Found([Detection(q, corner_box(q), 0.8) for q in self.quads], False) for _ in photographs]
 
 
 class StubRecogniser:
@@ -199,8 +199,10 @@ class StubRecogniser:
     def read_plates(self, image: np.ndarray, corners: list[np.ndarray]) -> list[Reading]:
         return [Reading("ABC123", 0.97, ())] * len(corners)
 
-    def read_scenes(self, images: list[np.ndarray], corners: list[list[np.ndarray]]) -> list[list[Reading]]:
-        return [self.read_plates(image, quads) for image, quads in zip(images, corners, strict=True)]
+    def read_scenes(
+        self, photographs: list[Photograph], corners: list[list[np.ndarray]], closest_px: float
+    ) -> list[list[Reading]]:
+        return [self.read_plates(p.pixels, quads) for p, quads in zip(photographs, corners, strict=True)]
 
 
 def test_a_model_contradicts_texts_and_corners_and_finds_what_nobody_labelled(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from alpr.images.prepare import GREY, UnreadableImage, letterbox, read_image, rectify, resize_crop
 from alpr.plates.geometry import homography, pixel_centre_matrix
@@ -28,6 +31,46 @@ def test_path_bytes_and_array_agree(tmp_path: Path) -> None:
     assert np.array_equal(read_image(path), picture())
     assert np.array_equal(read_image(path.read_bytes()), picture())
     assert np.array_equal(read_image(picture()), picture())
+
+
+def test_bytes_open_files_and_pillow_images_agree(tmp_path: Path) -> None:
+    data, rgb = encoded(".png"), picture()[..., ::-1]
+    (tmp_path / "a.png").write_bytes(data)
+    with (tmp_path / "a.png").open("rb") as file:
+        for source in (bytearray(data), memoryview(data), BytesIO(data), file, Image.fromarray(rgb)):
+            assert np.array_equal(read_image(source), picture()), type(source)
+    assert np.array_equal(read_image(Image.fromarray(rgb).convert("RGBA")), picture())
+    assert read_image(Image.fromarray(np.full((4, 5), 0x1234, np.uint16)))[0, 0].tolist() == [0x12] * 3
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".jpg"])
+def test_an_orientation_is_applied(suffix: str) -> None:
+    turned = Image.fromarray(picture()[..., ::-1])
+    exif = turned.getexif()
+    exif[0x112] = 6
+    file = BytesIO()
+    turned.save(file, Image.registered_extensions()[suffix], exif=exif)
+    assert read_image(file.getvalue()).shape == (60, 40, 3)
+    assert read_image(Image.open(file)).shape == (60, 40, 3)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (None, "^What was given is None; expected an image: a path, bytes, an open file"),
+        (3, "of type int"),
+        ([np.zeros((4, 4, 3), np.uint8)], "of type list"),
+        (StringIO("text"), "the open file gives str; expected a file that is open for reading bytes"),
+        (BytesIO(), "the image of 0 bytes is empty|the open file is empty"),
+        ("a\0b.jpg", "cannot be read: embedded null byte"),
+        (np.zeros((2, 2, 3), bool), "holds bool values; expected uint8 or uint16"),
+        (np.array(None), r"has shape \(\)"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC or AVIF; `pip install|cannot be decoded"),
+    ],
+)
+def test_what_is_no_image_gets_one_sentence(source: Any, sentence: str) -> None:
+    with pytest.raises(UnreadableImage, match=sentence):
+        read_image(source)
 
 
 @pytest.mark.parametrize("shape", [(40, 60), (40, 60, 1), (40, 60, 4)])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +22,8 @@ from tiny_bundle import ALPHABET, SLOTS, pack, scene, write_bundle
 from alpr import Reader
 from alpr.detection.detect import Detector
 from alpr.detection.settings import DetectorSettings
-from alpr.images.prepare import UnreadableImage, read_photograph
+from alpr.images.photograph import read_photograph
+from alpr.images.prepare import UnreadableImage
 from alpr.plates.records import ImageArray
 from alpr.reader import reader as reader_module
 from alpr.reader.card import CardError, ModelCard, WeightFile
@@ -338,6 +342,55 @@ def test_a_stream_reads_what_stands_before_an_unreadable_frame(bundle: Path) -> 
         next(stream)
 
 
+@pytest.mark.parametrize("batch", [1, 2, 4, 8])
+def test_a_stream_reads_what_came_before_its_source_failed(bundle: Path, batch: int) -> None:
+    def camera(last: object) -> Iterator[Any]:
+        yield from [scene("A1"), scene("B2"), scene("A1")]
+        if last is not None:
+            raise ConnectionError("the camera is gone")
+        yield None
+
+    reader = Reader(bundle, threads=1)
+    for last, error, sentence in ((1, ConnectionError, "is gone"), (None, UnreadableImage, "is None; expected")):
+        stream = reader.stream(camera(last), batch=batch)
+        assert [plates[0].reading.text for plates in itertools.islice(stream, 3)] == ["A1", "B2", "A1"]
+        with pytest.raises(error, match=sentence):
+            next(stream)
+
+
+def test_a_reader_is_pickled_as_its_bundle_and_options(bundle: Path) -> None:
+    reader = Reader(bundle, threads=1, input_px=320, threshold=0.85, grammar=True, min_score=0.5)
+    data = pickle.dumps(reader)
+    assert len(data) < 2000
+    again = pickle.loads(data)
+    assert again.detector.settings == reader.detector.settings and again.card == reader.card
+    (plate,), (same,) = reader(scene("A1")), again(scene("A1"))
+    assert plate.reading == same.reading and same.reading.certain and same.reading.rule == plate.reading.rule
+    with pytest.raises(TypeError, match="made from parts cannot be pickled"):
+        pickle.dumps(Reader.from_parts(reader.detector, reader.recogniser))
+
+
+def test_a_reader_goes_to_processes_that_are_spawned(bundle: Path) -> None:
+    with get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_texts_of, (Reader(bundle, threads=1), scene("B2"))) == ["B2"]
+
+
+def _texts_of(reader: Reader, image: ImageArray) -> list[str]:
+    return [plate.reading.text for plate in reader(image)]
+
+
+@pytest.mark.parametrize(("threshold", "found"), [(None, 1), (0.2, 1), (0.9, 1), (0.91, 0)])
+def test_a_threshold_of_detection_is_chosen(bundle: Path, threshold: float | None, found: int) -> None:
+    assert len(Reader(bundle, threads=1, threshold=threshold)(scene("A1"))) == found  # the network's score is 0.9
+    with pytest.raises(ValueError, match="score_threshold is 2"):
+        Reader(bundle, threshold=2)
+
+
+def test_nothing_is_said_of_certainty_without_a_threshold(bundle: Path) -> None:
+    (plate,) = Reader(bundle, threads=1)(scene("A1"))
+    assert plate.reading.certain is None
+
+
 def read_from(reader: Reader, source: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """The shapes of the images that crops were cut from, of one by one, all in one list, and of a list."""
     seen: list[tuple[int, ...]] = []
@@ -391,7 +444,7 @@ def test_a_second_look_is_at_more_pixels(tmp_path: Path, monkeypatch: pytest.Mon
     reader.detector.network = lambda batch: (shapes.append(batch.shape), network(batch))[1]
     timed = reader.read_timed(tmp_path / "car.jpg")
     assert shapes == [(1, 224, 320, 3), (1, 416, 640, 3)] and timed.looked_again
-    assert timed.photograph.pixels.shape == (375, 600, 3)
+    assert reader.open(tmp_path / "car.jpg").pixels.shape == (375, 600, 3)
     assert read_from(reader, tmp_path / "car.jpg", monkeypatch) == [(1500, 2400)] * 3
     (plate,) = timed.plates
     np.testing.assert_allclose(plate.detection.corners[[0, 2]], [[702, 501], [1182, 621]], atol=2400 / 320)
@@ -401,11 +454,26 @@ def test_a_second_look_is_at_more_pixels(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_photograph_is_decoded_again_for_more_pixels() -> None:
     data = cv2.imencode(".jpg", np.zeros((600, 1000, 3), np.uint8))[1].tobytes()
     small = read_photograph(data, 250)
-    assert small.pixels.shape[:2] == (150, 250) and small.finer(250) is small
-    assert small.finer(400).pixels.shape[:2] == (300, 500) and small.finer(400).size == (600, 1000)
-    whole = small.finer(501)
-    assert whole.pixels.shape[:2] == (600, 1000) and whole.finer(5000) is whole
-    assert read_photograph(np.zeros((6, 9, 3), np.uint8), 2).finer(100).pixels.shape == (6, 9, 3)
+    first = small.pixels
+    assert first.shape[:2] == (150, 250) and small.at_least(250) is first
+    half = small.at_least(400)
+    assert half.shape[:2] == (300, 500) and small.size == (600, 1000) and small.scale.tolist() == [2, 2]
+    assert small.at_least(400) is small.at_least(1) is small.pixels is half  # it remembers
+    whole = small.at_least(501)
+    assert whole.shape[:2] == (600, 1000) and small.at_least(5000) is whole
+    assert read_photograph(np.zeros((6, 9, 3), np.uint8), 2).at_least(100).shape == (6, 9, 3)
+
+
+def test_a_photograph_is_decoded_at_most_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look and the recogniser share what was decoded for the first of them."""
+    looks = DetectorSettings(input_px=320, fine_px=640, sure_score=0.95)
+    reader = Reader(write_bundle(tmp_path / "twice", looks), threads=1)
+    cv2.imwrite(str(tmp_path / "car.jpg"), scene("BA", (702, 501), (1500, 2400), 240))
+    flags: list[int] = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flag: (flags.append(flag), decode(data, flag))[1])
+    assert len(reader(tmp_path / "car.jpg")) == 1
+    assert flags == [cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_COLOR]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from alpr.detection.detect import Detector
 from alpr.detection.settings import DetectorSettings
+from alpr.images.photograph import Photograph, read_photograph
 from alpr.plates.records import FloatArray, ImageArray
 
 SETTINGS = DetectorSettings(input_px=320, fine_px=640, score_threshold=0.4, sure_score=0.6, small_px=64)
@@ -45,7 +47,7 @@ class PlatesBySize:
 )
 def test_when_a_second_look_is_taken(coarse: list[tuple[float, ...]], again: bool) -> None:
     network = PlatesBySize(coarse, [])
-    (found,) = Detector(network, SETTINGS).look([IMAGE])
+    (found,) = Detector(network, SETTINGS).look([Photograph(IMAGE)])
     assert found.looked_again == again
     assert network.calls == ([(1, 320), (1, 640)] if again else [(1, 320)])
     assert len(found.plates) == sum(plate[0] >= 0.4 for plate in coarse)  # an empty second look takes nothing away
@@ -54,7 +56,7 @@ def test_when_a_second_look_is_taken(coarse: list[tuple[float, ...]], again: boo
 def test_small_plates_join_and_wide_ones_are_the_first_looks() -> None:
     coarse = [(0.5, 100, 100, 400), (0.45, 600, 600, 200)]
     fine = [(0.9, 602, 601, 198), (0.8, 900, 100, 60), (0.95, 300, 700, 260)]  # the last: 130 px wide in its input
-    (found,) = Detector(PlatesBySize(coarse, fine), SETTINGS).look([IMAGE])
+    (found,) = Detector(PlatesBySize(coarse, fine), SETTINGS).look([Photograph(IMAGE)])
     assert [round(plate.score, 2) for plate in found.plates] == [0.9, 0.8, 0.5]
     np.testing.assert_allclose(found.plates[0].corners[0], [602, 601], atol=1e-3)
     np.testing.assert_allclose(found.plates[1].box, [900, 100, 960, 115], atol=1e-3)
@@ -72,9 +74,9 @@ def test_a_wide_plate_joins_where_the_first_look_suspected_one(
     suspected: tuple[float, ...], found: list[float]
 ) -> None:
     detector = Detector(PlatesBySize([suspected], [(0.8, 305, 700, 262)]), SETTINGS)
-    (look,) = detector.look([IMAGE])
+    (look,) = detector.look([Photograph(IMAGE)])
     assert [round(plate.score, 2) for plate in look.plates] == found and look.looked_again
-    (lower,) = detector.down_to(0.05, 100).look([IMAGE])
+    (lower,) = detector.down_to(0.05, 100).look([Photograph(IMAGE)])
     assert [round(plate.score, 2) for plate in detector.sure(lower.plates)] == found
 
 
@@ -82,28 +84,30 @@ def test_the_second_looks_scores_count_as_much_as_is_asked() -> None:
     fine = [(0.9, 602, 601, 198), (0.49, 900, 100, 60), (0.51, 100, 900, 60)]
     settings = replace(SETTINGS, fine_weight=0.8)  # 0.5 of the second look is 0.4, the threshold
     coarse = [(0.5, 100, 100, 400), (0.75, 600, 600, 200)]
-    (found,) = Detector(PlatesBySize(coarse, fine), settings).look([IMAGE])
+    (found,) = Detector(PlatesBySize(coarse, fine), settings).look([Photograph(IMAGE)])
     assert [round(plate.score, 3) for plate in found.plates] == [0.75, 0.5, 0.408]
     np.testing.assert_allclose(found.plates[0].corners[0], [600, 600], atol=1e-3)  # 0.75 is more than 0.9 of 0.8
     settings = replace(SETTINGS, fine_weight=0.3)  # no score is as high as the threshold then
-    (found,) = Detector(PlatesBySize([(0.5, 100, 100, 400)], [(0.99, 900, 100, 60)]), settings).look([IMAGE])
+    (found,) = Detector(PlatesBySize([(0.5, 100, 100, 400)], [(0.99, 900, 100, 60)]), settings).look(
+        [Photograph(IMAGE)]
+    )
     assert len(found.plates) == 1
 
 
-def test_a_second_look_may_be_at_more_pixels() -> None:
-    """Its plates come back in px of the image that was given, whose width and height shrank by different factors."""
-    given = np.zeros((481, 640, 3), np.uint8)
+def test_a_second_look_is_at_more_pixels_and_answers_in_those_of_the_whole_image() -> None:
+    data = cv2.imencode(".jpg", np.zeros((1923, 2561, 3), np.uint8))[1].tobytes()  # no multiple of any reduction
     coarse, fine = [(0.5, 100, 100, 400)], [(0.8, 900, 100, 60), (0.95, 300, 700, 260)]
-    asked: list[int] = []
-    detector = Detector(PlatesBySize(coarse, fine), SETTINGS)
-    clear = Detector(PlatesBySize([(0.9, 100, 100, 400)], []), SETTINGS)
-    found = detector.look([given, given], lambda i: (asked.append(i), IMAGE)[1])
-    assert asked == [0, 1] and clear.look([given], lambda i: IMAGE)[0].looked_again is False
+    photographs = [read_photograph(data, SETTINGS.first_px) for _ in range(2)]
+    assert photographs[0].pixels.shape == (481, 641, 3)
+    found = Detector(PlatesBySize(coarse, fine), SETTINGS).look(photographs)
+    assert [p.pixels.shape for p in photographs] == [(1923, 2561, 3)] * 2
     for plates, _ in found:
         assert [round(plate.score, 2) for plate in plates] == [0.8, 0.5]
-        scale = [640 / 1280, 481 / 960]
-        np.testing.assert_allclose(plates[0].corners[2], np.multiply([960, 115], scale), atol=1e-3)
-        np.testing.assert_allclose(plates[0].box[:2], np.multiply([900, 100], scale), atol=1e-3)
+        np.testing.assert_allclose(plates[0].corners[2], np.multiply([960, 115], 2561 / 1280), atol=1)
+        np.testing.assert_allclose(plates[1].box[:2], np.multiply([100, 100], 2561 / 1280), atol=1)
+    clear = read_photograph(data, SETTINGS.first_px)
+    Detector(PlatesBySize([(0.9, 100, 100, 400)], []), SETTINGS).look([clear])
+    assert clear.pixels.shape == (481, 641, 3)  # nobody asked for more
 
 
 def test_only_doubtful_images_are_looked_at_again_and_order_is_kept() -> None:
@@ -114,7 +118,7 @@ def test_only_doubtful_images_are_looked_at_again_and_order_is_kept() -> None:
 
     network = Alternating([(0.7, 100, 100, 400)], [(0.3, 0, 0, 100)])
     dark, light = IMAGE, np.full_like(IMAGE, 90)
-    found = Detector(network, SETTINGS).look([dark, light, dark])
+    found = Detector(network, SETTINGS).look([*map(Photograph, (dark, light, dark))])
     assert [f.looked_again for f in found] == [False, True, False]
     assert [len(f.plates) for f in found] == [1, 0, 1]
     assert network.calls == [(3, 320), (1, 640)]
@@ -125,7 +129,7 @@ def test_a_lower_threshold_casts_no_new_doubt() -> None:
     coarse = [(0.7, 100, 100, 400), (0.1, 600, 600, 100)]
     detector = Detector(PlatesBySize(coarse, [(0.9, 600, 600, 100)]), SETTINGS)
     lower = detector.down_to(0.05, 100)
-    (found,) = lower.look([IMAGE])
+    (found,) = lower.look([Photograph(IMAGE)])
     assert not found.looked_again and len(found.plates) == 2
     assert len(detector.sure(found.plates)) == len(detector.detect([IMAGE])[0]) == 1
 
@@ -148,3 +152,11 @@ def test_a_size_of_ones_own_is_one_look() -> None:
 def test_settings_out_of_range_are_refused(change: dict[str, float], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         DetectorSettings(**change)  # type: ignore[arg-type]
+
+
+def test_a_higher_threshold_changes_no_look() -> None:
+    coarse, fine = [(0.65, 100, 100, 400)], [(0.9, 600, 600, 100)]
+    network = PlatesBySize(coarse, fine)
+    (found,) = Detector(network, SETTINGS).down_to(0.7, 50).look([Photograph(IMAGE)])
+    assert not found.plates and not found.looked_again  # the first look was sure of what is left out now
+    assert network.calls == [(1, 320)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +14,9 @@ import pytest
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack, Layout
 from alpr.plates.records import Reading
-from alpr.recognition.decode import Decoding, decode_logits, most_probable, softmax
+from alpr.plates.slots import Slots, most_probable
+from alpr.reader.predictions import reading_record
+from alpr.recognition.decode import Decoding, decode_logits, softmax
 from alpr.recognition.grammar import Grammar
 
 CHARSET = Charset("AB12")
@@ -35,26 +40,50 @@ def test_the_best_strings_are_those_of_trying_all(seed: int, sharp: float) -> No
     every = oracles.string_probabilities(slots.tolist())
     assert sum(every.values()) <= 1 + 1e-9
     for count in (1, 3, 10, len(every), len(every) + 5):
-        best = most_probable(slots, count)
+        best = [(ids, math.exp(p)) for ids, p in most_probable(np.log(slots), count)]
         assert [p for _, p in best] == pytest.approx(sorted(every.values(), reverse=True)[:count])
         assert len({ids for ids, _ in best}) == len(best) == min(count, len(every))
         assert all(p == pytest.approx(every[ids]) for ids, p in best)
-    assert most_probable(slots, 0) == []
+    assert most_probable(np.log(slots), 0) == []
 
 
 def test_a_batch_gives_the_best_strings_as_texts_and_leaves_the_rest_as_it_was() -> None:
     rows = [[0.1, 0.6, 0.3, 0, 0], [0.2, 0, 0, 0.5, 0.3]]
-    reading = read(rows, Decoding(alternatives=3))
-    assert [a.text for a in reading.alternatives] == ["A1", "A2", "B1"]
-    assert [a.score for a in reading.alternatives] == pytest.approx([0.3, 0.18, 0.15])
-    plain = read(rows, Decoding())
-    assert plain == replace(reading, alternatives=()) and plain.alternatives == ()
-    assert (plain.rule, plain.raw_text, plain.certain) == (None, None, True)
+    reading = read(rows, Decoding())
+    assert [a.text for a in reading.alternatives(3)] == ["A1", "A2", "B1"]
+    assert [a.score for a in reading.alternatives(3)] == pytest.approx([0.3, 0.18, 0.15])
+    assert [a.log_probability for a in reading.alternatives(1)] == pytest.approx([math.log(0.3)])
+    assert (reading.rule, reading.raw_text, reading.certain) == (None, None, None)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.7])
+def test_a_reading_keeps_its_slots_for_later(temperature: float) -> None:
+    logits = np.random.default_rng(3).normal(0, 2, (2, 4, 5)).astype(np.float32)
+    readings = decode_logits(logits, CHARSET, temperature)
+    for reading, answer in zip(readings, logits, strict=True):
+        slots = softmax(answer / temperature)
+        kept = reading.log_probabilities
+        assert kept is not None and kept.shape == (4, 5) and kept.dtype == np.float32
+        np.testing.assert_allclose(kept, np.log(slots), rtol=1e-5, atol=1e-6)
+        every = {CHARSET.decode(ids): p for ids, p in oracles.string_probabilities(slots.tolist()).items()}
+        best = sorted(every, key=lambda text: -every[text])[:7]
+        assert [a.text for a in reading.alternatives(7)] == best
+        assert [a.score for a in reading.alternatives(7)] == pytest.approx([every[text] for text in best])
+        assert "slots" not in repr(reading) and "log_prob" not in json.dumps(reading_record(reading))
+        again = pickle.loads(pickle.dumps(reading))
+        assert again == reading and again.alternatives(2) == reading.alternatives(2)
+    assert Reading("", 0.0, ()).alternatives(3) == [] and Reading("", 0.0, ()).log_probabilities is None
+
+
+def test_a_distribution_is_made_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Slots, "log_probabilities", property(lambda slots: pytest.fail("made")))
+    (reading,) = decode_logits(np.zeros((1, 4, 5), np.float32), CHARSET)
+    assert reading_record(reading)["text"] == "" and reading.slots is not None
 
 
 def test_strings_of_no_probability_are_no_alternatives() -> None:
-    reading = read([[0, 1, 0, 0, 0], [0, 0, 0, 1, 0]], Decoding(alternatives=9))
-    assert reading.alternatives == (("A1", 1.0),)
+    reading = read([[0, 1, 0, 0, 0], [0, 0, 0, 1, 0]], Decoding())
+    assert reading.alternatives(9) == [("A1", 0.0)]
 
 
 def test_a_text_that_fits_is_kept_even_where_another_layout_is_likelier() -> None:
@@ -133,8 +162,6 @@ def test_uncertain_readings_are_flagged_and_kept() -> None:
 
 
 def test_wrong_settings_are_named() -> None:
-    with pytest.raises(ValueError, match="alternatives is -1; expected 0 or more"):
-        Decoding(alternatives=-1)
     with pytest.raises(ValueError, match=r"lowest score is 1\.5; expected 0 to 1"):
         Decoding(min_score=1.5)
     with pytest.raises(ValueError, match="exceptions is 2; expected 0 to 1"):
