@@ -86,7 +86,7 @@ VIA_QUAD = {
         "all_points_x": [40, 118, 120, 42, 40],
         "all_points_y": [20, 24, 50, 46, 20],
     },
-    "region_attributes": {"type": {"plate": True, "car": False}},
+    "region_attributes": {"type": {"numberplate": True, "car": False}},
 }
 CVAT = """<?xml version="1.0" encoding="utf-8"?>
 <annotations><version>1.1</version><meta><task><id>1</id></task></meta>
@@ -109,6 +109,74 @@ OPEN_IMAGES = (
 GFICKEL = (
     "image_path,left,top,right,bottom,kp1_x,kp1_y,kp2_x,kp2_y,kp3_x,kp3_y,kp4_x,kp4_y,ocr_1,ocr_2,ocr_3,ocr_4,ocr_5,ocr_6,ocr_7\n"
     "|/home/x/a.jpg|,40,20,120,50,120,50,42,46,40,20,118,24,1,1,5,34,33,26,13\n"
+)
+
+LABEL_STUDIO = [
+    {
+        "id": 1,
+        "data": {"ocr": "/data/upload/1/0a1b2c3d-a.jpg"},
+        "annotations": [
+            {
+                "was_cancelled": False,
+                "result": [
+                    {
+                        "id": "r1",
+                        "type": "rectanglelabels",
+                        "original_width": 200,
+                        "original_height": 80,
+                        "image_rotation": 0,
+                        "value": {"x": 20, "y": 25, "width": 40, "height": 37.5, "rotation": 0}
+                        | {"rectanglelabels": ["Plate"]},
+                    },
+                    {"id": "r1", "type": "textarea", "value": {"x": 20, "y": 25, "text": ["AB123"]}},
+                    {
+                        "id": "r2",
+                        "type": "polygonlabels",
+                        "original_width": 200,
+                        "original_height": 80,
+                        "value": {"points": [[20, 25], [59, 30], [60, 62.5], [21, 57.5]], "polygonlabels": ["Plate"]},
+                    },
+                ],
+            }
+        ],
+    },
+    {"id": 2, "data": {"ocr": "/data/upload/1/0a1b2c3d-b.jpg"}, "annotations": []},
+]
+_RECTANGLE = {
+    "x": 20,
+    "y": 25,
+    "width": 40,
+    "height": 37.5,
+    "rotation": 0,
+    "original_width": 200,
+    "original_height": 80,
+}
+LABEL_STUDIO_MIN = [
+    {
+        "image": "/data/local-files/?d=photos/a.jpg",
+        "id": 1,
+        "label": [_RECTANGLE | {"rectanglelabels": ["plate"]}],
+        "transcription": "AB123",
+        "annotator": 1,
+        "annotation_id": 1,
+    },
+    {"image": "/data/local-files/?d=photos/b.jpg", "id": 2, "annotator": 1, "annotation_id": 2},
+]
+CREATE_ML = [
+    {
+        "image": "a.jpg",
+        "annotations": [
+            {"label": "license-plate", "coordinates": {"x": 80, "y": 35, "width": 80, "height": 30}},
+            {"label": "car", "coordinates": {"x": 100, "y": 40, "width": 200, "height": 80}},
+        ],
+    },
+    {"image": "b.jpg", "annotations": []},
+]
+VIA_TABLE = (
+    "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
+    'a.jpg,9,"{}",1,0,"{""name"":""rect"",""x"":40,""y"":20,""width"":80,""height"":30}",'
+    '"{""label"":""plate"",""text"":""AB123""}"\n'
+    'b.jpg,9,"{}",0,0,"{}","{}"\n'
 )
 
 # format, files, images, rows as (image, text, box, quad, split)
@@ -223,6 +291,75 @@ LITERAL = [
         {"validation-annotations-bbox.csv": OPEN_IMAGES},
         ["validation/a.jpg"],
         [("validation/a.jpg", "", BOX, None, "val")],
+    ),
+    (
+        "yolo-seg",
+        {
+            "train/labels/a.txt": "0 0.2 0.25 0.59 0.3 0.6 0.625 0.21 0.575 0.2 0.25\n"
+            "0 0.2 0.25 0.3 0.24 0.59 0.3 0.6 0.625 0.4 0.6 0.21 0.575\n",
+            "data.yaml": "names: [plate]\n",
+        },
+        ["train/images/a.jpg"],
+        [
+            ("train/images/a.jpg", "", None, QUAD, "train"),
+            ("train/images/a.jpg", "", [40, 19.2, 120, 50], None, "train"),
+        ],
+    ),
+    (
+        "label-studio",
+        {"project-1.json": json.dumps(LABEL_STUDIO)},
+        ["a.jpg", "b.jpg"],
+        [("a.jpg", "AB123", BOX, None, ""), ("a.jpg", "", None, QUAD, "")],
+    ),
+    (
+        "label-studio",
+        {"min.json": json.dumps(LABEL_STUDIO_MIN)},
+        ["photos/a.jpg", "photos/b.jpg"],
+        [("photos/a.jpg", "AB123", BOX, None, ""), ("photos/b.jpg", "", None, None, "")],
+    ),
+    (
+        "label-studio",
+        {
+            "export.csv": "image,id,label,transcription,annotator,annotation_id,lead_time\n"
+            + '/data/upload/1/0a1b2c3d-a.jpg,1,"'
+            + json.dumps([_RECTANGLE | {"rectanglelabels": ["plate"]}]).replace('"', '""')
+            + '",AB123,1,1,9.5\n'
+        },
+        ["a.jpg"],
+        [("a.jpg", "AB123", BOX, None, "")],
+    ),
+    (
+        "createml",
+        {"valid/_annotations.createml.json": json.dumps(CREATE_ML)},
+        ["valid/a.jpg", "valid/b.jpg"],
+        [("valid/a.jpg", "", BOX, None, "val"), ("valid/b.jpg", "", None, None, "val")],
+    ),
+    (
+        "roboflow-csv",
+        {
+            "train/_annotations.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+            "a.jpg,200,80,License_Plate,40,20,120,50\na.jpg,200,80,car,,,,\n"
+        },
+        ["train/a.jpg"],
+        [("train/a.jpg", "", BOX, None, "train")],
+    ),
+    (
+        "via-csv",
+        {"via_export_csv.csv": VIA_TABLE},
+        ["a.jpg", "b.jpg"],
+        [("a.jpg", "AB123", BOX, None, ""), ("b.jpg", "", None, None, "")],
+    ),
+    (
+        "oidv4",
+        {"train/Plates/Label/a.txt": "Vehicle registration plate 40.0 20.0 120.0 50.0\n"},
+        ["train/Plates/a.jpg"],
+        [("train/Plates/a.jpg", "", BOX, None, "train")],
+    ),
+    (
+        "wpod",
+        {"a.txt": "4,0.2,0.59,0.6,0.21,0.25,0.3,0.625,0.575,AB123,\n"},
+        ["a.jpg"],
+        [("a.jpg", "AB123", None, QUAD, "")],
     ),
     ("gfickel", {"alpr_annotation.csv": GFICKEL}, ["a.jpg"], [("a.jpg", "皖AE981N", BOX, QUAD, "")]),
     (

@@ -33,7 +33,7 @@ def convert_data(
         Path | None, typer.Option("--images", metavar="DIR", help="The photographs, where not beside the labels.")
     ] = None,
     classes: Annotated[
-        str, typer.Option("--classes", metavar="A,B", help="The classes that are plates; else those that say so.")
+        str, typer.Option("--classes", metavar="A,B", help="The classes that are plates; else the one that says so.")
     ] = "",
     label_is_text: Annotated[
         bool, typer.Option("--label-is-text", help="Labels are no classes but what the plates print.")
@@ -47,6 +47,17 @@ def convert_data(
     place_images: Annotated[
         Placing, typer.Option("--place-images", help="With --to: how photographs come to where they are expected.")
     ] = Placing.LINK,
+    encoding: Annotated[
+        str, typer.Option("--encoding", metavar="NAME", help="Of label files that are not UTF-8, such as gbk.")
+    ] = "",
+    orientation: Annotated[
+        str,
+        typer.Option(
+            "--orientation",
+            metavar="stored|upright",
+            help="Labels were drawn before or after EXIF orientation was applied; only where that is unsure.",
+        ),
+    ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first record that cannot be used.")] = False,
 ) -> None:
     """Convert a data set into one table.
@@ -61,7 +72,7 @@ def convert_data(
     with complaints("Interrupted; files written so far are whole."):
         code = CountryPack.find(country).code if Path(country).suffix in (".yaml", ".yml") else country
         chosen = tuple(part.strip() for part in classes.split(",") if part.strip())
-        wanted = Wanted(chosen, images, label_is_text, keep_order, code, strict)
+        wanted = Wanted(chosen, images, label_is_text, keep_order, code, strict, orientation)
         started = time.perf_counter()
-        convert(source, source_format, wanted, to, output, place_images.value, console)
+        convert(source, source_format, wanted, to, output, place_images.value, console, encoding)
         console.print(f"{output}, after {time.perf_counter() - started:.1f} s")

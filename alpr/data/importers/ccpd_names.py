@@ -16,7 +16,8 @@ from alpr.data.ccpd_folders import (
 from alpr.data.columns import ManifestError
 from alpr.data.importers.labels import Imported, Wanted
 from alpr.data.importers.outgoing import Outgoing, OutgoingScene
-from alpr.data.importers.places import files_of, first_lines, image_size
+from alpr.data.importers.places import files_of, image_size
+from alpr.data.importers.text_files import first_lines
 from alpr.data.manifest import join_manifests
 from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage
 

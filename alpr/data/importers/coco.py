@@ -2,7 +2,8 @@
 
 `annotations/instances_train.json` holds `images`, `annotations` and `categories`; a box is x, y, width, height in
 continuous pixels; key points are x, y, visibility (0 is not labelled). A plate's text and country stand in
-`attributes`, as CVAT writes them. `iscrowd` marks a region to ignore. Source: the data format page of cocodataset.org.
+`attributes`, as CVAT writes them, and there a `rotation` in degrees turns the box about its middle. `iscrowd` marks a
+region to ignore. Source: the data format page of cocodataset.org.
 """
 
 from __future__ import annotations
@@ -18,16 +19,15 @@ from alpr.data.importers.labels import (
     Labels,
     Wanted,
     country_among,
-    quad_or_hull,
     text_among,
 )
 from alpr.data.importers.outgoing import Outgoing, inside, of_split, plain
-from alpr.data.importers.places import files_of, json_of, read_json, root_of, split_of_folders, split_of_name, tracked
+from alpr.data.importers.places import files_of, root_of, split_of_folders, split_of_name, tracked
+from alpr.data.importers.shapes import NOT_FOUR, corner_places, quad_or_hull, turned_box
+from alpr.data.importers.text_files import json_of, read_json
 from alpr.plates.geometry import signed_area
 
 CORNER_NAMES = ("top_left", "top_right", "bottom_right", "bottom_left")
-_SHORT = {"topleft": 0, "tl": 0, "topright": 1, "tr": 1, "bottomright": 2, "br": 2, "bottomleft": 3, "bl": 3}
-_SHORT |= {"lefttop": 0, "lt": 0, "righttop": 1, "rt": 1, "rightbottom": 2, "rb": 2, "leftbottom": 3, "lb": 3}
 
 
 def looks_like(source: Path) -> bool:
@@ -60,27 +60,50 @@ def _read_file(labels: Labels, path: Path) -> None:
     content = read_json(path)
     whole = split_of_name(path.stem) or split_of_folders(str(path.relative_to(labels.root)))
     near = [labels.root / part for part in (f"images/{whole}", "images", whole, path.stem.split("_")[-1]) if part]
-    categories: dict[Any, Mapping[str, Any]] = {c.get("id"): c for c in content["categories"]}
-    images: dict[Any, tuple[str | Path, str]] = {}
+    categories: dict[str, Mapping[str, Any]] = {
+        _identity(c.get("id")): c for c in content["categories"] if isinstance(c, dict)
+    }
+    images: dict[str, tuple[str | Path, str]] = {}
+    twice: set[str] = set()
     for entry in content["images"]:
-        name = entry.get("file_name")
-        if not name:
+        if not isinstance(entry, dict):
+            labels.reject(path, 0, "", f"the image {entry!r} is no table of its id and file_name")
+            continue
+        name, identity = entry.get("file_name"), _identity(entry.get("id"))
+        if not name or not isinstance(name, str):
             labels.reject(path, 0, "", f"the image {entry.get('id')} has no file_name")
             continue
-        images[entry.get("id")] = (labels.located(name, path.parent, *near), whole or split_of_folders(name))
-    empty = dict(images)
+        image = labels.located(name, path.parent, *near)
+        if images.setdefault(identity, (image, whole or split_of_folders(name)))[0] != image:
+            twice.add(identity)
+            labels.reject(path, 0, image, f"its id {entry.get('id')} belongs to another image too")
+        labels.declare(image, entry.get("width"), entry.get("height"))
+    for identity in twice:
+        labels.reject(path, 0, images[identity][0], f"its id {identity} belongs to another image too")
+    unlabelled = dict(images)
+    lost = 0
     for entry in tracked(content["annotations"], f"Reading {path.name}", "labels"):
-        image, split = images.get(entry.get("image_id"), ("", ""))
-        empty.pop(entry.get("image_id"), None)
+        entry = entry if isinstance(entry, dict) else {}
+        identity = _identity(entry.get("image_id"))
+        image, split = images.get(identity, ("", ""))
+        unlabelled.pop(identity, None)
         if not image:
+            lost += 1
             labels.reject(path, 0, "", f"annotation {entry.get('id')}: no image {entry.get('image_id')!r}")
             continue
-        try:
-            _add(labels, path, image, split, entry, categories.get(entry.get("category_id")))
-        except (ValueError, TypeError) as error:
-            labels.reject(path, 0, image, f"annotation {entry.get('id')}: {error}")
-    for image, split in empty.values():
-        labels.add_empty(path, image, split)
+        _add(labels, path, image, split, entry, categories.get(_identity(entry.get("category_id"))))
+    for image, split in unlabelled.values():
+        if lost:
+            reason = f"it has no label, and {lost:,} labels of the file belong to no image: it may hold a plate"
+            labels.reject(path, 0, image, reason)
+        else:
+            labels.add_empty(path, image, split)
+
+
+def _identity(value: Any) -> str:
+    """An id in one spelling: 1, "1" and 1.0 are the same."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value).strip()
 
 
 def _add(
@@ -92,32 +115,22 @@ def _add(
     category: Mapping[str, Any] | None,
 ) -> None:
     if category is None:
-        raise ValueError(f"no category {entry.get('category_id')!r}")
-    given = entry.get("bbox")
-    box: list[float] | None = None
-    corners: list[float] | None = None
-    if given:
-        if len(given) != 4:
-            raise ValueError(f"bbox has {len(given)} numbers; expected x, y, width, height")
-        x, y, w, h = map(float, given)
-        box = [x, y, x + w, y + h]
-    points = _key_points(labels, entry.get("keypoints") or [], category)
-    if points is None:
-        polygons = entry.get("segmentation")
-        if isinstance(polygons, list) and len(polygons) == 1:
-            around, corners = quad_or_hull(list(map(float, polygons[0])))
-            box = box or around
-            if corners is None:
-                labels.counts["{n} polygons have another number of points than four; their boxes stand."] += 1
-    else:
-        corners = points
+        reason = f"annotation {entry.get('id')}: no category {entry.get('category_id')!r}"
+        labels.add_fault(path, 0, image, reason, split=split)
+        return
+    label = str(category.get("name", category.get("id")))
     attributes = entry.get("attributes")
     attributes = attributes if isinstance(attributes, dict) else {}
+    try:
+        box, corners = _place(labels, entry, attributes, category)
+    except (ValueError, TypeError) as error:
+        labels.add_fault(path, 0, image, f"annotation {entry.get('id')}: {error}", label=label, split=split)
+        return
     labels.add(
         path,
         0,
         image,
-        label=str(category.get("name", category.get("id"))),
+        label=label,
         text=text_among(attributes) or text_among(entry),
         country=country_among(attributes),
         split=split,
@@ -127,6 +140,37 @@ def _add(
     )
 
 
+def _place(
+    labels: Labels, entry: Mapping[str, Any], attributes: Mapping[str, Any], category: Mapping[str, Any]
+) -> tuple[list[float] | None, list[float] | None]:
+    """The (box, corners) of an annotation.
+
+    Raises:
+        ValueError, TypeError: coordinates that are no numbers, or another number of them.
+    """
+    given = entry.get("bbox")
+    box: list[float] | None = None
+    if given:
+        if len(given) != 4:
+            raise ValueError(f"bbox has {len(given)} numbers; expected x, y, width, height")
+        x, y, w, h = map(float, given)
+        box = [x, y, x + w, y + h]
+    points = _key_points(labels, entry.get("keypoints") or [], category)
+    if points is not None:
+        return box, points
+    corners: list[float] | None = None
+    polygons = entry.get("segmentation")
+    if isinstance(polygons, list) and len(polygons) == 1:
+        around, corners = quad_or_hull(list(map(float, polygons[0])))
+        box = box or around
+        if corners is None:
+            labels.counts[NOT_FOUR] += 1
+    angle = float(attributes.get("rotation") or 0)
+    if box and angle and corners is None:
+        return None, turned_box(box, angle)
+    return box, corners
+
+
 def _key_points(labels: Labels, values: list[Any], category: Mapping[str, Any]) -> list[float] | None:
     """Four labelled key points as eight numbers, brought into our order where the category names them; or None."""
     if not values or not any(values):
@@ -134,10 +178,7 @@ def _key_points(labels: Labels, values: list[Any], category: Mapping[str, Any]) 
     if len(values) != 12 or not all(values[2::3]):
         labels.counts["{n} sets of key points are not four that are all labelled; they were left out."] += 1
         return None
-    names = [_SHORT.get(str(n).lower().replace("_", "").replace("-", "")) for n in category.get("keypoints") or []]
-    order = (
-        [names.index(i) for i in range(4)] if sorted(n for n in names if n is not None) == [0, 1, 2, 3] else range(4)
-    )
+    order = corner_places(category.get("keypoints") or []) or range(4)
     return [float(values[3 * k + axis]) for k in order for axis in (0, 1)]
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from alpr.data.columns import ManifestError
-from alpr.data.importers.formats import FORMATS, export, guess
+from alpr.data.importers.declared_sizes import ORIENTATIONS
+from alpr.data.importers.formats import FORMATS, export, guess, written_formats
 from alpr.data.importers.labels import Imported, Wanted
+from alpr.data.importers.text_files import encoded_as
 from alpr.data.manifest import write_rejected
 
 if TYPE_CHECKING:
@@ -17,7 +19,14 @@ if TYPE_CHECKING:
 
 
 def convert(
-    source: Path, kind: str | None, wanted: Wanted, to: str, output: Path, images: ImageMode, console: Console
+    source: Path,
+    kind: str | None,
+    wanted: Wanted,
+    to: str,
+    output: Path,
+    images: ImageMode,
+    console: Console,
+    encoding: str = "",
 ) -> None:
     """Reads a data set and writes it as `to`.
 
@@ -25,6 +34,7 @@ def convert(
         kind: the source's format; None to guess it.
         output: the table, or for another format the folder.
         images: how photographs come to where the format expects them.
+        encoding: of label files without a byte order mark; "" for UTF-8, or what an XML file declares.
 
     Raises:
         ManifestError: a format that is not there, or a source that cannot be used.
@@ -33,8 +43,15 @@ def convert(
     for name in (kind, to):
         if name is not None and name not in FORMATS:
             raise ManifestError(f"There is no format {name!r}; expected one of {', '.join(FORMATS)}.")
-    name = kind or guess(source)
-    imported = FORMATS[name].read(source, wanted)
+    if to not in written_formats():
+        raise ManifestError(f"{to} can only be read; to write there are {', '.join(written_formats())}.")
+    if wanted.orientation not in ("", *ORIENTATIONS):
+        raise ManifestError(
+            f"There is no orientation {wanted.orientation!r}; expected one of {', '.join(ORIENTATIONS)}."
+        )
+    with encoded_as(encoding):
+        name = kind or guess(source)
+        imported = FORMATS[name].read(source, wanted)
     lost: list[str] = []
     if to == "manifest":
         output.parent.mkdir(parents=True, exist_ok=True)

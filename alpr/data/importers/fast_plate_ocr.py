@@ -12,15 +12,8 @@ from pathlib import Path
 from alpr.data.importers.labels import Imported, Labels, Wanted
 from alpr.data.importers.outgoing import Outgoing, inside, of_split
 from alpr.data.importers.paddle import crops
-from alpr.data.importers.places import (
-    files_of,
-    first_lines,
-    read_text,
-    root_of,
-    split_of_folders,
-    split_of_name,
-    tracked,
-)
+from alpr.data.importers.places import files_of, root_of, split_of_folders, split_of_name, tracked
+from alpr.data.importers.text_files import first_lines, read_text
 
 _REGION = "plate_region"
 

@@ -6,26 +6,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from alpr.data.columns import COLUMNS, ManifestError
+from alpr.data.columns import ManifestError
 from alpr.data.importers import (
     brazilian,
     ccpd_names,
     coco,
+    createml,
     cvat,
     fast_plate_ocr,
     gfickel,
+    label_studio,
     labelme,
+    oidv4,
     open_images,
     openalpr,
+    own_table,
     paddle,
+    roboflow_csv,
     via,
+    via_csv,
     voc,
+    wpod,
     yolo,
 )
 from alpr.data.importers.labels import Imported, Wanted
+from alpr.data.importers.nearest import nearest
 from alpr.data.importers.outgoing import ImageMode, Outgoing
-from alpr.data.importers.places import first_lines
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
 
 
 class Format(NamedTuple):
@@ -36,7 +43,7 @@ class Format(NamedTuple):
 
     title: str
     read: Callable[[Path, Wanted], Imported]
-    write: Callable[[Outgoing], None]
+    write: Callable[[Outgoing], None] | None  # None where it can only be read
     looks_like: Callable[[Path], bool]  # whether its first files have the form; others may have it too
     holds: frozenset[str]
 
@@ -44,32 +51,19 @@ class Format(NamedTuple):
 def _format(
     title: str,
     read: Callable[[Path, Wanted], Imported],
-    write: Callable[[Outgoing], None],
+    write: Callable[[Outgoing], None] | None,
     looks_like: Callable[[Path], bool],
     holds: str,
 ) -> Format:
     return Format(title, read, write, looks_like, frozenset(holds.split()))
 
 
-def _is_manifest(source: Path) -> bool:
-    return source.is_file() and set("".join(first_lines(source, 1)).split(",")) >= set(COLUMNS)
-
-
-def _read_manifest(source: Path, wanted: Wanted) -> Imported:
-    return Imported(read_manifest(source, strict=wanted.strict))
-
-
-def _write_manifest(out: Outgoing) -> None:
-    out.target.mkdir(parents=True, exist_ok=True)
-    out.manifest.write(out.target / "manifest.csv")
-
-
 FORMATS = {
     "manifest": _format(
         "this project's table",
-        _read_manifest,
-        _write_manifest,
-        _is_manifest,
+        own_table.read,
+        own_table.write,
+        own_table.looks_like,
         "text country split note box corners both kind empty extra",
     ),
     "ccpd": _format(
@@ -96,8 +90,23 @@ FORMATS = {
         "split box corners both empty",
     ),
     "yolo-obb": _format("YOLO-OBB", yolo.read_obb, yolo.write_obb, yolo.looks_like_obb, "split box corners empty"),
+    "yolo-seg": _format("YOLO-seg, polygons", yolo.read_polygons, None, yolo.looks_like_polygons, "split box corners"),
     "labelme": _format("labelme", labelme.read, labelme.write, labelme.looks_like, "text split box corners empty"),
     "via": _format("VIA 1 and 2", via.read, via.write, via.looks_like, "text country split box corners empty"),
+    "via-csv": _format("VIA 2's table", via_csv.read, None, via_csv.looks_like, "text country split box corners"),
+    "label-studio": _format(
+        "Label Studio (JSON, JSON-MIN, CSV)",
+        label_studio.read,
+        None,
+        label_studio.looks_like,
+        "text country split box corners",
+    ),
+    "createml": _format("Create ML", createml.read, None, createml.looks_like, "text split box"),
+    "roboflow-csv": _format(
+        "Roboflow's and TensorFlow's table of boxes", roboflow_csv.read, None, roboflow_csv.looks_like, "text split box"
+    ),
+    "oidv4": _format("OIDv4 ToolKit", oidv4.read, None, oidv4.looks_like, "split box"),
+    "wpod": _format("WPOD-NET", wpod.read, None, wpod.looks_like, "text split corners"),
     "paddle-det": _format(
         "PaddleOCR detection list",
         paddle.read_detection,
@@ -160,7 +169,9 @@ def guess(source: Path) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise ManifestError(f"{source} has the form of no known format; name it with --from: {', '.join(FORMATS)}.")
+        raise ManifestError(
+            f"{source} has the form of no known format. {nearest(source)}Name it with --from: {', '.join(FORMATS)}."
+        )
     raise ManifestError(f"{source} may be {' or '.join(found)}; name it with --from.")
 
 
@@ -174,9 +185,18 @@ def export(
         numbered: file names begin with the photograph's number in the manifest.
 
     Raises:
+        ManifestError: a format that can only be read.
         NotWritten, OSError: a full disk or a folder that cannot be written to.
     """
+    write = FORMATS[name].write
+    if write is None:
+        raise ManifestError(f"{name} can only be read; to write there are {', '.join(written_formats())}.")
     out = Outgoing(manifest, target, images, FORMATS[name].holds, numbered)
     target.mkdir(parents=True, exist_ok=True)
-    FORMATS[name].write(out)
+    write(out)
     return out.notes()
+
+
+def written_formats() -> list[str]:
+    """The formats that can be written."""
+    return [name for name, each in FORMATS.items() if each.write is not None]

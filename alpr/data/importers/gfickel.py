@@ -10,9 +10,11 @@ import io
 from pathlib import Path
 
 from alpr.data.ccpd import CcpdNameError, plate_indices
+from alpr.data.columns import ManifestError
 from alpr.data.importers.labels import Imported, Wanted
 from alpr.data.importers.outgoing import Outgoing, of_split
-from alpr.data.importers.places import files_of, first_lines
+from alpr.data.importers.places import files_of
+from alpr.data.importers.text_files import first_lines
 from alpr.data.manifest import join_manifests, read_manifest
 
 COLUMNS = (
@@ -35,8 +37,10 @@ def _tables(source: Path) -> list[Path]:
 
 def read(source: Path, wanted: Wanted) -> Imported:
     """The plates of every such table of the source."""
-    manifest = join_manifests([read_manifest(path, strict=wanted.strict) for path in _tables(source)])
-    return Imported(manifest)
+    tables = _tables(source)
+    if not tables:
+        raise ManifestError(f"{source} holds no table with the columns image_path and ocr_1 to ocr_7.")
+    return Imported(join_manifests([read_manifest(path, strict=wanted.strict) for path in tables]))
 
 
 def write(out: Outgoing) -> None:

@@ -1,19 +1,24 @@
 """labelme: one JSON file beside each photograph, with shapes of points in continuous pixels.
 
-A polygon of four points gives corners, a rectangle (two opposite points) or another polygon a box. A plate's text is
-read from the shape's `description`, from its `attributes`, or with `label_is_text` from its label. Source: labelme's
-own files, versions 4 and 5.
+A polygon of four points gives corners; a rectangle (two opposite points), a circle, a mask or another polygon a box.
+A plate's text is read from the shape's `description`, from its `attributes`, or with `label_is_text` from its label.
+Source: labelme's own files, versions 4 and 5.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from alpr.data.importers.labels import Imported, Labels, Wanted, country_among, hull, quad_or_hull, text_among
+from alpr.data.importers.labels import Imported, Labels, Wanted, country_among, text_among
 from alpr.data.importers.outgoing import Outgoing, inside
-from alpr.data.importers.places import files_of, json_of, root_of, split_of_folders, tracked
+from alpr.data.importers.places import files_of, root_of, split_of_folders, tracked
+from alpr.data.importers.shapes import NOT_FOUR, hull, quad_or_hull
+from alpr.data.importers.text_files import json_of
+
+_POLYGONS = ("polygon", "linestrip", "rotation", "rotated_rectangle", "oriented_rectangle", "quadrilateral")
 
 
 def looks_like(source: Path) -> bool:
@@ -37,11 +42,14 @@ def read(source: Path, wanted: Wanted) -> Imported:
         # labelme names the image relative to the JSON file, on Windows with backslashes.
         image = labels.files.of_stem(path.stem, path.parent) or labels.located(str(content["imagePath"]), path.parent)
         split = split_of_folders(str(path.relative_to(labels.root)))
+        labels.declare(image, content.get("imageWidth"), content.get("imageHeight"))
         for number, shape in enumerate(content["shapes"], start=1):
+            label = shape.get("label") if isinstance(shape, dict) else None
             try:
                 _add(labels, path, image, split, shape)
             except (ValueError, TypeError, AttributeError, KeyError) as error:
-                labels.reject(path, 0, image, f"shape {number}: {error or 'no points'}")
+                reason = f"shape {number}: {error or 'no points'}"
+                labels.add_fault(path, 0, image, reason, label=None if label is None else str(label), split=split)
         if not content["shapes"]:
             labels.add_empty(path, image, split)
     return labels.finish()
@@ -52,12 +60,15 @@ def _add(labels: Labels, path: Path, image: str | Path, split: str, shape: Mappi
     box: list[float] | None
     corners: list[float] | None
     kind = shape.get("shape_type") or "polygon"
-    if kind == "rectangle" and len(points) in (4, 8):
+    if kind in ("rectangle", "mask") and len(points) in (4, 8):
         box, corners = hull(points), None
-    elif kind in ("polygon", "linestrip", "rotation", "rotated_rectangle") and len(points) >= 6:
+    elif kind == "circle" and len(points) == 4:
+        x, y, radius = points[0], points[1], math.dist(points[:2], points[2:])
+        box, corners = [x - radius, y - radius, x + radius, y + radius], None
+    elif kind in _POLYGONS and len(points) >= 6:
         box, corners = quad_or_hull(points)
         if corners is None:
-            labels.counts["{n} polygons have another number of points than four; the boxes around them stand."] += 1
+            labels.counts[NOT_FOUR] += 1
     else:
         raise ValueError(f"a {kind} of {len(points) // 2} points; expected a rectangle or a polygon")
     attributes = shape.get("attributes") or {}

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from alpr.data.columns import Floats, ManifestError, Rejection, geometry_faults
+from alpr.data.importers.class_names import choose, plain
 from alpr.data.importers.corner_order import mend_order
-from alpr.data.importers.places import ImageFiles
+from alpr.data.importers.declared_sizes import Frame, place
+from alpr.data.importers.places import ImageFiles, Picture, picture_of
+from alpr.data.importers.texts import cleaned
 from alpr.data.manifest import Manifest
+from alpr.images.prepare import UnreadableImage
 
 Numbers = Sequence[float]
 IGNORED = "ignore"
-_PLATE_WORDS = ("plate", "placa", "matricula", "kennzeichen", "nummernschild", "plaque", "targa", "车牌")
-_PLATE_NAMES = {"lp", "anpr", "alpr", "license", "licence"}
+_LONGEST_SIDE_PX = 1_000_000
 _TEXT_NAMES = {
     *("text", "plate", "platetext", "platenumber", "number", "licenseplate", "licenceplate", "transcription", "ocr"),
     *("value", "registration", "lp", "lptext", "lpnumber", "string", "characters"),
 }
-_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Wanted:
     keep_order: bool = False  # believe the corner order of the source
     country: str = ""  # of rows whose country is not given
     strict: bool = False  # raise at the first record that cannot be used
+    orientation: str = ""  # the answer for sizes that are declared swapped: stored or upright
 
 
 class Imported(NamedTuple):
@@ -61,6 +63,7 @@ class _Record(NamedTuple):
     corners: tuple[float, ...] | None  # 8 numbers
     extra: Mapping[str, str]
     empty: bool
+    fault: str = ""  # why it cannot be used, if it is a plate
 
 
 @dataclass
@@ -70,11 +73,14 @@ class Labels:
     root: Path  # what the images of the manifest are relative to
     wanted: Wanted
     others_mean_empty: bool = True  # whether an image with only other classes is known to hold no plate
+    known_plates: tuple[str, ...] = ()  # classes that the format defines to be plates
     notes: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)  # sentences said once, with how often they were true
     files: ImageFiles = field(init=False)
     _records: list[_Record] = field(default_factory=list)
     _rejected: list[Rejection] = field(default_factory=list)
+    _frames: dict[str, Frame] = field(default_factory=dict)
+    _pictures: dict[str, Picture | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.files = ImageFiles(folder for folder in (self.wanted.images, self.root) if folder is not None)
@@ -122,6 +128,35 @@ class Labels:
         """Adds an image that is known to hold no plate."""
         self._records.append(_Record(str(file), 0, self._name(image), None, "", "", split, None, None, {}, True))
 
+    def add_fault(
+        self, file: Path, line: int, image: str | Path, reason: str, *, label: str | None = None, split: str = ""
+    ) -> None:
+        """Adds a label that has no place or whose values are wrong: if its class is plates, its image is left out.
+
+        Args:
+            label: its class; None where it is not known to be something else than a plate.
+        """
+        record = _Record(str(file), line, self._name(image), label, "", "", split, None, None, {}, False, reason)
+        self._records.append(record)
+
+    def declare(self, image: str | Path, width: Any, height: Any, *, shares: bool = False) -> None:
+        """Notes the size in px of the picture that an image's labels were drawn on; what is no size is passed over.
+
+        Args:
+            shares: labels were given as shares of that size.
+        """
+        try:
+            frame = Frame(round(float(height)), round(float(width)), shares)
+        except (TypeError, ValueError, OverflowError):
+            return
+        if min(frame[:2]) > 0 and max(frame[:2]) <= _LONGEST_SIDE_PX:
+            self._frames.setdefault(self._name(image), frame)
+
+    def size(self, image: str | Path) -> tuple[int, int] | None:
+        """The (height, width) of an image as it is read; None where it is missing or no image."""
+        picture = self._picture(self._name(image))
+        return None if picture is None else picture[:2]
+
     def reject(self, file: Path, line: int, image: str | Path, reason: str) -> None:
         """Notes a record that cannot be used.
 
@@ -153,7 +188,15 @@ class Labels:
             ManifestError: not one usable label, or classes of which none is known to be plates.
         """
         records = self._of_plates()
+        labelled = {r.image for r in records if not r.empty}
+        records = [r for r in records if not r.empty or r.image not in labelled]
         box, corners, faults = _numbers(records)
+        images = [r.image for r in records]
+        box, corners, misplaced, notes = place(
+            box, corners, images, self._frames, self._picture, self.wanted.orientation
+        )
+        self.notes += notes
+        faults |= misplaced
         if not self.wanted.keep_order:
             given = np.flatnonzero(np.isfinite(corners).all(axis=(1, 2)))
             mended = mend_order(corners[given])
@@ -167,6 +210,14 @@ class Labels:
             raise ManifestError(f"{self.root} holds no label that can be used.{why}")
         return Imported(self._manifest([records[i] for i in kept], box[kept], corners[kept]), tuple(self.notes))
 
+    def _picture(self, image: str) -> Picture | None:
+        if image not in self._pictures:
+            try:
+                self._pictures[image] = picture_of(self.root / image)
+            except UnreadableImage:
+                self._pictures[image] = None
+        return self._pictures[image]
+
     def _of_plates(self) -> list[_Record]:
         """The records of plates, and one for each image that holds only other things."""
         if self.wanted.label_is_text:
@@ -174,38 +225,21 @@ class Labels:
         found = Counter(r.label for r in self._records if r.label is not None)
         if not found:
             return self._records
-        plates = self._plate_classes(found)
-        left_out = {label: n for label, n in found.items() if label not in plates}
-        if left_out:
-            listed = ", ".join(f"{label} ({n:,})" for label, n in Counter(left_out).most_common(12))
-            more = f" and {len(left_out) - 12} more classes" if len(left_out) > 12 else ""
-            self.notes.append(f"Left out as no plates: {listed}{more}.")
-        with_plates = {r.image for r in self._records if r.label is None or r.label in plates}
+        chosen = choose(found, self.wanted.classes, self.known_plates, self.root)
+        self.notes += chosen.notes
+        faulty = sum(bool(r.fault) and r.label is not None and r.label not in chosen.plates for r in self._records)
+        if faulty:
+            self.notes.append(f"{faulty:,} labels of other classes have no place or faults; that changes nothing.")
+        with_plates = {r.image for r in self._records if r.label is None or r.label in chosen.plates}
         kept: list[_Record] = []
         for r in self._records:
-            if r.label is None or r.label in plates:
+            if r.label is None or r.label in chosen.plates:
                 kept.append(r)
+            elif r.image not in with_plates and r.label in chosen.showing:
+                kept.append(r._replace(fault=f"it has a label {r.label!r}, but none of the plate that this shows"))
             elif r.image not in with_plates and self.others_mean_empty:
-                with_plates.add(r.image)
-                kept.append(r._replace(box=None, corners=None, text="", extra={}, empty=True))
+                kept.append(r._replace(box=None, corners=None, text="", extra={}, empty=True, fault=""))
         return kept
-
-    def _plate_classes(self, found: Counter[str]) -> set[str]:
-        if self.wanted.classes:
-            asked = {_plain(name) for name in self.wanted.classes}
-            plates = {label for label in found if _plain(label) in asked}
-        else:
-            plates = {label for label in found if means_plate(label)}
-            if not plates and len(found) == 1 and self.others_mean_empty:
-                plates = set(found)
-                self.notes.append(f"The only class, {next(iter(found))!r}, was taken for the plates.")
-        if not plates:
-            listed = ", ".join(f"{label} ({n:,})" for label, n in found.most_common(20))
-            asked_for = f"; asked for {', '.join(self.wanted.classes)}" if self.wanted.classes else ""
-            raise ManifestError(
-                f"No class of {self.root} is known to be plates; found {listed}{asked_for}. Name them with --classes."
-            )
-        return plates
 
     def _without_faults(self, records: list[_Record], faults: Mapping[int, str]) -> list[int]:
         """The usable records; the others are listed, with the companions that share their image."""
@@ -226,17 +260,16 @@ class Labels:
                 continue
             key = (r.image, r.box, r.corners, r.text)
             if key in seen:
-                self.counts["{n} labels stood there twice and count once."] += 1
+                if not r.empty:
+                    self.counts["{n} labels stood there twice and count once."] += 1
                 continue
             seen.add(key)
             kept.append(i)
         return kept
 
     def _manifest(self, records: list[_Record], box: Floats, corners: Floats) -> Manifest:
-        texts = [_SPACE.sub("", r.text) for r in records]
-        spaced = sum(a != r.text for a, r in zip(texts, records, strict=True))
-        if spaced:
-            self.notes.append(f"{spaced:,} texts held spaces, which were taken out.")
+        texts, notes = cleaned([r.text for r in records])
+        self.notes += notes
         names = list(dict.fromkeys(name for r in records for name in r.extra))
         manifest = Manifest.of(
             self.root,
@@ -251,39 +284,22 @@ class Labels:
         return replace(manifest, rejected=tuple(self._rejected))
 
 
-def means_plate(label: str) -> bool:
-    """Whether a class's name says that it is plates: it holds the word, in one of a few languages."""
-    plain = _plain(label)
-    return plain in _PLATE_NAMES or any(word in plain for word in _PLATE_WORDS)
-
-
 def text_among(attributes: Mapping[str, object]) -> str:
     """The plate's text among the attributes of a label, by their names; "" where none is called so."""
     for name, value in attributes.items():
-        if _plain(name) in _TEXT_NAMES and isinstance(value, str | int):
+        if is_text_name(name) and isinstance(value, str | int):
             return str(value)
     return ""
+
+
+def is_text_name(name: str) -> bool:
+    """Whether an attribute or a column is called as texts are."""
+    return plain(name) in _TEXT_NAMES
 
 
 def country_among(attributes: Mapping[str, object]) -> str:
     """The value of an attribute `country`; "" where there is none."""
     return str(attributes.get("country") or "")
-
-
-def hull(points: Numbers) -> list[float]:
-    """The upright box around points x, y, x, y, ..."""
-    return [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]
-
-
-def quad_or_hull(points: list[float]) -> tuple[list[float] | None, list[float] | None]:
-    """The (box, corners) that a polygon x, y, x, y, ... says: corners if it has four, else the box around it."""
-    if len(points) == 10 and points[:2] == points[8:]:
-        points = points[:8]  # closed by its first point
-    return (None, points) if len(points) == 8 else (hull(points), None)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.lower())
 
 
 def _numbers(records: list[_Record]) -> tuple[Floats, Floats, dict[int, str]]:
@@ -300,6 +316,8 @@ def _numbers(records: list[_Record]) -> tuple[Floats, Floats, dict[int, str]]:
                 faults.setdefault(i, f"the {what} hold {shown}; expected numbers")
                 values[i] = np.nan
     for i, r in enumerate(records):
+        if r.fault:
+            faults[i] = r.fault
         if not (r.empty or r.box or r.corners or r.text):
             faults.setdefault(i, "the label holds neither box, corners nor text")
         if r.extra.get("kind") == IGNORED and not (r.box or r.corners):

@@ -13,13 +13,15 @@ from pathlib import Path
 
 from alpr.data.importers.labels import IGNORED, Imported, Labels, Wanted
 from alpr.data.importers.outgoing import Outgoing, inside, of_split
-from alpr.data.importers.places import files_of, first_lines, image_size, read_text, root_of, split_of_name, tracked
+from alpr.data.importers.places import files_of, image_size, root_of, split_of_name, tracked
+from alpr.data.importers.text_files import first_lines, read_text
 from alpr.images.prepare import UnreadableImage
 
 PLATE = "/m/01jfm_"
+_PLATE_NAME = "Vehicle registration plate"
 COLUMNS = ("ImageID", "Source", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax")
 FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
-_NEEDED = {"ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"}
+NEEDED = {"ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"}
 
 
 def looks_like(source: Path) -> bool:
@@ -29,15 +31,16 @@ def looks_like(source: Path) -> bool:
 
 def _is_boxes(path: Path) -> bool:
     lines = first_lines(path, 1)
-    return bool(lines) and set(lines[0].split(",")) >= _NEEDED
+    return bool(lines) and set(lines[0].split(",")) >= NEEDED
 
 
 def read(source: Path, wanted: Wanted) -> Imported:
     """The plates of every file of boxes of the source."""
-    labels = Labels(root_of(source), wanted, others_mean_empty=False)
-    names = {PLATE: "Vehicle registration plate"}
+    labels = Labels(root_of(source), wanted, others_mean_empty=False, known_plates=(_PLATE_NAME,))
+    names = {PLATE: _PLATE_NAME}
     for path in sorted(labels.root.glob("*class-descriptions*.csv")):
         names |= {cells[0]: cells[1] for cells in csv.reader(read_text(path).splitlines()) if len(cells) > 1}
+    names[PLATE] = _PLATE_NAME  # "Plate" is a dish there
     for path in filter(_is_boxes, files_of(source, (".csv",))):
         split = split_of_name(path.stem)
         near = [

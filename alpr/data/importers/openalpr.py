@@ -9,7 +9,8 @@ from pathlib import Path
 
 from alpr.data.importers.labels import Imported, Labels, Wanted
 from alpr.data.importers.outgoing import Outgoing, inside
-from alpr.data.importers.places import files_of, first_lines, read_text, root_of, split_of_folders, tracked
+from alpr.data.importers.places import files_of, root_of, split_of_folders, tracked
+from alpr.data.importers.text_files import first_lines, read_text
 
 _COUNTRIES = {"us": "US", "br": "BR"}
 
@@ -17,10 +18,11 @@ _COUNTRIES = {"us": "US", "br": "BR"}
 def looks_like(source: Path) -> bool:
     """Whether the first texts of the source hold lines of six cells, four of them numbers."""
     lines = [line for path in files_of(source, (".txt",), 5) for line in first_lines(path)]
-    return bool(lines) and all(_has_form(line) for line in lines)
+    return bool(lines) and all(has_form(line) for line in lines)
 
 
-def _has_form(line: str) -> bool:
+def has_form(line: str) -> bool:
+    """Whether a line is of six cells, four of them numbers."""
     cells = line.split("\t")
     return len(cells) == 6 and all(cell.strip().lstrip("-").isdecimal() for cell in cells[1:5])
 

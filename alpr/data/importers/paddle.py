@@ -1,7 +1,8 @@
 """PaddleOCR's lists: of detection (image, tab, JSON of texts and quads) and of recognition (crop, tab, text).
 
 A detection line is `images/a.jpg<TAB>[{"transcription": "AB123", "points": [[x, y], ...]}]`; the transcriptions `###`
-and `*` mark regions to ignore. Source: PaddleOCR's documents on data sets for text detection and recognition.
+and `*` mark regions to ignore. The text of a `difficult` entry is not read, nor is PPOCRLabel's placeholder. Source:
+PaddleOCR's documents on data sets for text detection and recognition.
 """
 
 from __future__ import annotations
@@ -10,21 +11,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from alpr.data.importers.labels import IGNORED, Imported, Labels, Wanted, quad_or_hull
+from alpr.data.importers.labels import IGNORED, Imported, Labels, Wanted
 from alpr.data.importers.outgoing import Outgoing, OutgoingScene, inside, of_split, plain
-from alpr.data.importers.places import (
-    files_of,
-    first_lines,
-    read_text,
-    root_of,
-    split_of_folders,
-    split_of_name,
-    tracked,
-)
+from alpr.data.importers.places import files_of, root_of, split_of_folders, split_of_name, tracked
+from alpr.data.importers.shapes import NOT_FOUR, quad_or_hull
+from alpr.data.importers.text_files import first_lines, read_text
 from alpr.images.prepare import IMAGE_SUFFIXES
 from alpr.plates.geometry import box_corners
 
 _IGNORE = ("###", "*")
+_PLACEHOLDERS = ("待识别", "待識別", "TEMPORARY")
+"""What PPOCRLabel writes for a box that nobody has read yet."""
 _LOOKED_AT = 50
 
 
@@ -77,9 +74,15 @@ def read_detection(source: Path, wanted: Wanted) -> Imported:
 def _add(labels: Labels, path: Path, number: int, image: str | Path, split: str, entry: dict[str, Any]) -> None:
     box, corners = quad_or_hull([float(v) for point in entry["points"] for v in point])
     if corners is None:
-        labels.counts["{n} polygons have another number of points than four; the boxes around them stand."] += 1
+        labels.counts[NOT_FOUR] += 1
     text = str(entry["transcription"])
     ignored = text in _IGNORE
+    if entry.get("difficult") and text and not ignored:
+        labels.counts["{n} texts are marked as difficult; their places stand without a text."] += 1
+        text = ""
+    elif text.strip() in _PLACEHOLDERS:
+        labels.counts["{n} texts are PPOCRLabel's placeholder for one not read yet; their places stand alone."] += 1
+        text = ""
     labels.add(
         path,
         number,
@@ -102,6 +105,9 @@ def read_recognition(source: Path, wanted: Wanted) -> Imported:
                 continue
             if not tab or not text.strip():
                 labels.reject(path, number, name, "no text after a tab")
+                continue
+            if text.strip() in _PLACEHOLDERS:
+                labels.reject(path, number, name, "the text is PPOCRLabel's placeholder for one not read yet")
                 continue
             image = labels.located(name, path.parent, path.parent.parent)
             labels.add(path, number, image, text=text, split=split_of_name(path.stem) or split_of_folders(name))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
 from alpr.data.columns import ManifestError
 from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage, read_image
@@ -73,51 +71,28 @@ def root_of(source: Path) -> Path:
     return source.parent if source.is_file() else source
 
 
-def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without a byte order mark.
+class Picture(NamedTuple):
+    """The size of an image in px as `read_image` gives it, and the EXIF orientation (1 to 8) that was applied."""
 
-    Raises:
-        ManifestError: a file that cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    height: int
+    width: int
+    orientation: int = 1
 
-
-@lru_cache(maxsize=2)
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; the last two are kept, since guessing the format opens a file before reading it does.
-
-    Raises:
-        ManifestError: a file that cannot be read or is no JSON.
-    """
-    try:
-        return json.loads(read_text(path))
-    except ValueError as error:
-        raise ManifestError(f"{path} is no JSON: {error}.") from error
-
-
-def json_of(path: Path) -> Any:
-    """What a JSON file holds, or None where it is none."""
-    try:
-        return read_json(path)
-    except ManifestError:
-        return None
-
-
-def first_lines(path: Path, lines: int = 5) -> list[str]:
-    """The first lines of a text that are not blank; none where the file is no text."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(1 << 16).decode("utf-8-sig", errors="ignore")
-    except OSError:
-        return []
-    return [] if "\0" in text else [line for line in text.splitlines() if line.strip()][:lines]
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """The (height, width) of an image as `read_image` gives it, from the file's header where Pillow is installed.
+    """The (height, width) of an image as `read_image` gives it.
+
+    Raises:
+        UnreadableImage: a missing or damaged file.
+    """
+    return picture_of(path)[:2]
+
+
+def picture_of(path: Path) -> Picture:
+    """The size and orientation of an image, from the file's header where Pillow is installed.
 
     Raises:
         UnreadableImage: a missing or damaged file.
@@ -126,15 +101,18 @@ def image_size(path: Path) -> tuple[int, int]:
         from PIL import Image
     except ImportError:
         shape = read_image(path).shape
-        return shape[0], shape[1]
+        return Picture(shape[0], shape[1])
     try:
         # of a file of its own only the header is read
         with Image.open(path if member_of(path) is None else io.BytesIO(read_bytes(path))) as image:
             width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5  # OpenCV turns the picture as its EXIF orientation says
+            orientation = image.getexif().get(0x0112, 1)
     except (OSError, ValueError, SyntaxError, TypeError) as error:
         raise UnreadableImage(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'no image'}.") from error
-    return (width, height) if turned else (height, width)
+    if orientation not in range(1, 9):
+        orientation = 1
+    # OpenCV turns the picture as its EXIF orientation says
+    return Picture(width, height, orientation) if orientation >= 5 else Picture(height, width, orientation)
 
 
 class ImageFiles:

@@ -7,14 +7,17 @@ An image's `regions` are a list (VIA 2) or a table with numbers as keys (VIA 1);
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from alpr.data.columns import ManifestError
-from alpr.data.importers.labels import Imported, Labels, Wanted, country_among, quad_or_hull, text_among
+from alpr.data.importers.labels import Imported, Labels, Wanted, country_among, text_among
 from alpr.data.importers.outgoing import Outgoing, of_split, plain
-from alpr.data.importers.places import files_of, json_of, root_of, split_of_folders, split_of_name, tracked
+from alpr.data.importers.places import files_of, root_of, split_of_folders, split_of_name, tracked
+from alpr.data.importers.shapes import NOT_FOUR, ellipse_box, quad_or_hull
+from alpr.data.importers.text_files import json_of
 
 _CLASS_NAMES = ("label", "class", "type", "name", "category", "object")
 
@@ -48,42 +51,59 @@ def read(source: Path, wanted: Wanted) -> Imported:
             split = whole or split_of_folders(name)
             regions = entry["regions"]
             regions = list(regions.values()) if isinstance(regions, dict) else regions
+            if not isinstance(regions, list):
+                labels.reject(path, 0, image, f"its regions are {regions!r}; expected a list")
+                continue
             for number, region in enumerate(regions, start=1):
-                try:
-                    _add(labels, path, image, split, region)
-                except (ValueError, TypeError, KeyError, AttributeError) as error:
-                    labels.reject(path, 0, image, f"region {number}: {error}")
+                add_region(labels, path, 0, image, split, region, f"region {number}: ")
             if not regions:
                 labels.counts["{n} images without a region were taken to hold no plate."] += 1
                 labels.add_empty(path, image, split)
     return labels.finish()
 
 
-def _add(labels: Labels, path: Path, image: str | Path, split: str, region: Mapping[str, Any]) -> None:
-    shape, attributes = region["shape_attributes"], region.get("region_attributes") or {}
-    box: list[float] | None
-    corners: list[float] | None = None
-    if shape["name"] == "rect":
-        x, y, w, h = (float(shape[name]) for name in ("x", "y", "width", "height"))
-        box = [x, y, x + w, y + h]
-    elif shape["name"] in ("polygon", "polyline"):
-        pairs = zip(shape["all_points_x"], shape["all_points_y"], strict=True)
-        box, corners = quad_or_hull([float(v) for pair in pairs for v in pair])
-        if corners is None:
-            labels.counts["{n} polygons have another number of points than four; the boxes around them stand."] += 1
-    else:
-        raise ValueError(f"a shape {shape['name']!r}; expected rect or polygon")
+def add_region(
+    labels: Labels, path: Path, line: int, image: str | Path, split: str, region: Any, name: str = ""
+) -> None:
+    """Adds a region, {"shape_attributes": ..., "region_attributes": ...}, of a JSON file or a table of VIA."""
+    attributes = region.get("region_attributes") if isinstance(region, dict) else None
+    attributes = attributes if isinstance(attributes, dict) else {}
+    label = _class_of(attributes)
+    try:
+        box, corners = _place(labels, region["shape_attributes"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        labels.add_fault(path, line, image, f"{name}{error}", label=label, split=split)
+        return
     labels.add(
         path,
-        0,
+        line,
         image,
-        label=_class_of(attributes),
+        label=label,
         text=text_among(attributes),
         country=country_among(attributes),
         split=split,
         box=box,
         corners=corners,
     )
+
+
+def _place(labels: Labels, shape: Mapping[str, Any]) -> tuple[list[float] | None, list[float] | None]:
+    if shape["name"] == "rect":
+        x, y, w, h = (float(shape[name]) for name in ("x", "y", "width", "height"))
+        return [x, y, x + w, y + h], None
+    if shape["name"] == "circle":
+        x, y, r = (float(shape[name]) for name in ("cx", "cy", "r"))
+        return ellipse_box(x, y, r, r), None
+    if shape["name"] == "ellipse":
+        x, y, rx, ry = (float(shape[name]) for name in ("cx", "cy", "rx", "ry"))
+        return ellipse_box(x, y, rx, ry, math.degrees(float(shape.get("theta") or 0))), None
+    if shape["name"] not in ("polygon", "polyline"):
+        raise ValueError(f"a shape {shape['name']!r}; expected rect, polygon, circle or ellipse")
+    pairs = zip(shape["all_points_x"], shape["all_points_y"], strict=True)
+    box, corners = quad_or_hull([float(v) for pair in pairs for v in pair])
+    if corners is None:
+        labels.counts[NOT_FOUR] += 1
+    return box, corners
 
 
 def _class_of(attributes: Mapping[str, Any]) -> str | None:

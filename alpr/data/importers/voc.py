@@ -17,7 +17,8 @@ from xml.etree.ElementTree import Element
 from alpr.data.columns import ManifestError
 from alpr.data.importers.labels import IGNORED, Imported, Labels, Wanted, text_among
 from alpr.data.importers.outgoing import Outgoing, OutgoingScene, of_split
-from alpr.data.importers.places import files_of, first_lines, read_text, root_of, split_of_folders, tracked
+from alpr.data.importers.places import files_of, root_of, split_of_folders, tracked
+from alpr.data.importers.text_files import first_lines, read_text, read_xml
 
 _START = re.compile(r"<annotation[\s>]")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -46,9 +47,9 @@ def read(source: Path, wanted: Wanted) -> Imported:
     objects: list[_Object] = []
     for path in tracked(files_of(source, (".xml",)), "Reading annotations", "files"):
         try:
-            root = ElementTree.fromstring(read_text(path))
-        except (ElementTree.ParseError, ManifestError) as error:
-            labels.reject(path, 0, path.stem, f"no XML: {error}")
+            root = read_xml(path)
+        except ManifestError as error:
+            labels.reject(path, 0, labels.files.of_stem(path.stem, path.parent) or path.stem, str(error).rstrip("."))
             continue
         objects += _objects(labels, path, root, splits)
     numbers = [v for o in objects for v in o.box if math.isfinite(v)]
@@ -73,18 +74,20 @@ def _objects(labels: Labels, path: Path, root: Element, splits: dict[str, str]) 
     image = found or labels.located(name or path.stem)
     split = splits.get(path.stem) or split_of_folders(str(path.relative_to(labels.root)))
     objects = []
+    labels.declare(image, root.findtext("size/width"), root.findtext("size/height"))
     for element in root.iter("object"):
+        label = (element.findtext("name") or "").strip()
         box = element.find("bndbox")
         try:
             values = [float(box.findtext(side) or "") for side in _SIDES] if box is not None else []
         except ValueError:
             values = []
         if not values:
-            labels.reject(path, 0, image, f"an object has no box of the four numbers {', '.join(_SIDES)}")
+            reason = f"an object has no box of the four numbers {', '.join(_SIDES)}"
+            labels.add_fault(path, 0, image, reason, label=label, split=split)
             continue
         attributes = {a.findtext("name") or "": a.findtext("value") for a in element.iter("attribute")}
         difficult = (element.findtext("difficult") or "0").strip() in ("1", "true", "True")
-        label = (element.findtext("name") or "").strip()
         objects.append(_Object(path, image, label, text_among(attributes), split, values, difficult))
     if root.find("object") is None:
         labels.add_empty(path, image, split)
