@@ -16,7 +16,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_bundle import DETECTOR, RECOGNISER, scene, write_bundle
 
-from alpr.reader.card import MOST_BYTES, CardError, ModelCard, WeightFile
+from alpr.files import SMALL_BYTES
+from alpr.reader.card import CardError, ModelCard, WeightFile
 from alpr.reader.onnx_file import MalformedOnnx, names_other_files
 from alpr.reader.reader import Reader
 from alpr.reader.sessions import SessionError
@@ -164,7 +165,7 @@ def test_a_pipe_in_a_files_place_is_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda text: text + " " * MOST_BYTES, "has more than 4000000 bytes"),
+        (lambda text: text + " " * SMALL_BYTES, "has more than 4000000 bytes"),
         (lambda text: text.replace('"metrics": {', '"metrics": {"a": ' + "[" * 100_000, 1), "no valid JSON"),
         (lambda text: text.replace('"format"', '"name": "x", "format"', 1), "the key 'name' is given twice"),
         (lambda text: text.replace('"input_px": 320', '"input_px": 32000000'), "input_px is 32000000"),

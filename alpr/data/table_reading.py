@@ -30,6 +30,7 @@ from alpr.data.columns import (
     kind_faults,
     parse_numbers,
 )
+from alpr.files import LIST_BYTES, open_regular, open_regular_text
 
 _CHUNK_ROWS = 16384
 _NUMBERS = (*BOX_COLUMNS, *CORNER_COLUMNS)
@@ -84,10 +85,10 @@ def read_table(path: Path) -> RawTable:
 
 def _read(path: Path) -> RawTable:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path, LIST_BYTES) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
-    with path.open("r", encoding="utf-8-sig", newline="") as file:
+    with open_regular_text(path, LIST_BYTES, encoding="utf-8-sig", newline="") as file:
         try:
             first = file.readline()
             is_reference = {"image_path", "ocr_1"} <= set(first.strip().replace("|", "").split(","))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from alpr.data.columns import ManifestError
 from alpr.data.manifest import csv_bytes
 from alpr.doctor.findings import DROP, Finding
-from alpr.files import write_atomically
+from alpr.files import LIST_BYTES, open_regular_text, write_atomically
 
 
 class Change(NamedTuple):
@@ -66,7 +66,7 @@ def _mended(
     spoilt: dict[str, str],
     changes: list[Change],
 ) -> Iterator[list[str]]:
-    with source.open("r", encoding="utf-8-sig", newline="") as file:
+    with open_regular_text(source, LIST_BYTES, encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         header = [name.strip() for name in next(lines)]
         yield header

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from alpr.data.columns import BOX_COLUMNS, COLUMNS, CORNER_COLUMNS, Floats, ManifestError, Rejection, parse_numbers
 from alpr.data.table_reading import read_table
+from alpr.files import LIST_BYTES, open_regular_text
 from alpr.plates.geometry import box_corners
 
 _CHUNK_ROWS = 16384
@@ -124,7 +125,7 @@ def read_rows(paths: Sequence[Path]) -> DoctorTable:
 
 
 def _chunks(path: Path) -> Iterator[tuple[list[int], dict[str, list[str]]]]:
-    with path.open("r", encoding="utf-8-sig", newline="") as file:
+    with open_regular_text(path, LIST_BYTES, encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         header = [name.strip() for name in next(lines, [])]
         if not set(COLUMNS) <= set(header):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from alpr.data.source_settings import named
 from alpr.detection.module import DetectorModule
-from alpr.files import file_sha256, write_json
+from alpr.files import SMALL_BYTES, WEIGHT_BYTES, file_sha256, open_regular, read_regular, write_json
 from alpr.provenance import commit_label, device_name, versions
 from alpr.reader.parts import Parts
 from alpr.recognition.calibration import CALIBRATION_FILE, Calibration
@@ -210,7 +210,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         except ValueError as error:
             raise RunError(str(error)) from error
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path, WEIGHT_BYTES) as file:
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds for damaged files
         raise RunError(
             f"{path} cannot be loaded as a checkpoint: {(str(error) or 'it is empty').splitlines()[0]}"
@@ -343,7 +344,7 @@ class RunRecord:
         if not path.is_file():
             return None
         try:
-            record = cls(**json.loads(path.read_text(encoding="utf-8")))
+            record = cls(**json.loads(read_regular(path, SMALL_BYTES)))
             record.config = as_spelt_now(record.config)
             return record
         except (TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from alpr.files import write_atomically
+from alpr.files import WEIGHT_BYTES, regular, write_atomically
 from alpr.task import TaskModule
 
 SUFFIX = ".safetensors"
@@ -35,7 +35,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         ValueError: a damaged file, or one without the settings of a network.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path, WEIGHT_BYTES), framework="pt") as file:
             settings = (file.metadata() or {}).get(_SETTINGS)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError) as error:

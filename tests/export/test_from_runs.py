@@ -93,9 +93,7 @@ def test_an_input_size_and_a_threshold_chosen_after_training_travel(
 
 def test_a_reports_figures_and_its_smallest_readable_plate_go_into_the_card(tmp_path: Path) -> None:
     plates = [
-        PlateRecord(
-            f"{i}.jpg", 0, ".", text="B1", width_px=100.0, iou=0.9, on_predicted_corners=Reading("B1", 0.9, ())
-        )
+        PlateRecord(f"{i}.jpg", 0, ".", text="B1", width_px=100.0, iou=0.9, on_predicted_corners=Reading("B1", 0.9, ()))
         for i in range(10)
     ]
     report = {"manifests": {"val.csv": "0"}, "figures": [], "plates": [asdict(plate) for plate in plates]}
