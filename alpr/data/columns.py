@@ -15,6 +15,8 @@ COLUMNS = ("image", "text", "country", *BOX_COLUMNS, *CORNER_COLUMNS, "split", "
 KIND_COLUMN = "kind"
 COLOUR_COLUMN = "colour"
 """The column that names a plate's colour, or its kind by another name, where a set has it."""
+SIZE_COLUMNS = (("image_width", "image_height"), ("width", "height"))
+"""Columns that say how large an image was when it was labelled, where a table has them."""
 IGNORE = "ignore"
 KINDS = ("", "plate", IGNORE)
 REJECTED_COLUMNS = ("file", "row", "image", "reason")
@@ -113,6 +115,25 @@ def geometry_faults(box: Floats, corners: Floats) -> dict[int, str]:
     for i in np.flatnonzero((has_box == 4) & ~((box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1]))):
         faults.setdefault(int(i), f"the box {number_cells(box[i])} has no area; expected x1 < x2 and y1 < y2")
     return faults
+
+
+def share_faults(box: Floats, corners: Floats) -> dict[int, str]:
+    """Why the coordinates of rows cannot be px, by row."""
+    reason = "the coordinates lie between 0 and 1, as shares of the image; expected px"
+    return dict.fromkeys(np.flatnonzero(as_shares(box, corners)).tolist(), reason)
+
+
+def as_shares(box: Floats, corners: Floats) -> Booleans:
+    """Whether the coordinates of rows are shares of the image and not px: (N, 4), (N, 4, 2) -> (N,).
+
+    No plate is one px large and lies in the image's first px.
+    """
+    numbers = np.concatenate([box, corners.reshape(-1, 8)], axis=1)
+    given = np.isfinite(numbers)
+    within = np.where(given, (numbers >= -0.5) & (numbers <= 1.5), True).all(axis=1)
+    # A label of whole numbers is one of px that is wrong in another way.
+    broken = (given & (numbers != np.rint(np.where(given, numbers, 0)))).any(axis=1)
+    return np.asarray(within & broken)
 
 
 def kind_faults(kinds: Sequence[str], located: Booleans) -> dict[int, str]:

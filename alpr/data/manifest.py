@@ -11,8 +11,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -38,19 +41,33 @@ from alpr.data.columns import (
     kind_faults,
     number_cells,
 )
+from alpr.data.photographs import in_splits, of_chosen, resolved_images, same, united
 from alpr.data.table_reading import RawTable, read_table
 from alpr.files import write_atomically
+from alpr.plates.identity import identity
 from alpr.plates.records import Plate, Scene
 
 __all__ = ["COLUMNS", "Manifest", "ManifestError", "Rejection", "fold_of", "join_manifests", "read_manifest"]
 
 Indices = npt.NDArray[np.int64]
+_Paths = Path | str | Sequence[Path | str]
 _CHUNK_ROWS = 16384
 
 
 def fold_of(text: str, folds: int = 10) -> int:
     """The fold 0..folds-1 that a plate's text belongs to: the same on every machine and in every version."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % folds
+
+
+def fold_advice(sizes: Sequence[int], key: str = "data.holdout_fold") -> str:
+    """Which setting would hold back how many scenes, for a set too small for the fold that was chosen.
+
+    Args:
+        sizes: of `Manifest.fold_sizes`.
+    """
+    whole = int(sum(sizes))
+    some = [f"{key}={fold} holds back {size}" for fold, size in enumerate(sizes) if 0 < size < whole]
+    return f"Of {whole} scenes {', '.join(some[:3])}." if some else f"No fold of these {whole} scenes would."
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +147,11 @@ class Manifest:
             digest.update(chunk)
         return digest.hexdigest()
 
+    @cached_property
+    def photographs(self) -> Indices:
+        """The photograph of each row: (N,), the same number for all spellings of its path, through links and tables."""
+        return same(resolved_images(self.folders, self.folder_index.tolist(), self.image))
+
     def path(self, row: int) -> Path:
         """The image of a row."""
         folder: Path = self.folders[int(self.folder_index[row])]
@@ -164,6 +186,17 @@ class Manifest:
         """
         return Scenes(self, complete)
 
+    def texts_of(self, tables: Collection[Path]) -> Manifest:
+        """The manifest with the texts of these tables alone; the plates that others label keep their places."""
+        own = {os.path.realpath(table) for table in tables}
+        foreign = [bool(table) and os.path.realpath(table) not in own for table in self.tables]
+        if not any(foreign):
+            return self
+        texts = zip(self.folder_index.tolist(), self.text, strict=True)
+        silent = replace(self, text=["" if foreign[base] else text for base, text in texts])
+        silent.__dict__["photographs"] = self.photographs
+        return silent
+
     def located(self) -> Manifest:
         """The rows of the scenes that say where their plates are, or that there are none."""
         lost = np.array([bool(text) for text in self.text], bool) & ~has_place(self.box, self.corners)
@@ -178,7 +211,7 @@ class Manifest:
         index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         listed: list[int] = index.tolist()
         texts: dict[str, Any] = {name: [getattr(self, name)[i] for i in listed] for name in _TEXT_FIELDS}
-        return replace(
+        taken = replace(
             self,
             folder_index=self.folder_index[index],
             line=self.line[index],
@@ -187,6 +220,9 @@ class Manifest:
             extra={name: [cells[i] for i in listed] for name, cells in self.extra.items()},
             **texts,
         )
+        if "photographs" in self.__dict__:  # looking at the files again would take a while
+            taken.__dict__["photographs"] = self.photographs[index]
+        return taken
 
     def select(
         self, *, splits: Collection[str] | None = None, fold: int | None = None, inside: bool = True, folds: int = 10
@@ -194,7 +230,8 @@ class Manifest:
         """The rows of some splits, and of them the scenes inside (or outside) one fold of the plates.
 
         A scene is inside when any of its plates is; a scene without text goes by the name of its image. So with
-        fold 0 of 10, `inside=False` trains and `inside=True` is held back, and no plate of CCPD is in both.
+        fold 0 of 10, `inside=False` trains and `inside=True` is held back, and no plate of CCPD is in both. A scene of
+        several splits is in none, see `alpr.data.photographs.in_splits`.
 
         Raises:
             ManifestError: one text instead of a collection of splits, or a fold that does not exist.
@@ -203,20 +240,29 @@ class Manifest:
             raise ManifestError(f"splits is the text {splits!r}; expected a collection, such as [{splits!r}].")
         if fold is not None and not 0 <= fold < folds:
             raise ManifestError(f"Fold {fold} does not exist; expected 0 to {folds - 1}.")
-        chosen = self if splits is None else self.take(np.array([s in splits for s in self.split], dtype=bool))
+        chosen = self if splits is None else in_splits(self, splits)
         if fold is None:
             return chosen
-        scene_of, starts = _scene_numbers(chosen)
-        held = np.zeros(len(starts), bool)
-        named = np.zeros(len(starts), bool)
-        for scene, text in zip(scene_of.tolist(), chosen.text, strict=True):
+        held: Booleans = np.array([fold in its for its in chosen._folds(folds)], bool)
+        scene_of, _ = _scene_numbers(chosen)
+        return chosen.take(held[scene_of] if inside else ~held[scene_of])
+
+    def _folds(self, folds: int) -> list[set[int]]:
+        """The folds of every scene's plates; a scene without text has that of its image's name."""
+        scene_of, starts = _scene_numbers(self)
+        its: list[set[int]] = [set() for _ in starts]
+        for scene, text in zip(scene_of.tolist(), self.text, strict=True):
             if text:
-                named[scene] = True
-                held[scene] |= fold_of(text, folds) == fold
-        for scene in np.flatnonzero(~named).tolist():
-            held[scene] = fold_of(Path(chosen.image[starts[scene]]).name, folds) == fold
-        mask: Booleans = held[scene_of] if inside else ~held[scene_of]
-        return chosen.take(mask)
+                its[scene].add(fold_of(identity(text), folds))
+        for scene, found in enumerate(its):
+            if not found:
+                found.add(fold_of(Path(self.image[starts[scene]]).name, folds))
+        return its
+
+    def fold_sizes(self, folds: int = 10) -> list[int]:
+        """How many scenes each fold holds back, see `select`."""
+        counts = Counter(fold for its in self._folds(folds) for fold in its)
+        return [counts[fold] for fold in range(folds)]
 
     def plates(self, count: int) -> Manifest:
         """The scenes of so many plates, all of them where there are fewer: a smaller count's lie in a larger one's.
@@ -229,10 +275,11 @@ class Manifest:
         """
         if count < 1:
             raise ManifestError(f"{count} plates were asked for; expected at least 1.")
-        drawn = sorted({text for text in self.text if text}, key=lambda text: fold_of(text, 2**64))[:count]
+        plates = [identity(text) for text in self.text]
+        wanted = set(sorted(set(plates) - {""}, key=lambda plate: fold_of(plate, 2**64))[:count])
         scene_of, starts = _scene_numbers(self)
-        kept, wanted = np.zeros(len(starts), bool), set(drawn)
-        kept[[scene for scene, text in zip(scene_of.tolist(), self.text, strict=True) if text in wanted]] = True
+        kept = np.zeros(len(starts), bool)
+        kept[[scene for scene, plate in zip(scene_of.tolist(), plates, strict=True) if plate in wanted]] = True
         return self.take(kept[scene_of])
 
     def write(self, path: Path) -> None:
@@ -302,7 +349,7 @@ class Scenes(Sequence[Scene]):
         return Scene(
             image=self.manifest.path(rows[0]),
             plates=tuple(plate for plate in plates if plate is not None),
-            split=self.manifest.split[rows[0]] or None,
+            split=next((split for row in rows if (split := self.manifest.split[row])), None),
             complete=self.complete,
         )
 
@@ -331,15 +378,12 @@ def where_from(scenes: Sequence[Scene], index: int, plate: int = 0) -> str:
 
 def _scene_numbers(manifest: Manifest) -> tuple[Indices, list[int]]:
     """Each row's scene, and each scene's first row; scenes count in the order of first mention."""
-    seen: dict[tuple[int, str], int] = {}
-    starts: list[int] = []
-    numbers = np.empty(manifest.rows, np.int64)
-    for row, key in enumerate(zip(manifest.folder_index.tolist(), manifest.image, strict=True)):
-        number = seen.setdefault(key, len(starts))
-        if number == len(starts):
-            starts.append(row)
-        numbers[row] = number
-    return numbers, starts
+    _, first, of = np.unique(manifest.photographs, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    number = np.empty(len(first), np.int64)
+    number[order] = np.arange(len(first))
+    starts: list[int] = first[order].tolist()
+    return number[of.reshape(-1)], starts
 
 
 def read_manifest(
@@ -358,6 +402,47 @@ def read_manifest(
         ManifestError: a file without the columns, without one usable row, or without a row of the splits,
             or a file that cannot be read.
     """
+    return united(_in_splits(_read_tables(path, strict), path, splits))
+
+
+def read_sources(
+    sources: Sequence[tuple[Sequence[Path | str], Collection[str] | None]], strict: bool = False
+) -> list[Manifest]:
+    """The labelled plates of several sources: the files and the splits of each, as `read_manifest` takes them.
+
+    A photograph of several sources has the plates of all in each of them: what one source does not label would be
+    learnt as background, and the same photograph could train in one and be held back in another.
+
+    Raises:
+        ManifestError: as `read_manifest`.
+    """
+    read = [_read_tables(paths, strict) for paths, _ in sources]
+    whole = join_manifests(read)
+    ends = np.cumsum([0, *(manifest.rows for manifest in read)])
+    of = np.repeat(np.arange(len(read)), np.diff(ends))
+    tables = np.array([os.path.realpath(table) for table in whole.tables], object)[whole.folder_index]
+    asked = [
+        set(rows.split) if splits is None else set(splits) for rows, (_, splits) in zip(read, sources, strict=True)
+    ]
+    found = []
+    for k, (manifest, (paths, splits)) in enumerate(zip(read, sources, strict=True)):
+        mine = of == k
+        shown = np.isin(whole.photographs, whole.photographs[mine])
+        others = shown & ~mine & ~np.isin(tables, tables[mine])  # a table that both take is there already
+        if others.any():
+            own = replace(whole, rejected=manifest.rejected, source_sha256=manifest.sha256)
+            manifest = own.take(np.concatenate([np.flatnonzero(mine), np.flatnonzero(others)]))
+            named = (np.arange(manifest.rows) < mine.sum()) & np.isin(manifest.split, list(asked[k]))
+            manifest = of_chosen(manifest, named, asked[k].union(*(asked[i] for i in np.unique(of[others]))))
+            if not manifest.rows:  # all of them were in splits of other sources
+                raise ManifestError(f"{_named(paths)}: no row is left. The last: {manifest.rejected[-1]}.")
+        else:
+            manifest = _in_splits(manifest, paths, splits)
+        found.append(united(manifest))
+    return found
+
+
+def _read_tables(path: _Paths, strict: bool) -> Manifest:
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
     if not paths:
         raise ManifestError("No manifest was given; expected the path of at least one CSV file.")
@@ -365,14 +450,23 @@ def read_manifest(
     twice = sorted({str(p) for p, r in zip(paths, resolved, strict=True) if resolved.count(r) > 1})
     if twice:
         raise ManifestError(f"The manifest {', '.join(twice)} is given twice; its plates would count double.")
-    manifest = join_manifests([_read_one(p, strict) for p in paths])
+    return join_manifests([_read_one(p, strict) for p in paths])
+
+
+def _named(path: _Paths) -> str:
+    return str(path) if isinstance(path, str | Path) else ", ".join(map(str, path))
+
+
+def _in_splits(manifest: Manifest, path: _Paths, splits: Collection[str] | None) -> Manifest:
     if splits is None:
         return manifest
     chosen = manifest.select(splits=splits)
     if not chosen.rows:
         found = ", ".join(repr(s) for s in sorted(set(manifest.split)))
+        torn = chosen.rejected[len(manifest.rejected) :]
+        but = f" Rows that were left out: {len(torn)}; the first: {torn[0]}." if torn else ""
         raise ManifestError(
-            f"{', '.join(map(str, paths))}: no row of split {', '.join(map(repr, sorted(splits)))}; found {found}. "
+            f"{_named(path)}: no row of split {', '.join(map(repr, sorted(splits)))}; found {found}.{but} "
             "For all rows give no split (data.split=null)."
         )
     return chosen

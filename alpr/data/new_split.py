@@ -10,8 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from alpr.data.columns import has_place
 from alpr.data.fingerprints import NEAR_BITS, Indices, near_duplicates, try_fingerprint
 from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.photographs import same
 from alpr.data.processes import run_in_processes
 from alpr.data.splitting import (
     FRAME_PATTERN,
@@ -25,12 +27,13 @@ from alpr.data.splitting import (
     image_keys,
     leaks,
     least_gap,
-    same,
+    plate_groups,
     split_groups,
     split_times,
     strata_of,
     with_split,
 )
+from alpr.data.statistics import ignored_rows
 from alpr.files import file_sha256
 from alpr.plates.country import PACKS, CountryPack
 
@@ -88,10 +91,11 @@ def write_split(asked: Asked, console: Console) -> bool:
         split = split_times(frames, shares, asked.gap)
     else:
         if "plate" in asked.by:
-            together["text"] = same(manifest.text)
+            together["text"] = plate_groups(manifest)
+            _say_without_text(manifest, console)
         if "near-duplicate" in asked.by:
             together["group of near duplicates"] = _alike(manifest, asked, console)
-        groups = connected(manifest.rows, same(image_keys(manifest)), *together.values())
+        groups = connected(manifest.rows, manifest.photographs, *together.values())
         sizes = np.bincount(groups)
         console.print(f"{manifest.rows:,} rows in {np.count_nonzero(sizes):,} groups; the largest has {sizes.max():,}.")
         split = split_groups(groups, strata, shares, asked.seed)
@@ -102,6 +106,24 @@ def write_split(asked: Asked, console: Console) -> bool:
     done.write(output)
     console.print(f"{output}: SHA-256 {file_sha256(output)}, which run.json of every training names.")
     return True
+
+
+def _without_text(manifest: Manifest) -> int:
+    """The rows that show a plate and do not say which; where no row names a plate, all of them."""
+    named = np.array([bool(text) for text in manifest.text], bool)
+    shown = has_place(manifest.box, manifest.corners) | (not named.any())
+    return int((shown & ~named & ~ignored_rows(manifest)).sum())
+
+
+def _say_without_text(manifest: Manifest, console: Console) -> None:
+    unknown = _without_text(manifest)
+    if unknown:
+        console.print(
+            f"Plates without a text: {unknown:,} in {manifest.rows:,} rows. Several photographs of one such plate "
+            "cannot be kept together; --by near-duplicate keeps like photographs, --by time blocks of a video.",
+            style="yellow",
+            markup=False,
+        )
 
 
 def _output(asked: Asked, manifest: Manifest, console: Console) -> Path:
@@ -172,9 +194,15 @@ def _proved(
     if found:
         console.print(f"Leaks: {len(found):,}; nothing was written. The first: {found[0]}.", style="red", markup=False)
         return False
-    console.print(f"No leak: nothing of the same {', '.join(['image', *together])} stands in two splits.")
+    known = f"othing of the same {', '.join(['image', *together])} stands in two splits"
+    unknown = _without_text(done) if "text" in together else 0
+    if unknown:
+        message = f"N{known}, but of {unknown:,} plates without a text nobody can say so."
+        console.print(message, style="yellow", markup=False)
+    else:
+        console.print(f"No leak: n{known}.")
     if "text" not in together:
-        shared = leaks(done, {"text": same(done.text)})
+        shared = leaks(done, {"text": plate_groups(done)})
         if shared:
             console.print(
                 f"Texts in several splits: {len(shared):,}, e.g. {shared[0].name}. This split is not by plate.",

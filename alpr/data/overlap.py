@@ -1,7 +1,7 @@
 """Which photographs and plates several parts of a data set share, from names and texts alone.
 
 A *part* is a list or a subset: train, val, ccpd_db and so on. An image is known by its file's name, which in CCPD holds
-its whole label; a plate by its text, in CCPD the one that the name says.
+its whole label; a plate by its text, however it is written, in CCPD the one that the name says.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from alpr.data.ccpd import SUBSETS, decode_names
 from alpr.data.ccpd_folders import read_list
 from alpr.data.columns import ManifestError
 from alpr.data.manifest import Manifest, read_manifest
+from alpr.plates.identity import identity
 
 Counts = npt.NDArray[np.int64]
 
@@ -123,11 +124,11 @@ def parts_of_manifest(manifest: Manifest) -> list[Part]:
 
 
 def _part_of_rows(name: str, manifest: Manifest, rows: Collection[int]) -> Part:
-    folders = manifest.folder_index.tolist()
-    scenes = {(folders[row], manifest.image[row]) for row in rows}
-    named = {(folders[row], manifest.image[row]) for row in rows if manifest.text[row]}
-    files = frozenset(PurePosixPath(image).name for _, image in scenes)
-    texts = frozenset(manifest.text[row] for row in rows) - {""}
+    photographs = manifest.photographs.tolist()
+    scenes = {photographs[row]: manifest.image[row] for row in rows}
+    named = {photographs[row] for row in rows if manifest.text[row]}
+    files = frozenset(PurePosixPath(image).name for image in scenes.values())
+    texts = frozenset(identity(manifest.text[row]) for row in rows) - {""}
     return Part(name, len(scenes), files, texts, len(scenes) - len(named))
 
 

@@ -14,7 +14,9 @@ import numpy as np
 from alpr.data.columns import Floats, ManifestError
 from alpr.data.fingerprints import Indices, join, members
 from alpr.data.manifest import Manifest
+from alpr.data.photographs import resolved_images, same
 from alpr.plates.country import CountryPack
+from alpr.plates.identity import identity
 
 FRAME_PATTERN = r"(?P<video>.*)_t_(?P<time>\d+)"
 """Frames that are named after their video and their number, e.g. `gate_t_56.jpg`."""
@@ -49,19 +51,13 @@ def check_shares(shares: Mapping[str, float]) -> None:
 
 
 def image_keys(manifest: Manifest) -> list[str]:
-    """Each row's image as an absolute, plain path: the same for `a/x.jpg` and `a/../a/x.jpg`."""
-    folders = [os.path.abspath(folder) for folder in manifest.folders]  # noqa: PTH100
-    known = {
-        (f, image): os.path.normpath(os.path.join(folders[f], image))  # noqa: PTH118
-        for f, image in set(zip(manifest.folder_index.tolist(), manifest.image, strict=True))
-    }
-    return [known[key] for key in zip(manifest.folder_index.tolist(), manifest.image, strict=True)]
+    """Each row's image as its real, absolute path: the same for `a/x.jpg`, `a/../a/x.jpg` and a link to it."""
+    return resolved_images(manifest.folders, manifest.folder_index.tolist(), manifest.image)
 
 
-def same(names: Sequence[str]) -> Indices:
-    """The group of each entry: (N,), the first entry of the same name; an empty name is a group of its own."""
-    first: dict[str, int] = {}
-    return np.array([first.setdefault(n, i) if n else i for i, n in enumerate(names)], np.int64)
+def plate_groups(manifest: Manifest) -> Indices:
+    """The plate of each row: (N,), the same number however its text is written; a row without a text is alone."""
+    return same([identity(text) for text in manifest.text])
 
 
 def connected(n: int, *groupings: Indices) -> Indices:
@@ -76,7 +72,8 @@ def split_groups(groups: Indices, strata: Sequence[str], shares: Mapping[str, fl
     """The split of every row: groups (N,) are kept whole, and every stratum gets its shares as far as that allows.
 
     Groups are dealt from the largest down, equal ones in random order, each where it lowers the chi-square distance to
-    the asked counts most. Strata too small to give every split a row are dealt as one.
+    the asked counts most. Strata too small to give every split a row are dealt as one. Every split with a share gets a
+    group where there are enough.
 
     Raises:
         ValueError: shares that do not make 1.
@@ -100,7 +97,18 @@ def split_groups(groups: Indices, strata: Sequence[str], shares: Mapping[str, fl
             rest[stratum][best] -= count
         for row in rows:
             chosen[row] = names[best]
+    _fill_empty(chosen, listed, names)
     return chosen
+
+
+def _fill_empty(chosen: list[str], groups: Sequence[Sequence[int]], names: Sequence[str]) -> None:
+    """Gives a split without a row the smallest group of a split that has several, where there is one."""
+    for name in names:
+        dealt = Counter(chosen[rows[0]] for rows in groups)
+        several = [rows for rows in groups if dealt[chosen[rows[0]]] > 1]
+        if name not in dealt and several:
+            for row in min(several, key=len):
+                chosen[row] = name
 
 
 def pool_small(strata: Sequence[str], least: float) -> list[str]:
@@ -257,7 +265,7 @@ def leaks(manifest: Manifest, groups: Mapping[str, Indices] | None = None) -> li
     kept = np.flatnonzero([split != GAP for split in manifest.split])
     number = {split: i for i, split in enumerate(set(manifest.split))}
     codes = np.array([number[split] for split in manifest.split], np.int64)
-    for what, group in {"image": same(image_keys(manifest)), **(groups or {})}.items():
+    for what, group in {"image": manifest.photographs, **(groups or {})}.items():
         low, high = np.full(manifest.rows, len(number)), np.full(manifest.rows, -1)
         np.minimum.at(low, group[kept], codes[kept])
         np.maximum.at(high, group[kept], codes[kept])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from alpr.data.manifest import Manifest
-from alpr.data.splitting import leaks, same
+from alpr.data.splitting import leaks, plate_groups
 from alpr.data.statistics import Geometry, Labels, Look, SplitStatistics
 from alpr.reports.charts import bar_chart, histogram
 from alpr.reports.html import (
@@ -130,7 +130,7 @@ def _split_table(splits: Sequence[SplitStatistics]) -> Html:
 
 def _warnings(manifest: Manifest, geometry: Geometry, splits: Sequence[SplitStatistics]) -> list[str]:
     """What a person should look at first, in sentences."""
-    found = leaks(manifest, {"text": same(manifest.text)})
+    found = leaks(manifest, {"text": plate_groups(manifest)})
     said = []
     for what in ("image", "text"):
         these = [leak for leak in found if leak.what == what]

@@ -1,4 +1,4 @@
-"""CSV files as columns of text and numbers: this project's manifests and the reference's `alpr_annotation.csv`.
+"""Tables as columns of text and numbers: this project's manifests and the reference's `alpr_annotation.csv`.
 
 The reference (gfickel/alpr) quotes with `|`, orders corners as CCPD does (bottom right first), writes absolute paths of
 which only the last part is meant, and writes CCPD's plate indices plus one.
@@ -6,7 +6,6 @@ which only the last part is meant, and writes CCPD's plate indices plus one.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -29,8 +28,10 @@ from alpr.data.columns import (
     has_place,
     kind_faults,
     parse_numbers,
+    share_faults,
 )
-from alpr.files import LIST_BYTES, open_regular, open_regular_text
+from alpr.data.separated_text import REFERENCE_COLUMNS, SeparatedText, opened_table
+from alpr.files import LIST_BYTES, open_regular
 
 _CHUNK_ROWS = 16384
 _NUMBERS = (*BOX_COLUMNS, *CORNER_COLUMNS)
@@ -39,12 +40,6 @@ _REFERENCE_NUMBERS = (
     *("kp3_x", "kp3_y", "kp4_x", "kp4_y", "kp1_x", "kp1_y", "kp2_x", "kp2_y"),
 )
 _REFERENCE_TEXT = tuple(f"ocr_{i}" for i in range(1, 8))
-_REFERENCE_COLUMNS = (
-    *("image_path", "left", "top", "right", "bottom"),
-    *(f"kp{i}_{axis}" for i in range(1, 5) for axis in "xy"),
-    *_REFERENCE_TEXT,
-)
-
 Cells = dict[str, list[str]]
 Faults = dict[int, str]
 
@@ -88,27 +83,16 @@ def _read(path: Path) -> RawTable:
     with open_regular(path, LIST_BYTES) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
-    with open_regular_text(path, LIST_BYTES, encoding="utf-8-sig", newline="") as file:
-        try:
-            first = file.readline()
-            is_reference = {"image_path", "ocr_1"} <= set(first.strip().replace("|", "").split(","))
-            quote = "|" if is_reference else '"'
-            header = [name.strip() for name in next(csv.reader([first], quotechar=quote), [])]
-            _check_header(path, header, _REFERENCE_COLUMNS if is_reference else COLUMNS)
-            lines = csv.reader(file, quotechar=quote)
-            rows = _reference_rows(path, header, lines) if is_reference else _own_rows(path, header, lines)
-        except UnicodeDecodeError as error:
-            raise ManifestError(
-                f"{path} is no UTF-8 text (byte {error.start} of a block is no character); save it as UTF-8."
-            ) from error
-        except csv.Error as error:
-            raise ManifestError(f"{path} is no valid CSV: {error}.") from error
+    with opened_table(path) as table:
+        is_reference = {"image_path", "ocr_1"} <= set(table.header)
+        check_header(path, table.header, REFERENCE_COLUMNS if is_reference else COLUMNS)
+        rows = _reference_rows(path, table) if is_reference else _own_rows(path, table)
     _drop_companions(path, rows)
     numbers = np.concatenate(rows.numbers) if rows.numbers else np.empty((0, 12))
     return RawTable(rows.texts, numbers, rows.line, rows.rejected, digest.hexdigest())
 
 
-def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
+def check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
     if not any(header):
         raise ManifestError(f"{path} is empty; expected a header with the columns {', '.join(required)}.")
     missing = [name for name in required if name not in header]
@@ -122,18 +106,18 @@ def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) ->
         raise ManifestError(f"{path} has the column {', '.join(twice)} more than once; found {', '.join(header)}.")
 
 
-def _own_rows(path: Path, header: Sequence[str], lines: Iterator[list[str]]) -> _Rows:
-    rows = _Rows({name: [] for name in header if name not in _NUMBERS})
-    for line, cells in _chunks(path, header, lines, rows.rejected):
+def _own_rows(path: Path, table: SeparatedText) -> _Rows:
+    rows = _Rows({name: [] for name in table.header if name not in _NUMBERS})
+    for line, cells in _chunks(path, table, rows.rejected):
         _add(path, rows, line, {name: cells[name] for name in rows.texts}, cells, _NUMBERS, {})
     return rows
 
 
-def _reference_rows(path: Path, header: Sequence[str], lines: Iterator[list[str]]) -> _Rows:
+def _reference_rows(path: Path, table: SeparatedText) -> _Rows:
     names = ("image", "text", "country", "split", "note")
     rows = _Rows({name: [] for name in names})
     split = split_of_subset(path.absolute().parent.name)
-    for line, cells in _chunks(path, header, lines, rows.rejected):
+    for line, cells in _chunks(path, table, rows.rejected):
         n = len(line)
         plates, faults = _reference_texts([cells[name] for name in _REFERENCE_TEXT])
         texts = {
@@ -162,24 +146,15 @@ def _reference_texts(columns: Sequence[list[str]]) -> tuple[list[str], Faults]:
     return texts, faults
 
 
-def _chunks(
-    path: Path, header: Sequence[str], lines: Iterator[list[str]], rejected: list[Rejection]
-) -> Iterator[tuple[list[int], Cells]]:
-    """Pieces of the table by column with their row numbers; rows of another width are rejected, blank ones passed."""
-    width, line = len(header), 1
-    while chunk := list(islice(lines, _CHUNK_ROWS)):
-        numbers = list(range(line + 1, line + 1 + len(chunk)))
-        line = numbers[-1]
-        if any(len(row) != width for row in chunk):
-            for number, row in zip(numbers, chunk, strict=True):
-                if row and len(row) != width:
-                    reason = f"the row has {len(row)} cells; the header has {width}"
-                    rejected.append(Rejection(str(path), number, row[0], reason))
-            kept = [(number, row) for number, row in zip(numbers, chunk, strict=True) if len(row) == width]
-            if not kept:
-                continue
-            numbers, chunk = [number for number, _ in kept], [row for _, row in kept]
-        yield numbers, dict(zip(header, map(list, zip(*chunk, strict=True)), strict=True))
+def _chunks(path: Path, table: SeparatedText, rejected: list[Rejection]) -> Iterator[tuple[list[int], Cells]]:
+    """Pieces of the table by column with their row numbers; rows that do not fit the header are rejected."""
+    while chunk := list(islice(table.rows, _CHUNK_ROWS)):
+        for line, cells, fault in chunk:
+            if fault:
+                rejected.append(Rejection(str(path), line, cells[0].strip(), fault))
+        if kept := [(line, cells) for line, cells, fault in chunk if not fault]:
+            columns = map(list, zip(*(cells for _, cells in kept), strict=True))
+            yield [line for line, _ in kept], dict(zip(table.header, columns, strict=True))
 
 
 def _add(
@@ -195,7 +170,8 @@ def _add(
         faults = wrong | faults
     numbers = np.stack(columns, axis=1)
     box, corners = numbers[:, :4], numbers[:, 4:].reshape(-1, 4, 2)
-    faults = kind_faults(texts.get(KIND_COLUMN, []), has_place(box, corners)) | geometry_faults(box, corners) | faults
+    kinds = kind_faults(texts.get(KIND_COLUMN, []), has_place(box, corners))
+    faults = kinds | geometry_faults(box, corners) | share_faults(box, corners) | faults
     for i in sorted(faults):
         rows.rejected.append(Rejection(str(path), line[i], texts["image"][i], faults[i]))
     if faults:

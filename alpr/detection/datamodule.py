@@ -13,16 +13,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.decoded_images import Photographs
-from alpr.data.manifest import Manifest, read_manifest, where_from
+from alpr.data.manifest import Manifest, fold_advice, read_sources, where_from
 from alpr.data.sampling import shares
 from alpr.data.source_settings import SOURCES, check_share, named, note_older, settings_of, source_name
 from alpr.data.training_loader import training_loader
 from alpr.detection.data import DetectionSample, TrainingScenes, collate
+from alpr.detection.targets import PLATE, DetectionBatch
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import ImageArray, Scene
 from alpr.synthetic.planting import Planting, PlantSettings
 
 _HELD_SEED = 5
+_LEARNABLE_WITHIN = 200
+"""A training stops when so many scenes with plates were drawn and none of them was large enough to learn."""
 
 
 class HeldScene(NamedTuple):
@@ -159,13 +162,20 @@ class DetectionData(L.LightningDataModule):
         self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
         self.mosaic, self.photographs = mosaic, Photographs(max_side, cache_mb)
         given = _settings(manifest, split, sources)
-        self.sources = [_loaded(source, Path(root), holdout_fold, strict) for source in given]
+        splits = [None if source.split is None else [source.split] for source in given]
+        files = [[Path(root) / name for name in source.files] for source in given]
+        read = read_sources(list(zip(files, splits, strict=True)), strict)
+        self.sources = [_loaded(source, rows, holdout_fold) for source, rows in zip(given, read, strict=True)]
         self.counts = shares([source.share for source in given], batch_size)
+        self._unlearnt: int | None = 0  # canvases drawn so far, none with a plate to learn; None once there was one
         self.held = {source.settings.name: source.held for source in self.sources}
         self.plantings = {source.settings.name: source.planting for source in self.sources}
         if not any(self.held.values()):
             names = ", ".join(name for source in given for name in source.files)
-            raise ValueError(f"{names}: no scene with a located plate is held back (fold {holdout_fold}).")
+            sizes = np.sum([source.manifest.located().fold_sizes() for source in self.sources], axis=0)
+            raise ValueError(
+                f"{names}: no scene with a located plate is held back (fold {holdout_fold}). {fold_advice(sizes)}"
+            )
 
     @property
     def manifests(self) -> dict[str, str]:
@@ -210,11 +220,44 @@ class DetectionData(L.LightningDataModule):
         epoch = self.epoch_samples or sum(sizes)
         return training_loader(self, self.training_scenes(), sizes, self.counts, collate, epoch_samples=epoch)
 
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """The batch as it is.
+
+        Raises:
+            ValueError: the first batches of a training hold no plate that is large enough to learn.
+        """
+        if self._unlearnt is not None and self.trainer is not None and self.trainer.training:
+            self._check_learnable(batch[0])
+        return batch
+
+    def _check_learnable(self, batch: DetectionBatch) -> None:
+        if bool((batch.kinds == PLATE).any()):
+            self._unlearnt = None
+            return
+        self._unlearnt = (self._unlearnt or 0) + len(batch.kinds)
+        if self._unlearnt >= _LEARNABLE_WITHIN / (self._share_with_plates() or 1.0):
+            files = ", ".join(name for source in self.sources for name in source.settings.files)
+            raise ValueError(
+                f"{files}: the first {self._unlearnt} canvases of {self.canvas[0]}x{self.canvas[1]} px hold no plate "
+                "that is large enough to learn. Boxes and corners are expected in px of their images, not as shares "
+                "of them; `alpr data check` says what is wrong with a table."
+            )
+
+    def _share_with_plates(self) -> float:
+        """The share of canvases whose scene has a plate."""
+        shown = [1.0 if source.planting else _share_with_plates(source.train) for source in self.sources]
+        return float(np.average(shown, weights=self.counts))
+
     def val_dataloader(self) -> DataLoader[HeldScene]:
         trainer = self.trainer
         assert trainer is not None
         mine = HeldScenes(self.held, trainer.global_rank, trainer.world_size, self.plantings)
         return DataLoader(mine, batch_size=8, collate_fn=list, num_workers=0)
+
+
+def _share_with_plates(scenes: Sequence[Scene]) -> float:
+    """The share of scenes that show a plate to learn."""
+    return sum(any(not plate.ignored for plate in scene.plates) for scene in scenes) / max(1, len(scenes))
 
 
 def _settings(
@@ -232,19 +275,20 @@ def _settings(
     return [settings_of(SceneSource, entry, f"{SOURCES}.{name}", name=name) for name, entry in entries.items()]
 
 
-def _loaded(source: SceneSource, root: Path, fold: int, strict: bool) -> LoadedSource:
-    """Reads a source and holds back a tenth.
+def _loaded(source: SceneSource, rows: Manifest, fold: int) -> LoadedSource:
+    """Holds back a tenth of a source's rows.
 
     Raises:
-        ValueError: a table that cannot be used, or no scene that trains.
+        ValueError: no scene that trains.
     """
-    splits = None if source.split is None else [source.split]
-    rows = read_manifest([root / name for name in source.files], splits=splits, strict=strict)
     located = rows.located()
     train, held = (
         located.select(fold=fold, inside=inside).scenes(complete=source.complete) for inside in (False, True)
     )
     if not train:
-        raise ValueError(f"{', '.join(source.files)}: no scene with a located plate trains (split {source.split!r}).")
+        raise ValueError(
+            f"{', '.join(source.files)}: no scene with a located plate trains (split {source.split!r})."
+            + (f" {len(located.scenes())} scenes are held back by fold {fold}." if len(held) else "")
+        )
     planting = Planting(PlantSettings(**source.plant)) if source.plant is not None else None
     return LoadedSource(source, rows, train, held, len(rows.scenes()) - len(located.scenes()), planting)

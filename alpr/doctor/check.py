@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from alpr.doctor.alike_texts import alike_findings
 from alpr.doctor.examination import Settings, examine, ordered
 from alpr.doctor.findings import Finding
 from alpr.doctor.images import FactsCache, open_images
@@ -59,6 +60,7 @@ def check(asked: Asked, console: Console) -> list[Finding]:
     paths = table.images
     facts = open_images(paths, cache, asked.workers) if asked.images else {}
     found = examine(table, Settings(packs, country), facts)
+    found += alike_findings(table, facts, asked.workers)
     readings: dict[int, tuple[str, float]] = {}
     if reader is not None:
         contradictions, readings = consult(reader, table, cache, country=country)

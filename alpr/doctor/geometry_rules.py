@@ -7,9 +7,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from alpr.data.columns import CORNER_COLUMNS, Booleans, Floats, convex_clockwise, geometry_faults, number_cells
+from alpr.data.columns import (
+    CORNER_COLUMNS,
+    Booleans,
+    Floats,
+    as_shares,
+    convex_clockwise,
+    geometry_faults,
+    number_cells,
+)
 from alpr.doctor.findings import DROP, Finding, finding
-from alpr.doctor.table import DoctorTable
+from alpr.doctor.table import NUMBERS, DoctorTable
 from alpr.plates.geometry import corner_box, plate_height, plate_width
 
 Mending = tuple[tuple[str, str], ...]
@@ -46,10 +54,12 @@ def geometry_findings(table: DoctorTable, sizes: Floats, limits: Limits | None =
     limits = limits or Limits()
     faults = geometry_faults(table.box, table.corners)
     found = [finding(table, i, "number-invalid", _sentence(reason), DROP) for i, reason in sorted(table.wrong.items())]
-    quads: Booleans = np.asarray(np.isfinite(table.numbers[:, 4:]).all(axis=1))
+    shares = as_shares(table.box, table.corners)
+    found += _shares(table, np.flatnonzero(shares).tolist(), sizes)
+    quads: Booleans = np.asarray(np.isfinite(table.numbers[:, 4:]).all(axis=1) & ~shares)
     in_order: Booleans = np.logical_and(quads, convex_clockwise(table.corners))
     for i, reason in sorted(faults.items()):
-        if i not in table.wrong and (in_order[i] or not quads[i]):  # the box, or half a label
+        if i not in table.wrong and not shares[i] and (in_order[i] or not quads[i]):  # the box, or half a label
             found.append(
                 finding(table, i, "box-empty" if "area" in reason else "row-rejected", _sentence(reason), DROP)
             )
@@ -58,9 +68,47 @@ def geometry_findings(table: DoctorTable, sizes: Floats, limits: Limits | None =
     boxes = (
         np.isfinite(table.box).all(axis=1) & (table.box[:, 2] > table.box[:, 0]) & (table.box[:, 3] > table.box[:, 1])
     )
+    boxes &= ~shares
     found += _hulls(table, boxes & in_order, limits.hull_px)
+    found += _declared(table, sizes)
     found += _outside(table, in_order, boxes, sizes, limits)
     return found + _shapes(table, in_order, boxes, sizes, limits)
+
+
+def _shares(table: DoctorTable, rows: list[int], sizes: Floats) -> list[Finding]:
+    found = []
+    for i in rows:
+        height, width = sizes[i]
+        message = "The coordinates lie between 0 and 1: they are shares of the image; px are expected."
+        if np.isnan(width):
+            found.append(finding(table, i, "coordinates-shares", message))
+            continue
+        px = np.round(table.numbers[i] * np.tile([width, height], 6), 2)
+        cells = tuple((name, cell) for name, cell in zip(NUMBERS, number_cells(px), strict=True) if cell)
+        found.append(
+            finding(table, i, "coordinates-shares", f"{message} The image has {width:.0f}x{height:.0f} px.", cells)
+        )
+    return found
+
+
+def _declared(table: DoctorTable, sizes: Floats) -> list[Finding]:
+    """Images that have another size than the table says: the labels were made on another picture."""
+    found = []
+    with np.errstate(invalid="ignore"):
+        other = np.flatnonzero((np.abs(table.declared - sizes) > 0.5).any(axis=1))
+    for i in other.tolist():
+        (said_h, said_w), (height, width) = table.declared[i].tolist(), sizes[i].tolist()
+        message = f"The table says {said_w:g}x{said_h:g} px, the image has {width:g}x{height:g}: "
+        if (said_h, said_w) == (width, height):
+            message += "it was turned, or its orientation is read differently."
+        elif said_w > 0 and said_h > 0 and abs(width / said_w * said_h - height) <= 1:
+            message += (
+                f"it was resized after it was labelled, and coordinates must be multiplied by {width / said_w:.4g}."
+            )
+        else:
+            message += "it was cut or is another picture."
+        found.append(finding(table, i, "image-size", message))
+    return found
 
 
 def mended_corners(corners: Floats) -> Floats | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import NamedTuple
 
 from alpr.data.columns import ManifestError
 from alpr.data.manifest import csv_bytes
+from alpr.data.separated_text import opened_table
 from alpr.doctor.findings import DROP, Finding
-from alpr.files import LIST_BYTES, open_regular_text, write_atomically
+from alpr.files import write_atomically
 
 
 class Change(NamedTuple):
@@ -66,19 +66,15 @@ def _mended(
     spoilt: dict[str, str],
     changes: list[Change],
 ) -> Iterator[list[str]]:
-    with open_regular_text(source, LIST_BYTES, encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file)
-        header = [name.strip() for name in next(lines)]
-        yield header
-        place = {name: i for i, name in enumerate(header)}
+    with opened_table(source) as table:
+        yield table.header
+        place = {name: i for i, name in enumerate(table.header)}
         prefix = _prefix(source.parent, folder)
-        for number, row in enumerate(lines, start=2):
-            if not row:
-                continue
-            image = row[place["image"]].strip() if len(row) == len(header) else row[0]
+        for number, row, fault in table.rows:
+            image = row[0].strip() if fault else row[place["image"]].strip()
             rule = dropped.get(number) or spoilt.get(image)
-            if rule:
-                changes.append(Change(number, image, "row", ",".join(row), "", rule))
+            if rule or fault:
+                changes.append(Change(number, image, "row", ",".join(row), "", rule or "row-rejected"))
                 continue
             for column, (new, why) in cells.get(number, {}).items():
                 if row[place[column]] != new:

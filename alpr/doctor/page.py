@@ -34,7 +34,7 @@ _OTHERS = (200, 140, 40)
 """BGR of a model's quad."""
 _HULL_EDGES = (0, 0.5, 1, 2, 3, 5, 10, 20)
 _CELL = (160, 300)
-_IMAGE_RULES = frozenset({"leak-image", "leak-near", "duplicate-image", "near-duplicate"})
+_IMAGE_RULES = frozenset({"leak-image", "leak-near", "duplicate-image", "near-duplicate", "image-in-tables"})
 
 
 def write_json(findings: Sequence[Finding], counts: Mapping[str, int], path: Path) -> None:

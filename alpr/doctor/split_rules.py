@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from alpr.data.fingerprints import bits_apart, join, members, near_duplicates
+from alpr.data.photographs import SAME_PLACE
 from alpr.doctor.findings import DROP, Finding, finding
 from alpr.doctor.images import ImageFacts
 from alpr.doctor.table import DoctorTable
 from alpr.plates.geometry import box_iou, corner_box, plate_height
+from alpr.plates.identity import identity
 
-SAME_PLACE = 0.5
-"""Two labels of an image that overlap by more than this mean the same plate."""
 SAME_CORNERS = 0.15
 """Corners nearer than this share of the plate's height are the same label."""
 
@@ -35,6 +35,9 @@ def split_findings(table: DoctorTable, facts: dict[str, ImageFacts] | None = Non
         found += _leak(table, rows, "leak-image", "The image or an exact copy")
         found += _labelled_again(table, rows)
         found += _copies(table, rows)
+    for rows in _groups(path or None for path in table.paths):
+        found += _contradicted(table, rows)
+        found += _in_tables(table, rows)
     return found + _same_names(table, same) + _near(table, facts)
 
 
@@ -48,11 +51,18 @@ def _groups(keys: Iterable[Hashable]) -> list[list[int]]:
 
 
 def _leaked_texts(table: DoctorTable) -> list[Finding]:
-    keys = [
-        (table.country[i], text.strip()) if text.strip() and table.is_plate(i) else None
-        for i, text in enumerate(table.text)
-    ]
-    return [f for rows in _groups(keys) for f in _leak(table, rows, "leak-text", f"The plate {table.text[rows[0]]!r}")]
+    """Plates in several splits; those of two countries are two plates, a row without a country may be any of them."""
+    keys = [identity(text) or None if table.is_plate(i) else None for i, text in enumerate(table.text)]
+    found = []
+    for rows in _groups(keys):
+        countries = {table.country[i] for i in rows}
+        parts = [rows]
+        if "" not in countries:
+            parts = [[i for i in rows if table.country[i] == country] for country in sorted(countries)]
+        for some in parts:
+            texts = " or ".join(map(repr, dict.fromkeys(table.text[i].strip() for i in some)))
+            found += _leak(table, some, "leak-text", f"The plate {texts}")
+    return found
 
 
 def _leak(table: DoctorTable, rows: Sequence[int], rule: str, what: str) -> list[Finding]:
@@ -99,13 +109,37 @@ def _same_place(table: DoctorTable, a: int, b: int) -> bool:
 
 def _difference(table: DoctorTable, a: int, b: int) -> str:
     texts = table.text[a].strip(), table.text[b].strip()
-    if texts[0] and texts[1] and texts[0] != texts[1]:
+    if texts[0] and texts[1] and identity(texts[0]) != identity(texts[1]):
         return f"the texts {texts[0]!r} and {texts[1]!r}"
     one, another = table.quad(a), table.quad(b)
     if one is None or another is None:
         return ""
     apart = np.linalg.norm(one - another, axis=1).mean() / max(1e-6, float(plate_height(one)))
     return f"the places differ by {apart:.2f} plate heights" if apart > SAME_CORNERS else ""
+
+
+def _contradicted(table: DoctorTable, rows: Sequence[int]) -> list[Finding]:
+    """Rows that call an image empty beside a row that labels a plate in it."""
+    empty = [i for i in rows if table.is_plate(i) and not table.text[i].strip() and table.quad(i) is None]
+    plates = [i for i in rows if table.is_plate(i) and i not in empty]
+    return [
+        finding(
+            table, i, "empty-contradicted", f"{table.where(plates[0])} labels a plate in this image.", other=plates[0]
+        )
+        for i in empty
+        if plates
+    ]
+
+
+def _in_tables(table: DoctorTable, rows: Sequence[int]) -> list[Finding]:
+    """One finding for an image that several tables list, or one table by several spellings of its path."""
+    spelt = {(int(table.file_index[i]), table.image[i]): i for i in reversed(rows)}
+    first, *others = sorted(spelt.values())
+    if not others:
+        return []
+    names = ", ".join(f"{table.where(i)} as {table.image[i]}" for i in sorted(spelt.values())[:4])
+    message = f"The image is labelled by {names}. Its plates are taken together, one of each place."
+    return [finding(table, others[0], "image-in-tables", message, other=first)]
 
 
 def _copies(table: DoctorTable, rows: Sequence[int]) -> list[Finding]:
@@ -123,7 +157,7 @@ def _copies(table: DoctorTable, rows: Sequence[int]) -> list[Finding]:
 def _same_names(table: DoctorTable, same: Sequence[str | None]) -> list[Finding]:
     """Files of one name and label in several folders: one photograph listed in several subsets."""
     keys = [
-        (os.path.basename(path), table.text[i], table.numbers[i].tobytes()) if _labelled(table, i) else None  # noqa: PTH119
+        (os.path.basename(path), identity(table.text[i]), table.numbers[i].tobytes()) if _labelled(table, i) else None  # noqa: PTH119
         for i, path in enumerate(table.paths)
     ]
     found = []
@@ -162,7 +196,7 @@ def _near(table: DoctorTable, facts: dict[str, ImageFacts]) -> list[Finding]:
             i, other = rows[member], rows[nearest]
             message = f"{int(apart.min())} of 64 bits from {table.image[other]}; {len(group)} images are alike."
             texts = table.text[i].strip(), table.text[other].strip()
-            if texts[0] and texts[1] and texts[0] != texts[1]:
+            if texts[0] and texts[1] and identity(texts[0]) != identity(texts[1]):
                 message += f" One is labelled {texts[0]!r}, the other {texts[1]!r}."
             found.append(finding(table, i, "near-duplicate", message, other=other, score=-float(apart.min())))
         contents = [facts[table.paths[rows[m]]].sha256 for m in group]
@@ -177,7 +211,7 @@ def _alike(table: DoctorTable, rows: Sequence[int], hashes: npt.NDArray[np.uint6
     """Groups of entries with near hashes. Cars and plates of one kind look alike: other texts ask for nearer hashes."""
     for group in members(near_duplicates(hashes)) if len(hashes) else []:
         first: dict[str, int] = {}
-        alike = [(first.setdefault(table.text[rows[m]].strip(), k), k) for k, m in enumerate(group)]
+        alike = [(first.setdefault(identity(table.text[rows[m]]), k), k) for k, m in enumerate(group)]
         a, b = np.array(alike, np.int64).T
         nearer = join(near_duplicates(hashes[group], OTHER_TEXT_BITS), a, b)
         yield from ([group[k] for k in some] for some in members(nearer))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,14 +10,25 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alpr.data.columns import BOX_COLUMNS, COLUMNS, CORNER_COLUMNS, Floats, ManifestError, Rejection, parse_numbers
+from alpr.data.columns import (
+    BOX_COLUMNS,
+    COLUMNS,
+    CORNER_COLUMNS,
+    SIZE_COLUMNS,
+    Floats,
+    ManifestError,
+    Rejection,
+    parse_numbers,
+)
+from alpr.data.photographs import resolved_images
+from alpr.data.separated_text import opened_table
 from alpr.data.table_reading import read_table
-from alpr.files import LIST_BYTES, open_regular_text
 from alpr.plates.geometry import box_corners
 
 _CHUNK_ROWS = 16384
 _TEXTS = ("image", "text", "country", "split", "kind")
 NUMBERS = (*BOX_COLUMNS, *CORNER_COLUMNS)
+_SIZES = tuple(name for pair in SIZE_COLUMNS for name in pair)
 
 
 @dataclass(eq=False)
@@ -31,6 +40,7 @@ class DoctorTable:
         text: as written, blanks at its ends included.
         kind: "ignore" for a region that is neither plate nor background.
         numbers: (N, 12) px: box, then corners; NaN where empty or wrong.
+        declared: (N, 2) height and width in px that the table says of a row's image; NaN where it says nothing.
         wrong: what is no number, by row.
         rejected: what the manifest reader refuses.
     """
@@ -44,9 +54,12 @@ class DoctorTable:
     split: list[str]
     kind: list[str]
     numbers: Floats
+    declared: Floats
     wrong: dict[int, str]
     rejected: list[Rejection]
-    paths: list[str] = field(default_factory=list)  # the image of every row, "" where the cell is empty
+    paths: list[str] = field(
+        default_factory=list
+    )  # the image of every row, see `resolved_images`; "" where the cell is empty
 
     @property
     def rows(self) -> int:
@@ -94,6 +107,7 @@ def read_rows(paths: Sequence[Path]) -> DoctorTable:
         raise ManifestError(f"A manifest is given twice: {', '.join(map(str, paths))}.")
     texts: dict[str, list[str]] = {name: [] for name in _TEXTS}
     numbers: list[Floats] = []
+    declared: list[Floats] = []
     lines: list[npt.NDArray[np.int64]] = []
     owners: list[npt.NDArray[np.int64]] = []
     wrong: dict[int, str] = {}
@@ -105,6 +119,7 @@ def read_rows(paths: Sequence[Path]) -> DoctorTable:
             for name in _TEXTS:
                 texts[name] += cells.get(name) or [""] * n
             parsed = [parse_numbers(cells[name], name) for name in NUMBERS]
+            declared.append(_declared(cells, n))
             numbers.append(np.stack([values for values, _ in parsed], axis=1))
             for _, faults in parsed:
                 for i, reason in faults.items():
@@ -116,6 +131,7 @@ def read_rows(paths: Sequence[Path]) -> DoctorTable:
         file_index=np.concatenate(owners) if owners else np.empty(0, np.int64),
         line=np.concatenate(lines) if lines else np.empty(0, np.int64),
         numbers=np.concatenate(numbers) if numbers else np.empty((0, 12)),
+        declared=np.concatenate(declared) if declared else np.empty((0, 2)),
         wrong=wrong,
         rejected=rejected,
         **texts,
@@ -125,25 +141,29 @@ def read_rows(paths: Sequence[Path]) -> DoctorTable:
 
 
 def _chunks(path: Path) -> Iterator[tuple[list[int], dict[str, list[str]]]]:
-    with open_regular_text(path, LIST_BYTES, encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file)
-        header = [name.strip() for name in next(lines, [])]
-        if not set(COLUMNS) <= set(header):
+    with opened_table(path) as table:
+        if not set(COLUMNS) <= set(table.header):
             raise ManifestError(
                 f"{path} has the reference's form; read it with alpr.data.manifest.read_manifest and write it as a "
                 "manifest first."
             )
-        at, last = [header.index(name) for name in (*_TEXTS, *NUMBERS) if name in header], 1
-        names = [header[i] for i in at]
-        while chunk := list(islice(lines, _CHUNK_ROWS)):
-            rows = [(i, row) for i, row in enumerate(chunk, start=last + 1) if len(row) == len(header)]
-            last += len(chunk)
-            if rows:
-                cells = {name: _shared([row[i] for _, row in rows]) for name, i in zip(names, at, strict=True)}
+        at = {name: table.header.index(name) for name in (*_TEXTS, *NUMBERS, *_SIZES) if name in table.header}
+        while chunk := list(islice(table.rows, _CHUNK_ROWS)):
+            if rows := [(line, cells) for line, cells, fault in chunk if not fault]:
+                columns = {name: _shared([cells[i] for _, cells in rows]) for name, i in at.items()}
                 for name in _TEXTS:
-                    if name != "text" and name in cells:
-                        cells[name] = [cell.strip() for cell in cells[name]]
-                yield [i for i, _ in rows], cells
+                    if name != "text" and name in columns:
+                        columns[name] = [cell.strip() for cell in columns[name]]
+                yield [line for line, _ in rows], columns
+
+
+def _declared(cells: Mapping[str, list[str]], rows: int) -> Floats:
+    """(rows, 2) height and width that the table says; a cell that is no number says nothing."""
+    for pair in SIZE_COLUMNS:
+        if set(pair) <= set(cells):
+            width, height = (parse_numbers(cells[name], name)[0] for name in pair)
+            return np.stack([height, width], axis=1)
+    return np.full((rows, 2), np.nan)
 
 
 def _shared(cells: list[str]) -> list[str]:
@@ -152,14 +172,5 @@ def _shared(cells: list[str]) -> list[str]:
 
 
 def _paths(table: DoctorTable) -> list[str]:
-    folders = [str(path.parent) for path in table.files]
-    seen: dict[tuple[int, str], str] = {}
-    paths = []
-    for key in zip(table.file_index.tolist(), table.image, strict=True):
-        known = seen.get(key)
-        if known is None:
-            owner, image = key
-            known = os.path.normpath(os.path.join(folders[owner], image)) if image else ""  # noqa: PTH118, faster
-            seen[key] = known
-        paths.append(known)
-    return paths
+    found = resolved_images([path.parent for path in table.files], table.file_index.tolist(), table.image)
+    return [path if image else "" for path, image in zip(found, table.image, strict=True)]

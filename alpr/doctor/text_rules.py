@@ -12,14 +12,9 @@ from typing import NamedTuple
 from alpr.doctor.findings import Finding, finding
 from alpr.doctor.table import DoctorTable
 from alpr.plates.country import CountryPack
+from alpr.plates.identity import formed, invisible, latin
 from alpr.plates.layout import Layout
 
-SEPARATORS = frozenset("-‐‑‒–—·•‧・∙⋅.,:;_/|*'\"")
-LOOKALIKES = {
-    **dict(zip("АВЕКМНОРСТУХІЅЈҮԚԜ", "ABEKMHOPCTYXISJYQW", strict=True)),
-    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),
-}
-"""Cyrillic and Greek capitals that print like Latin ones."""
 PAIRS = (("O", "0"), ("I", "1"))
 SWAPS = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
 RARE = 20
@@ -73,51 +68,36 @@ def text_findings(table: DoctorTable, packs: Mapping[str, CountryPack], override
 def judge(text: str, pack: CountryPack | None) -> Verdict:
     """What is wrong with a text, by its country's pack or, without one, by what holds for all plates."""
     faults: list[tuple[str, str]] = []
-    formed = _formed(text, pack.alphabet if pack else "")
-    if formed != text.strip():
-        faults.append(("text-form", f"The text {text!r} is written {formed!r} by the table's convention."))
-    latin = _latin(formed, pack.alphabet if pack else None)
-    if latin != formed:
-        strange = ", ".join(f"{c!r} ({unicodedata.name(c, '?').title()})" for c in formed if c not in latin)
+    form = formed(text, pack.alphabet if pack else "")
+    if form != text.strip():
+        unseen = sorted({unicodedata.name(c, f"U+{ord(c):04X}").lower() for c in text if invisible(c)})
+        holding = f", which holds marks that nobody sees ({', '.join(unseen)})," if unseen else ""
+        faults.append(("text-form", f"The text {text!r}{holding} is written {form!r} by the table's convention."))
+    plain = latin(form, pack.alphabet if pack else None)
+    if plain != form:
+        strange = ", ".join(f"{c!r} ({unicodedata.name(c, '?').title()})" for c in form if c not in plain)
         faults.append(("text-lookalike", f"The text {text!r} holds {strange}."))
-    if pack is None or pack.layout_of(latin):
-        return Verdict(tuple(faults), latin if faults else text)
-    swapped = [s for s in swaps_of(latin) if pack.layout_of(s)]
+    if pack is None or pack.layout_of(plain):
+        return Verdict(tuple(faults), plain if faults else text)
+    swapped = [s for s in swaps_of(plain) if pack.layout_of(s)]
     if len(swapped) == 1:
-        at = next(i for i, (a, b) in enumerate(zip(latin, swapped[0], strict=True)) if a != b)
-        message = f"The text {latin!r} has {latin[at]!r} at position {at + 1}, where only {swapped[0][at]!r} can stand."
+        at = next(i for i, (a, b) in enumerate(zip(plain, swapped[0], strict=True)) if a != b)
+        message = f"The text {plain!r} has {plain[at]!r} at position {at + 1}, where only {swapped[0][at]!r} can stand."
         return Verdict((*faults, ("text-confused", message)), swapped[0])
-    unknown = sorted(set(latin) - set(pack.alphabet))
+    unknown = sorted(set(plain) - set(pack.alphabet))
     lengths = sorted({len(form) for layout in pack.layouts for form in layout.forms})
     if unknown:
         strange = ", ".join(map(repr, unknown))
         faults.append(("text-alphabet", f"The text {text!r} holds {strange}, which {pack.name} does not print."))
-    if len(latin) not in lengths:
+    if len(plain) not in lengths:
         expected = " or ".join(map(str, lengths))
-        faults.append(("text-length", f"The text {text!r} has {len(latin)} characters; {pack.name} has {expected}."))
+        faults.append(("text-length", f"The text {text!r} has {len(plain)} characters; {pack.name} has {expected}."))
     elif not unknown:
         patterns = ", ".join(
-            dict.fromkeys(x.pattern for x in pack.layouts if any(len(form) == len(latin) for form in x.forms))
+            dict.fromkeys(x.pattern for x in pack.layouts if any(len(form) == len(plain) for form in x.forms))
         )
         faults.append(("text-grammar", f"The text {text!r} fits none of {pack.name}'s layouts {patterns}."))
-    return Verdict(tuple(faults), latin if any(rule in ("text-form", "text-lookalike") for rule, _ in faults) else text)
-
-
-def _formed(text: str, alphabet: str) -> str:
-    known = set(alphabet)
-    wide = "".join(c if c in known else unicodedata.normalize("NFKC", c) for c in text)
-    kept = "".join(c for c in wide if c in known or not (c.isspace() or c in SEPARATORS))
-    return "".join(c if c in known or len(c.upper()) > 1 else c.upper() for c in kept)
-
-
-def _latin(text: str, alphabet: str | None) -> str:
-    """The text with look-alikes replaced: what the alphabet lacks, or in a text that mixes scripts."""
-    if not any(c in LOOKALIKES for c in text):
-        return text
-    if alphabet is None:
-        scripts = {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}
-        return "".join(LOOKALIKES.get(c, c) for c in text) if "LATIN" in scripts else text
-    return "".join(c if c in alphabet else LOOKALIKES.get(c, c) for c in text)
+    return Verdict(tuple(faults), plain if any(rule in ("text-form", "text-lookalike") for rule, _ in faults) else text)
 
 
 def swaps_of(text: str, most: int = 8) -> Iterator[str]:
@@ -140,7 +120,7 @@ def _mixed(table: DoctorTable, country: str, rows: list[int]) -> list[Finding]:
 
     A pair whose letter and digit both occur as often as others do is not mixed up, and not looked at.
     """
-    texts = [_formed(table.text[i], "") for i in rows]
+    texts = [formed(table.text[i], "") for i in rows]
     counts = Counter("".join(texts))
     letters, digits = _usual(counts)
     suspect = {c for a, b in PAIRS if counts[a] <= letters / 2 or counts[b] <= digits / 2 for c in (a, b)}

@@ -30,8 +30,9 @@ from alpr.detection.metrics import (
 )
 from alpr.evaluation.figures import READ, audit_of, figures_of, scores_of
 from alpr.evaluation.gallery import DetectionGallery, Gallery
-from alpr.evaluation.outcomes import EvaluationReport, ImageError, PlateRecord
+from alpr.evaluation.outcomes import EvaluationReport, ImageError, PlateRecord, without_slots
 from alpr.evaluation.plate_properties import brightness
+from alpr.evaluation.printable import Printable
 from alpr.evaluation.protocols.matching import labelled_record, records_of
 from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.slices import UNKNOWN, slices_of
@@ -68,8 +69,8 @@ def evaluate(
 
     A scene of one plate with a text and no place is a ready-made crop. Scenes without texts count for detection only,
     scenes without plates for false positives, ignored regions for nothing. This project's own `Detector` also looks
-    below its threshold, for AP alone. Images that cannot be read are listed in the report and skipped. After Ctrl-C
-    the report holds what was done, with `complete` False.
+    below its threshold, for AP alone. Labels that the recogniser cannot print and images that cannot be read are
+    listed in the report and not scored. After Ctrl-C the report holds what was done, with `complete` False.
 
     Args:
         model: its name and checksum, for the report.
@@ -98,8 +99,12 @@ def evaluate(
     root = common_folder([s.image for s in scenes])
     asked = _Asked(tuple(crops), tuple(corrections), dict(replaced or {}))
     sink = [] if predictions is None else predictions
+    printable = Printable(scenes, predictor.recogniser, replaced)
     split_by = _SplitBy(groups or {}, columns or {}, slices)
     run = _Run(predictor.detector, predictor.recogniser, root, gallery, drawings, split_by, asked, sink)
+    for scene, reason in printable.unprintable:
+        run._error(scene, reason)
+    scenes = printable
     started, complete = perf_counter(), True
     with progress_bar("images", console, shown=console is not None) as progress:
         task = progress.add_task("Evaluating", total=len(scenes))
@@ -228,7 +233,7 @@ class _Run:
         self.images += len(crops)
         readings: Sequence[Reading | None] = [None] * len(crops)
         if self.recogniser is not None and crops:
-            readings = self.recogniser.read([image for _, image in crops])
+            readings = without_slots(self.recogniser.read([image for _, image in crops]))
         for (scene, image), reading in zip(crops, readings, strict=True):
             height, width = image.shape[:2]
             record = labelled_record(scene, 0, self._name(scene), self.asked.corrections)
@@ -272,7 +277,7 @@ class _Run:
         of_found = [NOT_READ] * len(found or ())
         if self.recogniser is not None and found is not None and "detector" in self.asked.crops:
             started = perf_counter()
-            of_found = self.recogniser.read_plates(image, [d.corners for d in found])
+            of_found = without_slots(self.recogniser.read_plates(image, [d.corners for d in found]))
             self.ms[scene.image]["read"] = ms_since(started)
         cuts = [
             (by, i, corners)
@@ -283,7 +288,7 @@ class _Run:
         ]
         labelled: list[Labelled] = []
         if self.recogniser is not None and cuts:
-            read = self.recogniser.read_plates(image, [corners for _, _, corners in cuts])
+            read = without_slots(self.recogniser.read_plates(image, [corners for _, _, corners in cuts]))
             labelled = [Labelled(i, by, reading) for (by, i, _), reading in zip(cuts, read, strict=True)]
         plates = tuple(PlateReading(d, r) for d, r in zip(found or (), of_found, strict=True))
         return Predicted(self._name(scene), plates, tuple(labelled), self.ms.get(scene.image, {}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -202,7 +202,13 @@ def record_of(plate: Mapping[str, Any]) -> PlateRecord:
 
 
 def _values_of(plate: PlateRecord) -> dict[str, Any]:
-    return {"hull_iou" if key == "iou" else key: value for key, value in asdict(plate).items()}
+    values = asdict(plate, dict_factory=lambda items: {key: value for key, value in items if key != "slots"})
+    return {"hull_iou" if key == "iou" else key: value for key, value in values.items()}
+
+
+def without_slots(readings: Sequence[Reading]) -> list[Reading]:
+    """Readings without what no evaluation looks at: 100,000 of them stand in memory."""
+    return [replace(reading, slots=None) for reading in readings]
 
 
 def write_report(report: EvaluationReport, path: Path) -> None:

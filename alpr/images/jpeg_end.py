@@ -16,9 +16,8 @@ from alpr.plates.records import ImageArray
 START = b"\xff\xd8"
 END = b"\xff\xd9"
 _SCAN = b"\xff\xda"
-_PICTURE = b"\x5a\xa7\x3c\x95\xd2" * 20
-_MORE = _PICTURE + b"".join(bytes([0xFF, restart]) + _PICTURE for restart in range(0xD0, 0xD8))
-"""Data of some picture, for JPEGs without and with restart markers."""
+_MORE = b"\x5a\xa7\x3c\x95\xd2" * 20
+"""Data of some picture."""
 _LOST = 128
 """Of all three colours of pixels whose data are missing."""
 _COEFFICIENTS = 64
@@ -55,12 +54,11 @@ def lacks_data(data: bytes, pixels: ImageArray, decoded_by: int, *, doubtful: bo
         return True
     if not doubtful and not _ends_in_grey(pixels, decoded_by):
         return False
-    if scans is not None:  # small decodings do not use the last scans
-        decoded_by = cv2.IMREAD_COLOR
-    longer, same = (
-        np.asarray(cv2.imdecode(np.frombuffer(each, np.uint8), decoded_by))
-        for each in (data[:end].rstrip(b"\xff") + _MORE + data[end:], data)
-    )
+    more = data[:end].rstrip(b"\xff") + _MORE
+    if scans is not None:  # small decodings do not use the last scans, and none begins before the end marker
+        decoded_by, more = cv2.IMREAD_COLOR, more + END
+    # A sequential one is over before the end marker is looked for: without it libjpeg has nothing to complain of.
+    longer, same = (np.asarray(cv2.imdecode(np.frombuffer(each, np.uint8), decoded_by)) for each in (more, data))
     return not np.array_equal(longer, same)
 
 

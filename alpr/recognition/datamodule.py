@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
+from alpr.data.manifest import fold_advice, read_sources
 from alpr.data.source_settings import SOURCES, batch_counts, check_share, note_older, settings_of
 from alpr.data.training_loader import training_loader
 from alpr.files import file_sha256
@@ -156,9 +157,13 @@ class RecognitionData(L.LightningDataModule):
         self.cache_mb, self.replace = cache_mb, dict(replace or {})
         given = PlateSource.each(sources)
         self.counts = self._counts(given, negatives, batch_size)
-        self.sources = [
-            LoadedPlates(source, Path(root), holdout_fold, strict, {**self.replace, **source.replace})
+        asked = [
+            ([Path(root) / name for name in source.files], None if source.split is None else [source.split])
             for source in given
+        ]
+        self.sources = [
+            LoadedPlates(source, Path(root), rows, holdout_fold, strict, {**self.replace, **source.replace})
+            for source, rows in zip(given, read_sources(asked, strict), strict=True)
         ]
         self._whole = {packs[each.name].code: packs[each.name] for each in reversed(self.rendered)}
         self.holdout_fold, self.detector = holdout_fold, detector
@@ -194,6 +199,7 @@ class RecognitionData(L.LightningDataModule):
             raise ValueError(
                 f"{files}: {trains} plates train and {len(self.val_plates)} are held back (split {splits}); "
                 f"expected some of each. {' '.join(self.refused[:3])}"
+                + ("" if self.val_plates else self._fold_advice())
             )
         empty = [source.settings.name for source, count in self._drawn_sources() if not source.train]
         if empty:
@@ -205,6 +211,10 @@ class RecognitionData(L.LightningDataModule):
                     f"No plate that trains has the {label} {', '.join(map(repr, lacking))}, which the network is to "
                     f"tell apart; there are {', '.join(map(repr, sorted(known))) or 'no labels'}."
                 )
+
+    def _fold_advice(self) -> str:
+        sizes = np.sum([source.manifest.fold_sizes() for source in self.sources], axis=0)
+        return f" Fold {self.holdout_fold} holds none back. {fold_advice(sizes)}"
 
     def _labels(self) -> tuple[set[str], set[str]]:
         """The countries and the kinds of the plates that train."""

@@ -16,12 +16,12 @@ from omegaconf.errors import OmegaConfBaseException
 from alpr.files import SMALL_BYTES, packaged, read_regular
 from alpr.recognition.mixture.short_words import ENTRIES, KEYS, PLATES
 from alpr.training import pack_source
-from alpr.training.pack_source import quoted_paths as quoted_paths
+from alpr.training.quoting import SWEEP
+from alpr.training.quoting import quoted_paths as quoted_paths
 
 CONFIGS = packaged("configs")
 OTHER_ROOTS = ("--config-name", "-cn", "--config-path", "-cp")
 HELP = ("--help", "-h", "--cfg", "-c", "--hydra-help", "--info", "-i", "--version", "--shell-completion", "-sc")
-SWEEP = ("-m", "--multirun")
 SOURCES = "data.sources"
 FLAGS = (*SWEEP, "-r", "--run")
 FOLDER = ("--config-dir", "-cd")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -63,17 +62,6 @@ def register() -> None:
     """Makes both known to Hydra; a second call changes nothing."""
     for plugin in (CountryPackFiles, CountryPackPath):
         Plugins.instance().register(plugin)
-
-
-def quoted_paths(arguments: Sequence[str]) -> list[str]:
-    """The same arguments with the path of a pack as Hydra's grammar takes it: with ~ expanded, and in quotes."""
-    result = []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key == GROUP and value.endswith(SUFFIXES) and not set(value) & set("\"',"):
-            argument = f"{key}='{Path(value).expanduser()}'"
-        result.append(argument)
-    return result
 
 
 def _named(config_path: str) -> Path:

@@ -40,7 +40,9 @@ def test_a_bundle_is_evaluated_under_both_names(tmp_path: Path, scripts: Scripts
         done = scripts.run(ALPR, ["evaluate", f"{key}={tmp_path / 'tiny'}", f"output={output}", *shared])
         assert done.code == 0, done.text
         assert ("Note: model= is called bundle= now." in done.text) == (key == "model")
-        settings = json.loads((output / "report.json").read_text(encoding="utf-8"))["made_with"]["settings"]
+        report = (output / "report.json").read_text(encoding="utf-8")
+        settings = json.loads(report)["made_with"]["settings"]
+        assert '"text": "B3"' in report and '"slots"' not in report
         assert settings["bundle"] == str(tmp_path / "tiny") and settings["model"] is None
 
 

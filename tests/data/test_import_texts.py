@@ -10,7 +10,7 @@ from foreign_labels import BOX, QUAD, VOC, lay_out
 from typer.testing import CliRunner
 
 from alpr.cli.main import app
-from alpr.data.columns import ManifestError
+from alpr.data.columns import COLUMNS, ManifestError
 from alpr.data.importers.formats import FORMATS, export, guess
 from alpr.data.importers.labels import Wanted
 from alpr.data.importers.text_files import encoded_as, read_rows, read_xml
@@ -97,6 +97,10 @@ def test_paddle_texts_that_are_none(tmp_path: Path) -> None:
             "Nearest is yolo: a.txt, line 2, does not fit it: '0 0.5 0.5 0.1'",
         ),
         ({"a.csv": "image,text,x1,y1,x2,y2\n"}, "Nearest is manifest: a.csv, line 1, lacks country, tl_x"),
+        (
+            {"a.csv": ",".join(COLUMNS) + "\n"},
+            "Nearest is manifest: a.csv has its columns; give the file itself: .*a.csv",
+        ),
         ({"a.csv": "filename,width,height,label,xmin,ymin,xmax,ymax\n"}, "Nearest is roboflow-csv.*lacks class;"),
         ({"a.json": '{"images": [], "annotations": []}'}, "Nearest is coco: a.json, a table with .*, lacks categories"),
         ({"a.json": '{"shapes": '}, "a.json is no JSON: .*line 1"),

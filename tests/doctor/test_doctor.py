@@ -35,6 +35,7 @@ from alpr.reader.reader import Reader
 from alpr.recognition.settings import RecogniserSettings
 
 WITHOUT_PLANTING = {"companion-lost", "image-huge", "symbols-mixed", "country-unknown", "kind-missing"}
+IN_OTHER_TESTS = {"image-size", "coordinates-shares", "texts-alike", "empty-contradicted", "image-in-tables"}
 
 
 def check(manifest: Path, pack: CountryPack, images: bool = True) -> list[Finding]:
@@ -64,7 +65,9 @@ def test_a_clean_set_raises_no_alarm(clean: Path, china: CountryPack) -> None:
 def test_all_of_200_planted_faults_are_found(spoilt: tuple[Path, list[Planted], list[Finding]]) -> None:
     _, planted, found = spoilt
     assert len(planted) == 200
-    assert {p.rule for p in planted} == {r for r in RULES if not r.startswith("model-")} - WITHOUT_PLANTING
+    assert {p.rule for p in planted} == {
+        r for r in RULES if not r.startswith("model-")
+    } - WITHOUT_PLANTING - IN_OTHER_TESTS
     at = {(f.rule, f.row) for f in found}
     missed = Counter(p.rule for p in planted if not any((p.rule, row) in at for row in p.rows))
     assert missed == {}

@@ -105,6 +105,8 @@ def _of_headers(paths: list[Path]) -> _Near | None:
     for name, columns in _HEADERS.items():
         missing = [column for column in columns if column not in header]
         why = f"{path.name}, line 1, lacks {', '.join(missing)}; found {', '.join(header)}"
+        if not missing:  # it is read as a file, not as a folder
+            why = f"{path.name} has its columns; give the file itself: {path}"
         found.append(_Near(1 - len(missing) / len(columns), name, why))
     return max(found, key=lambda near: near.share)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from alpr.data.crop_corners import CORNERS, CROPS, DETECTOR, Detect, FoundCorners, find_corners
-from alpr.data.manifest import Manifest, Scenes, read_manifest
+from alpr.data.manifest import Manifest, Scenes
 from alpr.data.source_settings import SOURCES, check_share, settings_of
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
@@ -195,6 +195,7 @@ class LoadedPlates:
     """The plates of a source that train and those that are held back. `cut` makes the crops.
 
     Args:
+        rows: of the source, as `read_sources` gives them.
         fold: the tenth of the plates that is held back.
         replacing: characters to put in place of others in the labels.
 
@@ -212,18 +213,18 @@ class LoadedPlates:
     held: list[LabelledCrop]
 
     def __init__(
-        self, settings: PlateSource, root: Path, fold: int, strict: bool, replacing: Mapping[str, Any]
+        self, settings: PlateSource, root: Path, rows: Manifest, fold: int, strict: bool, replacing: Mapping[str, Any]
     ) -> None:
         self.settings, self.strict = settings, strict
-        splits = None if settings.split is None else [settings.split]
-        rows = read_manifest([root / name for name in settings.files], splits=splits, strict=strict)
         if replacing:
             rows = replace(rows, text=[replaced(text, replacing) for text in rows.text])
         if settings.plates is not None:
             rows = rows.plates(settings.plates)
         self.manifest: Manifest = rows
+        files = [root / name for name in settings.files]
         self.train_scenes, self.held_scenes = (
-            rows.select(fold=fold, inside=inside).scenes(complete=settings.complete) for inside in (False, True)
+            rows.select(fold=fold, inside=inside).texts_of(files).scenes(complete=settings.complete)
+            for inside in (False, True)
         )
         self.train, self.held = [], []
         self.refused: list[str] = []
