@@ -16,7 +16,7 @@ from alpr.detection.settings import DetectorSettings
 from alpr.files import SMALL_BYTES, file_sha256, read_regular, write_atomically
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
-from alpr.plates.values import Fault, different_keys, located, read_as, short
+from alpr.plates.values import Fault, located, read_as, short, strict_json
 from alpr.recognition.settings import RecogniserSettings
 
 FORMAT = 1
@@ -223,8 +223,7 @@ class ModelCard:
         """
         path = Path(folder) / CARD_FILE
         try:
-            text = read_regular(path, SMALL_BYTES).decode()
-            data = json.loads(text, object_pairs_hook=different_keys)
+            data = strict_json(read_regular(path, SMALL_BYTES))
         except OSError as error:
             if error.errno == errno.EFBIG:
                 raise CardError(f"{path} has more than {SMALL_BYTES} bytes; no card is that long.") from error

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.utils import instantiate
 from rich.console import Console
 
 from alpr.data.corrections import Correction
@@ -28,15 +27,18 @@ from alpr.recognition.data import ValidationPlates
 from alpr.recognition.datamodule import RecognitionData, recognition_data
 from alpr.recognition.decode import decode_logits
 from alpr.recognition.mixture.crops import PhotographedCrops
+from alpr.recognition.mixture.short_words import PLATES
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.read import Recogniser
 from alpr.reports.charts import Line, line_chart
 from alpr.reports.html import Figure, Html, Page, key_figures, percent, table
 from alpr.reports.progress import progress_bar
 from alpr.training.detected_corners import find_corners
-from alpr.training.runs import RunError, RunRecord, best_checkpoint, calibration_of, load_recogniser
+from alpr.training.runs import RUN_FILE, RunError, RunRecord, best_checkpoint, calibration_of, load_recogniser
 
 PAGE_FILE = "calibration.html"
+DATA = {PLATES: recognition_data}
+"""The data of a stored run that hold plates back for a recogniser, by the name in its configuration."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def held_back_data(folder: Path, module: RecogniserModule, changed: Mapping[str,
         size, margin = module.predictor.size, module.predictor.margin
         crop = {"size": size, "margin": margin}
         return recognition_data(country=module.pack.to_dict(), **{"crop": crop, "workers": 0, **changed})
-    data: RecognitionData = instantiate({**record.config["data"], **changed}, _convert_="all")
+    data = _stored_data({**record.config["data"], **changed}, folder / RUN_FILE)
     if "manifest" not in changed and data.manifests != record.manifests:
         raise RunError(
             f"{folder} was trained on {record.manifests}; now the data are {data.manifests}. Its held-back plates "
@@ -109,6 +111,18 @@ def held_back_data(folder: Path, module: RecogniserModule, changed: Mapping[str,
         )
     find_corners(data, folder)  # what the training found there is read again
     return data
+
+
+def _stored_data(settings: Mapping[str, Any], file: Path) -> RecognitionData:
+    """Data from the settings that a run stored; they never choose what is called."""
+    values = dict(settings)
+    kind = values.pop("_target_", None)
+    if kind not in DATA:
+        raise RunError(f"{file}: data._target_ is {kind!r}; expected {' or '.join(DATA)}.")
+    try:
+        return DATA[kind](**values)
+    except TypeError as error:  # an unknown key
+        raise RunError(f"{file}: data: {error}.") from error
 
 
 def collect(

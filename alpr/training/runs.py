@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import uuid
 import warnings
@@ -19,6 +18,7 @@ from torch import Tensor
 from alpr.data.source_settings import named
 from alpr.detection.module import DetectorModule
 from alpr.files import SMALL_BYTES, WEIGHT_BYTES, file_sha256, open_regular, read_regular, write_json
+from alpr.plates.values import strict_json
 from alpr.provenance import commit_label, device_name, versions
 from alpr.reader.parts import Parts
 from alpr.recognition.calibration import CALIBRATION_FILE, Calibration
@@ -218,6 +218,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= set(checkpoint):
         raise RunError(f"{path} holds no 'state_dict' and 'hyper_parameters'; it is no checkpoint of this project.")
+    settings = checkpoint["hyper_parameters"]
+    network = settings.get("network") if isinstance(settings, dict) else None
+    if isinstance(network, dict) and network.get("pretrained"):
+        network["pretrained"] = False  # the weights are here; a file never chooses what is fetched
     return checkpoint
 
 
@@ -344,10 +348,10 @@ class RunRecord:
         if not path.is_file():
             return None
         try:
-            record = cls(**json.loads(read_regular(path, SMALL_BYTES)))
+            record = cls(**strict_json(read_regular(path, SMALL_BYTES)))
             record.config = as_spelt_now(record.config)
             return record
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError, RecursionError) as error:
             raise RunError(f"{path} is no run record: {error}") from error
 
 
