@@ -178,7 +178,7 @@ ALLOWED = {
         "export/targets/static.py | onnxruntime.InferenceSession(whole, options, providers=[CPU])",
         "reader/sessions.py | onnxruntime.InferenceSession(str(path), options, providers=asked)",
         "synthetic/glyphs.py | ImageFont.truetype(str(regular(path, IMAGE_BYTES)), px, index=number)",
-        "training/weights.py | safe_open(regular(path, WEIGHT_BYTES), framework='pt')",
+        "runs/weights.py | safe_open(regular(path, WEIGHT_BYTES), framework='pt')",
     },
     "bytes that are there, or a file that is open": {
         "data/importers/places.py | Image.open(file)",
@@ -186,7 +186,7 @@ ALLOWED = {
         "images/prepare.py | Image.open(BytesIO(data))",
         "synthetic/glyph_bank.py | np.load(io.BytesIO(data), allow_pickle=False)",
         "training/pack_source.py | OmegaConf.load(file)",
-        "training/runs.py | torch.load(file, map_location='cpu', weights_only=True)",
+        "runs/checkpoints.py | torch.load(file, map_location='cpu', weights_only=True)",
     },
     "a temporary file of its own": {
         "files.py | temporary.open('rb+')",
@@ -211,7 +211,7 @@ ALLOWED = {
         "reader/cores.py | (folder / 'cpu.max').read_text(encoding='ascii')",
         "reader/cores.py | (folder / f'cpu.cfs_{name}_us').read_text(encoding='ascii')",
         "reader/cores.py | own.read_text(encoding='utf-8')",
-        "training/runs.py | cpuinfo.read_text()",
+        "training/fit.py | cpuinfo.read_text()",
     },
 }  # fmt: skip
 """Why a place opens files by itself, and the places: the file and the call as it is written."""

@@ -14,7 +14,7 @@ PACKAGE = REPOSITORY / "alpr"
 FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "torchvision_hook", "files", "provenance", "plates", "images", "reports", "data", "synthetic",
-    "layers", "optim", "task", "detection", "recognition",
+    "layers", "optim", "task", "runs", "detection", "recognition",
     "reader", "doctor", "training", "evaluation", "export", "benchmark",
     "video", "serving", "baselines", "studio", "cli", "__main__",
 )  # fmt: skip

@@ -76,7 +76,7 @@ import pkgutil, importlib, alpr
 names = [m.name for m in pkgutil.walk_packages(alpr.__path__, "alpr.")]
 for name in names: importlib.import_module(name)
 from alpr.training.fit import hold
-from alpr.training.runs import precision_of
+from alpr.training.fit import precision_of
 hold(pathlib.Path(sys.argv[1]))
 print(len(names), precision_of("auto", "cpu"))
 """

@@ -23,7 +23,8 @@ from alpr.reader.card import CardError, ModelCard, WeightFile
 from alpr.reader.onnx_file import MalformedOnnx, names_other_files
 from alpr.reader.reader import Reader
 from alpr.reader.sessions import SessionError
-from alpr.training.runs import RUN_FILE, RunError, RunRecord, read_checkpoint
+from alpr.runs.checkpoints import RunError, read_checkpoint
+from alpr.training.record import RUN_FILE, RunRecord
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SOURCES = sorted(
@@ -222,7 +223,7 @@ def test_dangers_would_be_noticed() -> None:
 CHOOSING = {"instantiate", "get_class", "get_object", "get_method", "import_module", "importlib.import_module",
             "__import__", "hydra.utils.instantiate"}  # fmt: skip
 CHOSEN = {
-    "what a person configured": {"training/preview.py", "training/step_times.py", "training/fit.py"},
+    "what a person named": {"runs/checkpoints.py", "training/preview.py", "training/step_times.py", "training/fit.py"},
     "a name in the package's own code": {"export/target.py", "plates/fonts.py", "cli/main.py"},
 }
 """Where a text becomes code: why it may, and the files. What a run, a card or a checkpoint stored is no such text."""

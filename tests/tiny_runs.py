@@ -59,7 +59,7 @@ def make_data(folder: Path) -> Path:
 def make_teacher(path: Path, size: tuple[int, int] = (16, 64)) -> Path:
     """A tiny network that has learnt nothing, as a file of weights."""
     from alpr.recognition.module import RecogniserModule
-    from alpr.training.weights import write_weights
+    from alpr.runs.weights import write_weights
 
     pack = CountryPack.read(REPOSITORY / "configs" / "country" / "cn.yaml")
     network = {"stem_widths": (4, 8, 16), "width": 24, "heads": 2, "encoder_layers": 1}

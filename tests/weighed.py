@@ -41,6 +41,7 @@ class _Weighed(TaskModule):
         maybe_die(self, "step")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
         step, count = self._saves
         self._saves = (self.global_step, count + 1 if step == self.global_step else 1)
         maybe_die(self, "second_save", self._saves[1])

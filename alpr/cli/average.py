@@ -24,16 +24,20 @@ def average(
         list[float] | None,
         typer.Option("--share", metavar="S", help="Of each network, in their order; may be given again; else equal."),
     ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="CLASS", help="Of networks of your own: PACKAGE.MODULE.CLASS.")
+    ] = None,
 ) -> None:
     """Average the weights of several trainings.
 
     The mean is a safetensors file to calibrate and export; the settings are the last network's.
     """
     with complaints():
+        from alpr.runs.checkpoints import named_task
+        from alpr.runs.weights import SUFFIX, write_weights
         from alpr.training.averaging import averaged
-        from alpr.training.weights import SUFFIX, write_weights
 
         if output.suffix != SUFFIX:
             raise ValueError(f"{output} does not end in {SUFFIX}.")
-        write_weights(averaged(networks, share), output)
+        write_weights(averaged(networks, share, None if task is None else named_task(task)), output)
     typer.echo(f"{output}: the mean of {', '.join(map(str, networks))}.")

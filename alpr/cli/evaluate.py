@@ -23,7 +23,8 @@ alpr evaluate [OVERRIDES]: score a reader on labelled plates: a table, report.js
 
   bundle=DIR_OR_NAME            an exported bundle; or
   detector=RUN recogniser=RUN   run folders or checkpoints, one of them or both; or
-  predictions=FILE              readings of any system, JSON lines as `alpr predict` writes them
+  predictions=FILE              readings of any system, JSON lines as `alpr predict` writes them; or
+  task=CLASS run=RUN            a network of your own, by the figures of its class
   only=detector|recogniser      that half alone
   data.manifest=TABLE           or a list; data.split=val, data.root=DIR, data.replace='{{O: "0"}}'
   protocol=NAME                 the rules of a published table
@@ -53,8 +54,11 @@ def evaluate(overrides: OverridesArgument = None) -> None:
 def _run(config: DictConfig) -> None:
     """One evaluation; leaves with 1 after a complaint, with 130 after Ctrl-C, whose report is partial."""
     from alpr.evaluation.command import run
+    from alpr.evaluation.own_task import evaluate_run
 
     try:
+        if config.task is not None:
+            return evaluate_run(config)
         sys.exit(0 if run(config) else 130)
     except (ValueError, OSError) as error:
         sys.exit(f"alpr evaluate: {error}")

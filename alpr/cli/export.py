@@ -1,4 +1,4 @@
-"""`alpr export`: two runs to a bundle."""
+"""`alpr export`: two runs to a bundle, or a run of another network to its own files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ alpr export [OVERRIDES]: export a detector and a recogniser as an ONNX bundle; p
   alpr export output=model_bin/NAME reader=true      a bundle that exists gets its reader.onnx
   alpr export output=model_bin/NAME report=REPORT    or the figures of its own evaluation
   alpr export bundle=cn                              a released bundle, with the settings of configs/bundle/cn.yaml
+  alpr export task=PACKAGE.MODULE.CLASS run=RUN output=DIR    a network of your own, as its class exports it
 
   detector=RUN recogniser=RUN   run folders, checkpoints or safetensors files
   output=DIR                    the bundle's folder; its name is the bundle's name
@@ -49,9 +50,10 @@ def export(overrides: OverridesArgument = None) -> None:
 def _run(config: DictConfig) -> None:
     """Exports one bundle. Leaves with 1 after a complaint."""
     from alpr.export.from_runs import bundle_runs
+    from alpr.export.own_task import export_run
     from alpr.export.parity import ParityError
 
     try:
-        bundle_runs(config)
+        (bundle_runs if config.task is None else export_run)(config)
     except (ValueError, OSError, ParityError) as error:
         sys.exit(f"alpr export: {error}")

@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.decoded_images import Photographs
 from alpr.data.manifest import Manifest, fold_advice, read_sources, where_from
-from alpr.data.sampling import shares
+from alpr.data.sampling import StepSampler, shares
 from alpr.data.source_settings import SOURCES, check_share, named, note_older, settings_of, source_name
 from alpr.data.training_loader import training_loader
 from alpr.detection.data import DetectionSample, TrainingScenes, collate
+from alpr.detection.preview import sheet_of
 from alpr.detection.targets import PLATE, DetectionBatch
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import ImageArray, Scene
 from alpr.synthetic.planting import Planting, PlantSettings
+from alpr.task import TaskData
 
 _HELD_SEED = 5
 _LEARNABLE_WITHIN = 200
@@ -112,7 +113,7 @@ class LoadedSource(NamedTuple):
     planting: Planting | None
 
 
-class DetectionData(L.LightningDataModule):
+class DetectionData(TaskData):
     """Scenes of one source or of a mixture.
 
     Args:
@@ -154,7 +155,6 @@ class DetectionData(L.LightningDataModule):
         cache_mb: float = 0.0,
     ) -> None:
         super().__init__()
-        self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.batch_size, self.workers, self.seed, self.strict = batch_size, workers, seed, strict
         self.canvas = (canvas[0], canvas[1])
         self.epoch_samples = epoch_samples
@@ -214,6 +214,12 @@ class DetectionData(L.LightningDataModule):
             strict=self.strict,
             plantings=[source.planting for source in self.sources],
         )
+
+    def preview(self, count: int) -> tuple[ImageArray, str]:
+        sampler = StepSampler([len(source.train) for source in self.sources], self.counts, 1, self.seed)
+        keys = [key for step in range(-(-count // self.batch_size)) for key in sampler.batch(step)]
+        height, width = self.canvas
+        return sheet_of(self.training_scenes(), keys[:count]), f"canvases of {width}x{height} px"
 
     def train_dataloader(self) -> DataLoader[DetectionSample]:
         sizes = [len(source.train) for source in self.sources]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from alpr.detection.detect import Detector, DetectorNetwork
@@ -15,6 +16,7 @@ from alpr.detection.metrics import AP_SCORE, COCO_MAX_DETECTIONS, DetectionMetri
 from alpr.detection.model import RawDetections, Scrfd, ScrfdSettings
 from alpr.detection.settings import DetectorSettings
 from alpr.detection.targets import DetectionBatch
+from alpr.detection.validation_pictures import Filmstrip
 from alpr.optim import OptimSettings
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Scene
 from alpr.task import TaskModule, TrainingFailed
@@ -52,7 +54,7 @@ class DetectorModule(TaskModule):
     """
 
     network: Scrfd
-    what = "detector"
+    kind = "detector"
     monitor = "val/mean_iou"
     shown = ("val/recall_hull_50", "val/recall_hull_70", "val/corner_error_median")
 
@@ -76,6 +78,9 @@ class DetectorModule(TaskModule):
         # The function, not the network: a compiled network has other names for its weights and cannot be copied.
         self._raw: Callable[[Scrfd, Tensor], RawDetections] = torch.compile(Scrfd.raw) if compile else Scrfd.raw
         self._batch_images = self._blind_validations = 0
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [Filmstrip()]
 
     def losses(
         self,

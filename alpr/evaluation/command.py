@@ -327,7 +327,8 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
         raise ValueError(f"Expected either bundle=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
     if config.bundle is not None:
         return open_bundle(find_bundle(str(config.bundle)), config)
-    from alpr.training.runs import best_checkpoint, load_reader
+    from alpr.runs.checkpoints import best_checkpoint
+    from alpr.training.runs import load_reader
 
     for key, path in runs.items():
         if not path.exists():

@@ -30,7 +30,7 @@ from alpr.provenance import provenance
 from alpr.reader.card import CARD_FILE, ModelCard, WeightFile
 from alpr.reader.parts import Parts
 from alpr.recognition.read import Recogniser
-from alpr.training.weights import SUFFIX
+from alpr.runs.weights import SUFFIX
 
 ACCEPTED_LOSS = 0.5
 """Points of plate accuracy that a target may lose on a manifest."""

@@ -18,10 +18,11 @@ from alpr.data.origins import KNOWN, Origin, OriginError, Origins, named_once, o
 from alpr.plates.country import CountryPack
 from alpr.reader.card import CARD_FILE, CardError, DataSource, ModelCard
 from alpr.recognition.mixture.sources import OWN
+from alpr.runs.checkpoints import best_checkpoint, run_folder
 from alpr.synthetic.glyph_bank import GlyphBank
 from alpr.synthetic.ingredients import drawn
 from alpr.training.lineage import line_of, texts_of
-from alpr.training.runs import RunRecord, best_checkpoint, run_folder
+from alpr.training.record import RunRecord
 
 BANK = ".npz"
 DRAWN = "drawn in training"

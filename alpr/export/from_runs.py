@@ -16,14 +16,17 @@ from alpr.evaluation.outcomes import record_of
 from alpr.export.data_sources import Network, data_sources
 from alpr.export.one_graph.compose import READER_FILE
 from alpr.export.onnx_bundle import add_reader, add_report, export_bundle
+from alpr.export.parity import ParityReport, ReaderParity
 from alpr.files import LIST_BYTES, file_sha256, read_regular
 from alpr.images.prepare import IMAGE_SUFFIXES, read_image
 from alpr.plates.records import ImageArray
 from alpr.provenance import UnknownProvenance, commit_label, installed_source, source_commit
 from alpr.reader.card import EarlierRun, TrainingRun
+from alpr.runs.checkpoints import RunError, best_checkpoint, run_folder
+from alpr.runs.weights import SUFFIX, write_weights
 from alpr.training.lineage import bundled
-from alpr.training.runs import RunError, RunRecord, best_checkpoint, load_detector, load_recogniser, run_folder
-from alpr.training.weights import SUFFIX, write_weights
+from alpr.training.record import RunRecord
+from alpr.training.runs import load_detector, load_recogniser
 
 PARITY_SCENES = 16
 REPORT_PAGE = "report.html"
@@ -58,7 +61,7 @@ def bundle_runs(config: DictConfig) -> None:
             print(f"{output} holds the figures of {config.report}.")
         if config.reader:
             print(f"Adding {READER_FILE} to {output}; parity is checked on {compared}.", flush=True)
-            print(f"Parity holds: {add_reader(output, scenes)}")
+            print(reader_parity_held(add_reader(output, scenes)))
         return
     for key in ("detector", "recogniser"):
         if config[key] is None:
@@ -78,7 +81,7 @@ def bundle_runs(config: DictConfig) -> None:
 
     def write_both(folder: Path) -> None:
         for module in (detector, recogniser):
-            write_weights(module, folder / f"{module.what}{SUFFIX}")
+            write_weights(module, folder / f"{module.kind}{SUFFIX}")
         if page is not None:
             shutil.copyfile(page, folder / REPORT_PAGE)
 
@@ -99,8 +102,27 @@ def bundle_runs(config: DictConfig) -> None:
         reader=config.reader,
     )
     sizes = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.1f} MB" for file in sorted(output.iterdir()))
-    print(f"Parity holds: {report}")
     print(f"{output}: {sizes}")
+    print(parity_held(report))
+
+
+def parity_held(report: ParityReport) -> str:
+    """What parity measured, in a line for the networks and another for `reader.onnx`."""
+    found, read = report.detector, report.recogniser
+    raw = max(found.scores, found.boxes, found.corners, read.logits)
+    line = (
+        f"Parity held: largest raw difference {raw:.1e}, largest corner difference {found.plate_corners_px:.4f} px, "
+        f"{read.texts} of {read.texts} texts equal."
+    )
+    return line if report.reader is None else f"{line}\n{reader_parity_held(report.reader)}"
+
+
+def reader_parity_held(parity: ReaderParity) -> str:
+    """What the parity of `reader.onnx` measured."""
+    return (
+        f"Parity held for {READER_FILE}: largest corner difference {parity.corners_px:.4f} px, "
+        f"{round(parity.equal * parity.plates)} of {parity.plates} texts equal."
+    )
 
 
 def refuse_uncommitted() -> None:

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.manifest import fold_advice, read_sources
+from alpr.data.sampling import StepSampler
 from alpr.data.source_settings import SOURCES, batch_counts, check_share, note_older, settings_of
 from alpr.data.training_loader import training_loader
 from alpr.files import file_sha256
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
-from alpr.plates.records import FloatArray
+from alpr.plates.records import FloatArray, ImageArray
 from alpr.recognition.data import (
     CropCollate,
     CropSource,
@@ -41,7 +41,9 @@ from alpr.recognition.mixture.sources import (
     PlateSource,
     RenderedPlates,
 )
+from alpr.recognition.preview import sheet_of
 from alpr.recognition.targets import marginal_entropy
+from alpr.task import OpenDetector, TaskData
 
 ENTROPY_DRAWS = 5000
 
@@ -89,7 +91,7 @@ def recognition_data(**settings: Any) -> RecognitionData:
     return RecognitionData(**found.settings)
 
 
-class RecognitionData(L.LightningDataModule):
+class RecognitionData(TaskData):
     """Plates of labelled sets mixed with rendered plates and with crops that show no plate.
 
     Args:
@@ -137,7 +139,6 @@ class RecognitionData(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         whole = CountryPack.from_dict(country)
         self.pack = whole.reading(layouts)
         self.rendered = RenderedPlates.each(rendered)
@@ -173,6 +174,12 @@ class RecognitionData(L.LightningDataModule):
         if not finders:
             self.detector = None
             self._cut_all(None, Path())
+
+    def prepare(self, folder: Path, open_detector: OpenDetector) -> None:
+        """Finds the corners by the detector that the data name, where sources ask for them."""
+        if self.detector is not None:
+            detect, checksum = open_detector(Path(self.detector))
+            self.find_corners(detect, folder / f"found_corners_{checksum[:12]}.csv")
 
     def find_corners(self, detect: Detect, table: Path) -> None:
         """Cuts the plates by what a detector finds, where sources ask for it; to be called once, before training.
@@ -335,6 +342,12 @@ class RecognitionData(L.LightningDataModule):
             cache_mb,
             settings.rendered_first,
         )
+
+    def preview(self, count: int) -> tuple[ImageArray, str]:
+        crops = self.training_crops()
+        sampler = StepSampler([s.size for s in crops.sources], self.counts, 1, self.seed, weights=self.weights())
+        keys = [key for step in range(-(-count // sum(self.counts))) for key in sampler.batch(step)]
+        return sheet_of(crops, keys[:count], self.size), f"crops of {self.size[1]}x{self.size[0]} px"
 
     def train_dataloader(self) -> DataLoader[RecognitionSample]:
         crops = self.training_crops()

@@ -17,6 +17,7 @@ from alpr.recognition.losses import recognition_losses
 from alpr.recognition.model import MaskOcr, ReadingLogits
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.targets import RecognitionBatch
+from alpr.runs.checkpoints import load
 
 Teacher = Callable[[Tensor], ReadingLogits]
 
@@ -86,7 +87,7 @@ class DistilledRecogniser(RecogniserModule):
     """A recogniser that learns from labels and from a teacher; what it leaves is a recogniser like any other.
 
     Args:
-        teacher: a run folder or file of weights, which whoever builds the module hands to `learn_from`.
+        teacher: a run folder or file of weights, which `prepare` loads.
         distillation: see `DistillationSettings`.
         recogniser: see `RecogniserModule`.
     """
@@ -104,6 +105,17 @@ class DistilledRecogniser(RecogniserModule):
         self.teacher_path = teacher
         self.settings = DistillationSettings(**(distillation or {}))
         self._teach: Teacher | None = None
+
+    def prepare(self, data: Any, config: Mapping[str, Any]) -> None:
+        """Loads the teacher besides.
+
+        Raises:
+            RunError: nothing there, or another kind of network.
+            ValueError: a teacher that does not fit, see `learn_from`.
+        """
+        assert self.teacher_path is not None
+        self.learn_from(load(self.teacher_path, RecogniserModule))
+        super().prepare(data, config)
 
     def learn_from(self, teacher: RecogniserModule) -> None:
         """Takes a teacher, whose network is frozen and no longer for other uses.
@@ -138,7 +150,7 @@ class DistilledRecogniser(RecogniserModule):
         self, batch: tuple[RecognitionBatch, list[str]]
     ) -> DistillationLosses:
         if self._teach is None:
-            raise RuntimeError(f"The teacher {self.teacher_path} was not loaded; expected a call of learn_from before.")
+            raise RuntimeError(f"The teacher {self.teacher_path} was not loaded; expected a call of prepare before.")
         student, teacher = self.network.training_logits(batch[0].crops), self._teach(batch[0].crops)
         labels = recognition_losses(student, batch[0], self.loss)
         s = self.settings

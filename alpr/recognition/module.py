@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
 from torch import Tensor, nn
 
 from alpr.optim import OptimSettings
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
 from alpr.plates.records import FloatArray, ImageBatch
+from alpr.recognition.calibration import CALIBRATION_FILE
 from alpr.recognition.data import ValidationPlate
 from alpr.recognition.decode import PLAIN, Decoding
 from alpr.recognition.grammar import Grammar
 from alpr.recognition.losses import RecognitionLosses, RecognitionLossSettings, recognition_losses
 from alpr.recognition.metrics import RecognitionMetrics
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
+from alpr.recognition.parts import FIRST_STAGE, LABELS, RECOGNISER, SECOND_STAGE, difference, grown, part_of
+from alpr.recognition.plateau import ExpectedCurve, PlateauWatch
 from alpr.recognition.read import NOTHING_READ, Recogniser, RecogniserNetwork
 from alpr.recognition.settings import RecogniserSettings
 from alpr.recognition.targets import RecognitionBatch
-from alpr.task import TaskModule
+from alpr.runs.checkpoints import best_checkpoint, load
+from alpr.task import Result, TaskModule
 
 
 def torch_recogniser(network: nn.Module) -> RecogniserNetwork:
@@ -46,8 +53,7 @@ class RecogniserModule(TaskModule):
         loss: see `RecognitionLossSettings`.
         optim: see `OptimSettings`.
         predictor: size and margin of the crops, see `alpr.recognition.settings.RecogniserSettings`.
-        label_entropy: the labels' marginal entropy in nats per slot, of which the run reminds, see
-        `alpr.training.plateau`.
+        label_entropy: the labels' marginal entropy in nats per slot, of which the run reminds, see `PlateauWatch`.
 
     Raises:
         TypeError: a setting that does not exist.
@@ -55,7 +61,7 @@ class RecogniserModule(TaskModule):
     """
 
     network: MaskOcr
-    what = "recogniser"
+    kind = RECOGNISER
     monitor = "val/confident_accuracy"
     shown = ("val/accuracy", "val/accuracy_without_first")
 
@@ -83,6 +89,7 @@ class RecogniserModule(TaskModule):
         self.network = MaskOcr(MaskOcrSettings(**{**(network or {}), **of_pack, "size": self.predictor.size}))
         self.loss = RecognitionLossSettings(**(loss or {}))
         self.label_entropy = label_entropy
+        self.plateau: PlateauWatch | None = None
         self.metrics = RecognitionMetrics()
         self.confident = 0.0
 
@@ -94,6 +101,68 @@ class RecogniserModule(TaskModule):
             f"({_rows(rows)} of {columns}); layouts of {self.pack.name}: "
             f"{', '.join(layout.name for layout in self.pack.layouts)}."
         )
+
+    def prepare(self, data: Any, config: Mapping[str, Any]) -> None:
+        """Compares the loss of the slots with that of guessing on these data, see `PlateauWatch`."""
+        self.label_entropy = entropy = float(data.label_entropy())
+        patches, expected = self.network.settings.stem == "patch", ExpectedCurve.of(config["watch"].get("expected"))
+        self.plateau = PlateauWatch(entropy, data.kind_entropy(), sum(data.counts), patches, expected)
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [] if self.plateau is None else [self.plateau]
+
+    def remark(self, metrics: Mapping[str, Tensor]) -> str:
+        if "train/label_entropy" not in metrics:
+            return ""
+        slots, guessing = (float(metrics[f"train/{name}"]) for name in ("slots", "label_entropy"))
+        return f"slots {slots:.2f} (guessing {guessing:.2f})"
+
+    def figures(self) -> Mapping[str, float | None]:
+        return {} if self.plateau is None else self.plateau.figures()
+
+    def finish(self, folder: Path, data: Any, config: Mapping[str, Any]) -> list[Result]:
+        """Calibrates the best checkpoint; a training that has ended well does not fail by it."""
+        from alpr.recognition.held_back import Settings, calibrate_on, sentence  # which loads this class
+
+        draws = config["calibration_draws"]
+        if draws is None:
+            return []
+        try:
+            best = best_checkpoint(folder)
+            found = calibrate_on(data, best, load(best, RecogniserModule), Settings(draws), Console())
+        except (ValueError, OSError) as error:
+            print(f"The scores stay uncalibrated: {error}", flush=True)
+            return []
+        print(sentence(found), flush=True)
+        return [Result("temperature", f"{found.temperature:.3f}", str(folder / CALIBRATION_FILE))]
+
+    def part_of(self, name: str) -> str:
+        return part_of(name)
+
+    def parts_of(self, kind: str, settings: Mapping[str, Any]) -> set[str]:
+        """Of a pretraining only what it learnt; a head for countries or kinds only where it tells the same apart."""
+        if kind not in (RECOGNISER, FIRST_STAGE, SECOND_STAGE):
+            return super().parts_of(kind, settings)
+        every = ["encoder", "decoder", "heads", *LABELS.values()]
+        theirs, ours = settings.get("network") or {}, self.network.settings
+        names = {"country_head": "countries", "kind_head": "kinds"}
+        other = {LABELS[head] for head, key in names.items() if tuple(theirs.get(key, ())) != getattr(ours, key)}
+        return set(every if kind == RECOGNISER else settings["learnt"]) - other
+
+    def adapted(
+        self, weights: dict[str, Tensor], settings: Mapping[str, Any], parts: set[str]
+    ) -> tuple[dict[str, Tensor], str]:
+        """Where characters are read, weights whose classes stand as in this run's alphabet, which may have more."""
+        if "decoder" not in parts:
+            return weights, ""
+        theirs, ours = str(settings.get("country", {}).get("alphabet")), self.charset.symbols
+        if set(theirs) - set(ours):
+            raise ValueError(f"it has the alphabet {theirs}; this run's is {ours}. {difference(theirs, ours)}")
+        new = "".join(symbol for symbol in ours if symbol not in theirs)
+        return grown(weights, self.state_dict(), theirs, ours), f"the symbols {new} are new" if new else ""
+
+    def outputs(self) -> str:
+        return f"the alphabet {self.charset.symbols}"
 
     def losses(self, batch: tuple[RecognitionBatch, list[str]]) -> RecognitionLosses:
         return recognition_losses(self.network.training_logits(batch[0].crops), batch[0], self.loss)

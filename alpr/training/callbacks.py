@@ -146,7 +146,7 @@ class EpochLine(Callback):
             left = steps * (time.monotonic() - self._warm) / TIMED_STEPS
             print(f"About {minutes(left)} to train, and the validations besides", flush=True)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         self._said = True
@@ -156,9 +156,7 @@ class EpochLine(Callback):
         names = ("train/total", self.monitor, *self.shown)
         figures = {n.partition("/")[2]: float(trainer.callback_metrics.get(n, float("nan"))) for n in names}
         shown = "  ".join(f"{'loss' if n == 'total' else n} {value:.4f}" for n, value in figures.items())
-        if "train/label_entropy" in trainer.callback_metrics:
-            slots, guessing = (float(trainer.callback_metrics[f"train/{n}"]) for n in ("slots", "label_entropy"))
-            shown += f"  slots {slots:.2f} (guessing {guessing:.2f})"
+        shown = "  ".join(filter(None, (shown, pl_module.remark(trainer.callback_metrics))))
         print(
             f"step {trainer.global_step}/{total}  {shown}  {rate:.2f} steps/s  {minutes(left)} left",
             flush=True,

@@ -12,11 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from alpr.data.corrections import read_corrections
+from alpr.recognition.held_back import PAGE_FILE, Settings, calibration_of, sentence
+from alpr.runs.checkpoints import best_checkpoint
 from alpr.task import TrainingFailed
-from alpr.training.calibrate import PAGE_FILE, Settings, calibrate_run, sentence
+from alpr.training.calibrate import calibrate_run
 from alpr.training.configuration import plain_sentence
 from alpr.training.fit import fit
-from alpr.training.runs import best_checkpoint, calibration_of
 
 
 def run(config: DictConfig) -> float:

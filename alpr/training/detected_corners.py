@@ -1,32 +1,17 @@
-"""Cuts the recogniser's plates by a detector's corners before a training or a preview, where its data ask for it."""
+"""The detector by whose corners a recogniser's plates are cut, before a training or a preview."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from alpr.data.crop_corners import Detect
 from alpr.files import file_sha256
-from alpr.reader.parts import PlateDetector
 from alpr.reader.reader import Reader
-from alpr.recognition.datamodule import RecognitionData
+from alpr.runs.checkpoints import best_checkpoint
+from alpr.training.runs import load_reader
 
 
-def find_corners(data: Any, folder: Path) -> None:
-    """Looks for the plates of a recogniser's data with the detector they name; other data are left alone.
-
-    Args:
-        folder: where the table of found corners is kept; it is made.
-
-    Raises:
-        ValueError: no bundle, run or checkpoint of that name.
-    """
-    if not isinstance(data, RecognitionData) or data.detector is None:
-        return
-    detector, checksum = open_detector(Path(data.detector))
-    data.find_corners(detector.detect, folder / f"found_corners_{checksum[:12]}.csv")
-
-
-def open_detector(path: Path) -> tuple[PlateDetector, str]:
+def open_detector(path: Path) -> tuple[Detect, str]:
     """The detector of a bundle, a run folder or a checkpoint, and the SHA-256 of its file.
 
     Raises:
@@ -37,9 +22,7 @@ def open_detector(path: Path) -> tuple[PlateDetector, str]:
     if (path / "card.json").is_file():
         reader = Reader(path)
         assert reader.card is not None
-        return reader.detector, reader.card.detector_file.sha256
-    from alpr.training.runs import best_checkpoint, load_reader
-
-    detector = load_reader(detector=path).detector
-    assert detector is not None
-    return detector, file_sha256(best_checkpoint(path))
+        return reader.detector.detect, reader.card.detector_file.sha256
+    parts = load_reader(detector=path)
+    assert parts.detector is not None
+    return parts.detector.detect, file_sha256(best_checkpoint(path))

@@ -6,6 +6,7 @@ import math
 import os
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,28 +20,16 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from alpr.files import file_sha256
 from alpr.provenance import commit_label, device_name, versions
-from alpr.recognition.datamodule import RecognitionData
-from alpr.recognition.module import RecogniserModule
-from alpr.task import TaskModule
-from alpr.training.calibrate import Settings, calibrate_run, sentence
+from alpr.runs.checkpoints import RunError, best_checkpoint, read_checkpoint, warm_start
+from alpr.task import Result, TaskData, TaskModule
 from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, minutes, training_callbacks
-from alpr.training.detected_corners import find_corners
+from alpr.training.detected_corners import open_detector
 from alpr.training.lineage import line_of
+from alpr.training.metrics_csv import FILE as METRICS_FILE
 from alpr.training.metrics_csv import forget_from
-from alpr.training.plateau import ExpectedCurve, PlateauWatch
-from alpr.training.runs import (
-    RunError,
-    RunRecord,
-    as_spelt_now,
-    differences,
-    load_teacher,
-    precision_of,
-    read_checkpoint,
-    split_of,
-    warm_start,
-)
-from alpr.training.validation_pictures import Filmstrip, ReconstructionSheet
+from alpr.training.record import RUN_FILE, RunRecord, as_spelt_now, differences, split_of
 
 FREE_KEYS = frozenset((
     "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.expected",
@@ -77,30 +66,31 @@ def fit(config: DictConfig) -> float:
     folder = Path(config.output_dir)
     record, checkpoint = resumption(folder, config.resume, plain)
     if record is not None and record.status == "finished" and not wants_more(record, plain):
-        print(f"{folder} is finished: {record.result}. Give another name to train again.")
+        print(f"{folder} is finished. Give another name to train again.\n{as_table(results(folder, record))}")
         return _figure(record)
 
     L.seed_everything(config.seed, verbose=False)
     torch.set_float32_matmul_precision("high")
-    data = instantiate(config.data, _convert_="all")
-    find_corners(data, Path(config.output_dir))
+    data: TaskData = instantiate(config.data, _convert_="all")
+    data.prepare(folder, open_detector)
     manifests = data.manifests
     module: TaskModule = instantiate(config.model, _convert_="all")
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster with bf16
-    teacher = load_teacher(module)
+    module.prepare(data, plain)
+    teacher = None if module.teacher_path is None else file_sha256(best_checkpoint(module.teacher_path))
     if record is None:
         fold = plain["data"].get("holdout_fold")
-        record = RunRecord(config.name, plain, config.seed, manifests, split_of(plain["data"]), fold, teacher)
+        record = RunRecord(
+            config.name, plain, config.seed, manifests, split_of(plain["data"]), fold, teacher, kind=module.kind
+        )
     elif record.manifests != manifests:
         raise RunError(f"{folder} was trained on {record.manifests}; now the data are {manifests}. Give another name.")
     elif record.teacher != teacher:
         raise RunError(f"{folder} learns from a teacher of SHA-256 {record.teacher}; now it is {teacher}.")
-    if isinstance(module, RecogniserModule):
-        module.label_entropy = data.label_entropy()
     if config.warm_start is not None and checkpoint is None:
         print(warm_start(module, config.warm_start, config.warm_start_parts))
         record.started_from = line_of(config.warm_start)
-    return _Fitting(folder, plain, record, checkpoint).run(config, module, data)
+    return _Fitting(folder, plain, record, checkpoint, module).run(config, data)
 
 
 class _Fitting:
@@ -110,17 +100,17 @@ class _Fitting:
         checkpoint: to go on from, or None.
     """
 
-    def __init__(self, folder: Path, plain: dict[str, Any], record: RunRecord, checkpoint: Path | None) -> None:
+    def __init__(
+        self, folder: Path, plain: dict[str, Any], record: RunRecord, checkpoint: Path | None, module: TaskModule
+    ) -> None:
         self.folder, self.plain, self.record, self.checkpoint = folder, plain, record, checkpoint
+        self.module = module
         self._before, self._start = record.seconds, time.monotonic()
 
-    def run(self, config: DictConfig, module: TaskModule, data: Any) -> float:
-        watch = {**self.plain["watch"]}
-        expected = ExpectedCurve.of(watch.pop("expected", None))
+    def run(self, config: DictConfig, data: TaskData) -> float:
+        module = self.module
+        watch = {key: value for key, value in self.plain["watch"].items() if key != "expected"}
         callbacks = training_callbacks(self.folder, module.monitor, module.shown, self.note, **watch)
-        callbacks += [Filmstrip(self.folder), ReconstructionSheet(self.folder)]  # after the averaged weights
-        self.plateau = plateau_watch(module, data, expected)
-        callbacks += [] if self.plateau is None else [self.plateau]
         self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
         loggers = self.loggers(config)
         asked = self.plain["trainer"]
@@ -132,6 +122,7 @@ class _Fitting:
             plugins=[WholeFiles()],
             enable_progress_bar=CONSOLE.is_terminal,
             precision=precision,
+            default_root_dir=str(self.folder.absolute()),  # where a task's own callbacks write
             _convert_="all",
         )
         step = 0 if self.checkpoint is None else int(read_checkpoint(self.checkpoint)["global_step"])
@@ -145,7 +136,7 @@ class _Fitting:
             self.announce(step)
             forget_from(self.folder, step)
             print(f"It trains in {precision}; everything in {self.folder}", flush=True)
-        return self.fitted(module, data)
+        return self.fitted(data)
 
     def loggers(self, config: DictConfig) -> list[Any]:
         """The loggers; a resumed run goes on under its own name in W&B."""
@@ -173,7 +164,7 @@ class _Fitting:
             ):
                 if before != now:
                     print(f"The {what} changed: it began with {before}, now it is {now}. It may not end the same.")
-        record.status = "running"
+        record.status, record.kind = "running", self.module.kind
         record.write(self.folder)
 
     @rank_zero_only
@@ -189,13 +180,13 @@ class _Fitting:
         if figures:
             figures["best"] = float("nan") if score is None else float(score)
             rounded = {k: round(v, 5) if math.isfinite(v) else None for k, v in figures.items()}
-            record.result = {**rounded, **({} if self.plateau is None else self.plateau.figures())}
+            record.result = {**rounded, **self.module.figures()}
         record.write(self.folder)
 
-    def fitted(self, module: TaskModule, data: Any) -> float:
+    def fitted(self, data: TaskData) -> float:
         record = self.record
         try:
-            self.trainer.fit(module, datamodule=data, ckpt_path=self.checkpoint, weights_only=True)
+            self.trainer.fit(self.module, datamodule=data, ckpt_path=self.checkpoint, weights_only=True)
             record.status = "finished"
         except (SystemExit, KeyboardInterrupt, SIGTERMException):
             record.status = "stopped"
@@ -207,20 +198,39 @@ class _Fitting:
             self.note()
             if self.trainer.is_global_zero:
                 again = "" if record.status == "finished" else "; the same command goes on from its last checkpoint"
-                print(f"{record.status} after {minutes(record.seconds)}, {record.steps} steps{again}: {record.result}")
-        if isinstance(module, RecogniserModule) and self.trainer.is_global_zero:
-            self.calibrated()
+                print(f"{record.status} after {minutes(record.seconds)}, {record.steps} steps{again}.", flush=True)
+        if self.trainer.is_global_zero:
+            more = self.module.finish(self.folder, data, self.plain)
+            shown = (self.module.monitor, *self.module.shown)
+            print(as_table([*results(self.folder, record, shown), *more]), flush=True)
         return _figure(record)
 
-    def calibrated(self) -> None:
-        """Calibrates the best checkpoint; a training that has ended well does not fail by it."""
-        draws = self.plain["calibration_draws"]
-        if draws is None:
-            return
-        try:
-            print(sentence(calibrate_run(self.folder, Settings(draws), CONSOLE)), flush=True)
-        except (ValueError, OSError) as error:
-            print(f"The scores stay uncalibrated: {error}", flush=True)
+
+def results(folder: Path, record: RunRecord, shown: Sequence[str] = ()) -> list[Result]:
+    """What came of a run: its best figure, some of its last validation, and what its task counted.
+
+    Args:
+        shown: the figures of the validation.
+    """
+    table = folder / METRICS_FILE
+    last = str(table if table.is_file() else folder / RUN_FILE)
+    rows = [
+        Result("best of all validations", _shown(record.result.get("best")), str(folder / "checkpoints" / "best.ckpt"))
+    ]
+    rows += [Result(key.removeprefix("val/"), _shown(record.result.get(key)), last) for key in shown]
+    counted = [key for key in record.result if key != "best" and not key.startswith("val/")]
+    return rows + [Result(key, _shown(record.result[key]), str(folder / RUN_FILE)) for key in counted]
+
+
+def as_table(rows: list[Result]) -> str:
+    """Rows under their headings; a path at the end of a line, so that it can be copied whole."""
+    cells = [Result("what", "value", "where"), *rows]
+    what, value = (max(len(row[column]) for row in cells) for column in (0, 1))
+    return "\n".join(f"{row.what:<{what}}  {row.value:>{value}}  {row.where}" for row in cells)
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"
 
 
 def threads_beside(workers: int, threads: int) -> int:
@@ -230,15 +240,6 @@ def threads_beside(workers: int, threads: int) -> int:
     one loader a single thread takes a third more steps than two.
     """
     return max(1, threads - workers)
-
-
-def plateau_watch(module: TaskModule, data: Any, expected: ExpectedCurve) -> PlateauWatch | None:
-    """What compares the loss of a reader with that of guessing; None for what does not learn to read."""
-    if not isinstance(data, RecognitionData) or not isinstance(module, RecogniserModule):
-        return None
-    assert module.label_entropy is not None
-    patches = module.network.settings.stem == "patch"
-    return PlateauWatch(module.label_entropy, data.kind_entropy(), sum(data.counts), patches, expected)
 
 
 def wants_more(record: RunRecord, plain: dict[str, Any]) -> bool:
@@ -325,6 +326,26 @@ def connect(logger: Any) -> None:
     except Exception as error:  # wandb raises half a dozen kinds
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"W&B cannot be used: {first} Set WANDB_MODE=offline, or give logger=csv.") from error
+
+
+def precision_of(setting: str | int, accelerator: str) -> str | int:
+    """The trainer's precision; "auto" is the fastest that the device computes itself.
+
+    bf16-mixed where it has bfloat16, 16-mixed (with loss scaling) on CUDA devices that have float16 only, with tensor
+    cores, and 32-true elsewhere.
+
+    Args:
+        accelerator: the trainer's; "cpu" leaves a GPU alone.
+    """
+    if setting != "auto":
+        return setting
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16-mixed"
+        return "16-mixed" if torch.cuda.get_device_capability() >= (7, 0) else "32-true"
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
+    return "bf16-mixed" if flags & {"avx512_bf16", "amx_bf16"} else "32-true"
 
 
 def quiet() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from alpr.files import file_sha256
 from alpr.reader.card import CARD_FILE, ModelCard, TrainingRun
-from alpr.training.runs import RunRecord, best_checkpoint, run_folder
-from alpr.training.weights import SUFFIX
+from alpr.runs.checkpoints import best_checkpoint, run_folder
+from alpr.runs.weights import SUFFIX
+from alpr.training.record import RunRecord
 
 
 def line_of(path: str | Path) -> list[dict[str, Any]]:

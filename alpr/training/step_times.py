@@ -10,12 +10,11 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from alpr.optim import build_optimizer
 from alpr.task import TaskModule
-from alpr.training.fit import quiet
-from alpr.training.runs import load_teacher, precision_of
+from alpr.training.fit import precision_of, quiet
 
 WARM_UP_STEPS = 2
 
@@ -69,7 +68,8 @@ def step_times(config: DictConfig, steps: int = 8) -> StepTimes:
     data: Any = instantiate(config.data, workers=0, _convert_="all")
     data.trainer = trainer
     module: TaskModule = instantiate(config.model, _convert_="all").to(trainer.strategy.root_device).train()
-    load_teacher(module)
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    module.prepare(data, plain)
     optimizer = build_optimizer(module.network, module.optim)
     times: list[tuple[float, float, float, float]] = []
     loader = data.train_dataloader()

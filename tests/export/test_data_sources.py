@@ -23,7 +23,7 @@ from alpr.synthetic.crop_set import CropPlan, synthesize_crops
 from alpr.synthetic.glyph_bank import GlyphBank
 from alpr.synthetic.planted_set import PlantedPlan, plant_set
 from alpr.training.lineage import line_of
-from alpr.training.runs import RunRecord
+from alpr.training.record import RunRecord
 
 
 def write_run(folder: Path, manifests: Mapping[str, str], data: Mapping[str, Any], **more: Any) -> str:

@@ -17,13 +17,14 @@ from alpr.detection.settings import DetectorSettings
 from alpr.evaluation.outcomes import PlateRecord
 from alpr.export import from_runs
 from alpr.export.from_runs import bundle_runs, reported_figures
+from alpr.export.parity import DetectorParity, ParityReport, ReaderParity, RecogniserParity
 from alpr.plates.records import Reading
 from alpr.provenance import UnknownProvenance
 from alpr.reader.card import ModelCard
 from alpr.recognition.module import RecogniserModule
+from alpr.runs.checkpoints import RunError
+from alpr.runs.weights import read_weights, write_weights
 from alpr.training.configuration import composed
-from alpr.training.runs import RunError
-from alpr.training.weights import read_weights, write_weights
 
 TINY_DETECTOR = {
     "stem": (8, 8), "stage_blocks": (1, 1, 1, 1), "stage_widths": (8, 8, 8, 8), "neck_width": 8, "head_convs": 1,
@@ -52,14 +53,15 @@ def test_a_bundle_gets_the_figures_of_its_own_evaluation(tmp_path: Path, capsys:
 
 
 def test_an_input_size_and_a_threshold_chosen_after_training_travel(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def exported(*given: Any, beside: Callable[[Path], object], reader: bool, **_: Any) -> str:
+    def exported(*given: Any, beside: Callable[[Path], object], reader: bool, **_: Any) -> ParityReport:
         (tmp_path / "tiny").mkdir()
         beside(tmp_path / "tiny")
         settings.append(given[1])
         readers.append(reader)
-        return "parity"
+        found = DetectorParity(1e-6, 3e-6, 2e-6, plates=5, plate_corners_px=0.0125, threshold=0.3)
+        return ParityReport(found, RecogniserParity(2.5e-6, texts=18), ReaderParity(4, 0.25, 0.75, 3, 0.3))
 
     settings: list[DetectorSettings] = []
     readers: list[bool] = []
@@ -83,6 +85,10 @@ def test_an_input_size_and_a_threshold_chosen_after_training_travel(
         f"report={tmp_path / 'report.json'}",
     ]
     bundle_runs(composed("export", [*given, *chosen]))
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "Parity held: largest raw difference 3.0e-06, largest corner difference 0.0125 px, 18 of 18 texts equal.",
+        "Parity held for reader.onnx: largest corner difference 0.2500 px, 3 of 4 texts equal.",
+    ]
     assert readers == [True] and (tmp_path / "tiny" / "report.html").read_text() == "page"
     assert [(s.input_px, s.fine_px, s.small_px, s.score_threshold, s.max_plates) for s in settings] == [
         (160, 320, 48, 0.45, 7)

@@ -30,11 +30,14 @@ from alpr.recognition.calibration import (
     threshold_for,
 )
 from alpr.recognition.decode import decode_logits, softmax
+from alpr.recognition.held_back import Settings, sentence
 from alpr.recognition.mixture.short_words import PLATES
-from alpr.training.calibrate import Settings, calibrate_run, sentence
+from alpr.runs.checkpoints import RunError
+from alpr.runs.weights import write_weights
+from alpr.training.calibrate import calibrate_run
 from alpr.training.configuration import composed
-from alpr.training.runs import RunError, RunRecord, load_reader, load_recogniser
-from alpr.training.weights import write_weights
+from alpr.training.record import RunRecord
+from alpr.training.runs import load_reader, load_recogniser
 
 CHARSET = Charset("AB1")
 

@@ -17,7 +17,7 @@ from alpr.plates.country import PACKS, CountryPack
 from alpr.recognition.datamodule import RecognitionData, recognition_data
 from alpr.recognition.mixture.one_form import one_form
 from alpr.training.configuration import complaint_about, composed
-from alpr.training.runs import RunRecord, as_spelt_now, differences
+from alpr.training.record import RunRecord, as_spelt_now, differences
 
 OLDER = yaml.safe_load((Path(__file__).parent / "older_data.yaml").read_text(encoding="utf-8"))
 EXPERIMENTS = sorted(OLDER["experiments"])

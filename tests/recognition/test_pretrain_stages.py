@@ -11,9 +11,11 @@ from tiny_runs import DECODER_PRETRAINING, ENCODER_PRETRAINING, RECOGNISER, REPO
 
 from alpr.plates.country import CountryPack
 from alpr.recognition.module import RecogniserModule
-from alpr.recognition.pretraining.module import DecoderPretraining, EncoderPretraining, PretrainingModule, part_of
-from alpr.training.runs import RunError, load_recogniser, warm_start
-from alpr.training.weights import write_weights
+from alpr.recognition.parts import part_of
+from alpr.recognition.pretraining.module import DecoderPretraining, EncoderPretraining, PretrainingModule
+from alpr.runs.checkpoints import RunError, warm_start
+from alpr.runs.weights import write_weights
+from alpr.training.runs import load_recogniser
 
 SHAPE = {"stem_widths": (4, 8, 16), "width": 16, "heads": 2, "encoder_layers": 1}
 

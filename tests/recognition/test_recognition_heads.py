@@ -36,8 +36,9 @@ from alpr.recognition.module import RecogniserModule, torch_recogniser
 from alpr.recognition.read import Recogniser
 from alpr.recognition.settings import RecogniserSettings
 from alpr.recognition.targets import UNKNOWN, RecognitionBatch
-from alpr.training.runs import load_recogniser, warm_start
-from alpr.training.weights import write_weights
+from alpr.runs.checkpoints import warm_start
+from alpr.runs.weights import write_weights
+from alpr.training.runs import load_recogniser
 
 COUNTRIES, KINDS = ("BR", "US", "AR"), ("blue", "green")
 PLAIN = MaskOcrSettings(3, 4, (16, 64), (4, 6, 8), width=16, heads=2, encoder_layers=1)

@@ -11,9 +11,10 @@ from tiny_runs import Scripts
 from alpr.detection.module import DetectorModule
 from alpr.plates.country import CountryPack
 from alpr.recognition.module import RecogniserModule
+from alpr.runs.checkpoints import RunError
+from alpr.runs.weights import write_weights
 from alpr.training.averaging import averaged
-from alpr.training.runs import RunError, load_recogniser
-from alpr.training.weights import write_weights
+from alpr.training.runs import load_recogniser
 
 TINY = {"stem_widths": (4, 8, 16), "width": 16, "heads": 2, "encoder_layers": 1}
 
@@ -49,8 +50,8 @@ def test_what_has_no_mean_is_refused(tmp_path: Path, china: CountryPack) -> None
         ([first, first], [1.0, -1.0], "numbers from 0 on"),
         ([first, first], [0.0, 0.0], "not all 0"),
         ([first, wide], None, r"a\.safetensors and .*b\.safetensors hold networks of different shapes"),
-        ([first, other], None, "alphabets differ"),
-        ([tmp_path / "detector.safetensors", first], None, "different shapes"),
+        ([first, other], None, r"c\.safetensors have the alphabet .* and the alphabet "),
+        ([tmp_path / "detector.safetensors", first], None, "hold a detector and a recogniser"),
         ([first, tmp_path / "nothing"], None, "is no checkpoint and no run folder"),
     ):
         with pytest.raises(RunError, match=sentence):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 from tiny_runs import DECODER_PRETRAINING, ENCODER_PRETRAINING, Scripts, overrides
 
+from alpr.runs.checkpoints import RunError, kind_of
+from alpr.runs.weights import read_weights, write_weights
 from alpr.training.configuration import composed
 from alpr.training.fit import FREE_KEYS, resumption
-from alpr.training.runs import MOVED_CLASSES, RUN_FILE, RunError, RunRecord, load_module
+from alpr.training.record import MOVED_CLASSES, RUN_FILE, RunRecord
+from alpr.training.runs import OWN, load_module
 
 
 def made_old(run: Path) -> None:
@@ -57,3 +61,21 @@ def test_an_old_run_goes_on(scripts: Scripts, tiny_data: Path, tmp_path: Path) -
     record = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
     assert record["resumed"] == 1 and record["config"]["model"]["_target_"] in MOVED_CLASSES.values()
     assert load_module(run).network is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [({"masked_image": {}, "country": {}}, "pretrained encoder"), ({"masked_language": {}, "country": {}}, "pretrained "
+     "decoder"), ({"country": {}}, "recogniser"), ({"network": {}}, "detector")],
+)  # fmt: skip
+def test_a_checkpoint_from_before_its_kind_was_written_is_known(settings: dict[str, Any], kind: str) -> None:
+    assert kind_of({"state_dict": {}, "hyper_parameters": settings}) == kind
+    assert kind_of({"state_dict": {}, "hyper_parameters": settings, "kind": "another"}) == "another"
+    assert [task.kind for task in OWN].count(kind) == 1
+
+
+def test_a_kind_is_written(tmp_path: Path, repository: Path) -> None:
+    module, checkpoint = load_module(repository / "model_bin" / "cn" / "detector.safetensors"), dict[str, Any]()
+    module.on_save_checkpoint(checkpoint)
+    write_weights(module, tmp_path / "detector.safetensors")
+    assert checkpoint["kind"] == read_weights(tmp_path / "detector.safetensors")["kind"] == "detector"

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import multiprocessing
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,12 +27,13 @@ from alpr.files import file_sha256
 from alpr.images.prepare import read_image
 from alpr.plates.geometry import corner_box
 from alpr.plates.records import Detection
+from alpr.runs.checkpoints import RunError, warm_start
 from alpr.task import TaskModule
 from alpr.training.calibrate import held_back_data
 from alpr.training.configuration import complaint_about, plain_sentence
-from alpr.training.fit import hold, threads_beside
+from alpr.training.fit import hold, precision_of, threads_beside
 from alpr.training.metrics_csv import MetricsCsv, forget_from, read_rows
-from alpr.training.runs import RunError, load_detector, load_reader, load_recogniser, precision_of, warm_start
+from alpr.training.runs import load_detector, load_reader, load_recogniser
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +89,20 @@ def test_a_mixture_is_scored_as_a_whole_and_by_source(scripts: Scripts, tiny_dat
     assert result["val/recall_hull_50"] == pytest.approx(sum(both) / 2)
 
 
-def test_the_log_has_a_line_per_validation_and_nothing_else(runs: Path) -> None:
+def test_the_log_has_a_line_per_validation_and_a_table(runs: Path) -> None:
+    shown = (DetectorModule.monitor, *DetectorModule.shown)
     lines = (runs / "detector.log").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 7, lines
+    assert len(lines) == 13, lines
     assert lines[0].startswith("ccpd_green_detector: a detector of ") and "scenes train" in lines[1]
     assert lines[2].startswith("It trains in 32-true; everything in ")
     assert all(line.startswith("step ") for line in lines[3:6])
+    assert lines[6].startswith("finished after ") and lines[6].endswith(", 24 steps.")
+    table = [re.split(r"  +", line) for line in lines[7:]]
+    assert table[0] == ["what", "value", "where"] and table[1][0] == "best of all validations"
+    assert [row[0] for row in table[2:]] == [name.removeprefix("val/") for name in shown]
+    assert {row[2] for row in table[2:]} == {str(runs / "detector" / "metrics.csv")}
+    result = record_of(runs / "detector")["result"]
+    assert float(table[1][1]) == pytest.approx(result["best"], rel=1e-4)
 
 
 def test_what_is_not_trained_again(runs: Path, scripts: Scripts, tiny_data: Path) -> None:

@@ -12,8 +12,9 @@ from alpr.detection.module import DetectorModule
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
 from alpr.recognition.module import RecogniserModule
-from alpr.training.runs import RunError, load_detector, load_recogniser, warm_start
-from alpr.training.weights import write_weights
+from alpr.runs.checkpoints import RunError, warm_start
+from alpr.runs.weights import write_weights
+from alpr.training.runs import load_detector, load_recogniser
 
 SMALL = {"stem": [8, 8], "stage_blocks": [1, 1, 1, 1], "stage_widths": [8, 8, 16, 16], "head_width": 16}
 

@@ -17,8 +17,8 @@ def make(source: Source, folder: Path) -> None:
         ConversionError: a bundle without its safetensors.
         RuntimeMissing: LiteRT's converter is not installed.
     """
+    from alpr.runs.weights import SUFFIX
     from alpr.training.runs import load_detector, load_recogniser
-    from alpr.training.weights import SUFFIX
 
     for network, load in (("detector", load_detector), ("recogniser", load_recogniser)):
         weights = source.bundle / f"{network}{SUFFIX}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
@@ -28,6 +27,7 @@ from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops, Rend
 from alpr.recognition.targets import recognition_batch
 from alpr.synthetic.glyph_bank import GlyphBank
 from alpr.synthetic.renderer import PlacedCrop, PlateRenderer
+from alpr.task import TaskData
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 ENTROPY_DRAWS = 5000
@@ -109,12 +109,11 @@ def crops_alone(samples: Sequence[RecognitionSample | CropOnly]) -> tuple[Tensor
     return torch.from_numpy(np.stack(crops)), reasons
 
 
-class _PretrainingData(L.LightningDataModule):
+class _PretrainingData(TaskData):
     """What both stages' data share: the loader of training batches, exact to the step."""
 
     def __init__(self, size: tuple[int, int], margin: float, epoch_samples: int, workers: int, seed: int) -> None:
         super().__init__()
-        self.start_step = 0  # of a resumed run; Lightning makes the loader before it restores its own count
         self.size, self.margin = (size[0], size[1]), margin
         self.epoch_samples, self.workers, self.seed = epoch_samples, workers, seed
 
@@ -170,12 +169,12 @@ class UnlabelledData(_PretrainingData):
         self.geometry = CropGeometry(**(geometry or {}))
         self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
         names = [manifest] if isinstance(manifest, str) else list(manifest)
-        self.manifests: dict[str, str] = {}
+        self._manifests: dict[str, str] = {}
         self.train_crops: list[LabelledCrop] = []
         self.val_crops: list[LabelledCrop] = []
         self.rejected = 0
         for name in names:
-            self.manifests[name] = self._add(Path(root) / name, split, holdout_fold)
+            self._manifests[name] = self._add(Path(root) / name, split, holdout_fold)
         if not (self.train_crops and self.val_crops):
             raise ValueError(
                 f"{', '.join(names)}: {len(self.train_crops)} crops train and {len(self.val_crops)} are "
@@ -183,6 +182,10 @@ class UnlabelledData(_PretrainingData):
             )
         if synthetic + real < 1:
             raise ValueError("data.synthetic and data.real are both 0; expected at least one crop per batch.")
+
+    @property
+    def manifests(self) -> dict[str, str]:
+        return self._manifests
 
     def _add(self, path: Path, split: str | None, fold: int) -> str:
         """Takes the crops of a table or folder; gives its SHA-256."""
@@ -200,9 +203,6 @@ class UnlabelledData(_PretrainingData):
             else:
                 kept += unlabelled_crops(chosen.scenes())
         return rows.sha256
-
-    def label_entropy(self) -> None:
-        """None: nothing is labelled."""
 
     def describe(self) -> str:
         """One sentence for the start of a run."""
@@ -263,9 +263,6 @@ class PlacedData(_PretrainingData):
         size, margin: of the crops, as the predictor makes them.
         epoch_samples: crops between two validations, over all processes.
     """
-
-    manifests: Mapping[str, str] = {}
-    """None: everything is rendered."""
 
     def __init__(
         self,

@@ -6,13 +6,16 @@ Both build the recogniser as fine-tuning does, so that a checkpoint of one stage
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from alpr.recognition.model import MaskOcr
 from alpr.recognition.module import RecogniserModule
+from alpr.recognition.parts import FIRST_STAGE, SECOND_STAGE, part_of
 from alpr.recognition.pretraining.data import PlacedBatch
 from alpr.recognition.pretraining.metrics import MaskedCharacterMetrics, ReconstructionMetrics
 from alpr.recognition.pretraining.model import (
@@ -32,26 +35,8 @@ from alpr.recognition.pretraining.model import (
     token_masks,
     token_pixels,
 )
-
-ENCODER = frozenset({"stem", "positions", "encoder"})
-"""The parts of a recogniser that `encode` uses."""
-DECODER = frozenset({"queries", "decoder", "norm", "classifier"})
-"""The parts that `decode` uses."""
-LABELS = {"country_head": "country classes", "kind_head": "kind classes"}
-"""The optional heads, each a part of its own."""
-PRETEXT = frozenset({"mask_query", "regressor", "regressor_norm", "image_decoder"})
-"""What stage 1 adds."""
-
-
-def part_of(name: str) -> str:
-    """The part of a weight of a recogniser, by its name: encoder, decoder, pretext, a label's classes or heads."""
-    top = name.removeprefix("network.").partition(".")[0]
-    if top in LABELS:
-        return LABELS[top]
-    for part, names in (("encoder", ENCODER), ("decoder", DECODER), ("pretext", PRETEXT)):
-        if top in names:
-            return part
-    return "heads"
+from alpr.recognition.pretraining.validation_pictures import ReconstructionSheet
+from alpr.task import Result
 
 
 class PretrainingModule(RecogniserModule):
@@ -78,6 +63,16 @@ class PretrainingModule(RecogniserModule):
     def learnt(self, parts: list[str]) -> None:
         self.hparams["learnt"] = parts
 
+    def prepare(self, data: Any, config: Mapping[str, Any]) -> None:
+        """Nothing: no text is read."""
+
+    def finish(self, folder: Path, data: Any, config: Mapping[str, Any]) -> list[Result]:
+        """Nothing: there are no scores to calibrate."""
+        return []
+
+    def began_with(self, parts: set[str]) -> None:
+        self.learnt = sorted(parts | self.trained)
+
     def freeze_others(self) -> None:
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(part_of(name) in self.trained)
@@ -103,7 +98,7 @@ class EncoderPretraining(PretrainingModule):
     """
 
     network: MaskedImageModel
-    what = "pretrained encoder"
+    kind = FIRST_STAGE
     monitor = "val/pixels_explained"
     shown = ("val/pixel_mse", "val/representation_variance")
     trained = frozenset({"encoder", "pretext"})
@@ -117,6 +112,9 @@ class EncoderPretraining(PretrainingModule):
         self.network = MaskedImageModel(self.network.settings, self.settings)
         self.freeze_others()
         self.reconstruction = ReconstructionMetrics()
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [ReconstructionSheet()]
 
     def masks(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Hidden tokens (count, T) on the module's device."""
@@ -173,7 +171,7 @@ class DecoderPretraining(PretrainingModule):
     """
 
     network: MaskOcr
-    what = "pretrained decoder"
+    kind = SECOND_STAGE
     monitor = "val/hidden_accuracy"
     shown = ("val/hidden_accuracy_of_frequencies", "val/visible_accuracy")
     trained = frozenset({"decoder"})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alpr.training.plateau import ExpectedCurve, PlateauWatch
+from alpr.recognition.plateau import ExpectedCurve, PlateauWatch
 
 LOGGED = SimpleNamespace(log=lambda *_: None)
 

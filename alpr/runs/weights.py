@@ -15,6 +15,7 @@ from alpr.task import TaskModule
 
 SUFFIX = ".safetensors"
 _SETTINGS = "hyper_parameters"
+_KIND = "kind"
 
 
 def write_weights(module: TaskModule, path: Path) -> None:
@@ -25,22 +26,25 @@ def write_weights(module: TaskModule, path: Path) -> None:
     state = module.state_dict()
     state |= {name: value.detach().to(torch.float16) for name, value in module.named_parameters()}
     settings = json.dumps(dict(module.hparams), ensure_ascii=False)
-    write_atomically(path, [save(state, metadata={_SETTINGS: settings})])
+    write_atomically(path, [save(state, metadata={_SETTINGS: settings, _KIND: module.kind})])
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """The `state_dict` in float32 and the `hyper_parameters` of such a file; nothing in it is executed.
+    """The `state_dict` in float32, the `hyper_parameters` and the `kind` of such a file; nothing in it is executed.
+
+    Files from before the kind was written have an empty one.
 
     Raises:
         ValueError: a damaged file, or one without the settings of a network.
     """
     try:
         with safe_open(regular(path, WEIGHT_BYTES), framework="pt") as file:
-            settings = (file.metadata() or {}).get(_SETTINGS)
+            metadata = file.metadata() or {}
+            settings = metadata.get(_SETTINGS)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
     if settings is None:
         raise ValueError(f"{path} holds no settings of a network; it was not written by this project.")
     restored = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    return {"state_dict": restored, _SETTINGS: json.loads(settings)}
+    return {"state_dict": restored, _SETTINGS: json.loads(settings), _KIND: metadata.get(_KIND, "")}

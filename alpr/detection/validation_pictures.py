@@ -1,52 +1,47 @@
-"""The same held-back samples at every validation, with what the network finds or restores in them: to see it learn."""
+"""The same held-back scenes at every validation, with what the network finds in them: to see it learn."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
 from lightning.pytorch.callbacks import Callback
 
 from alpr.data.sampling import shares
 from alpr.detection.datamodule import DetectionData, HeldScene, HeldScenes
 from alpr.detection.metrics import true_box
-from alpr.detection.module import DetectorModule
 from alpr.images.prepare import letterbox
 from alpr.plates.records import Detection, ImageArray
-from alpr.recognition.pretraining.data import PlainCrops, UnlabelledData
-from alpr.recognition.pretraining.module import EncoderPretraining
 from alpr.reports import drawing
 
 PICTURES = 16
 SIDE_PX = 224
 LARGEST_BYTES = 200_000
+FOLDER = "filmstrip"
 
 
 class Filmstrip(Callback):
-    """`filmstrip/epoch_000.jpg`, one sheet per validation: labels green, light blue or grey, detections magenta.
+    """`filmstrip/epoch_000.jpg` of a run, a sheet per validation: labels green, light blue or grey, detections magenta.
 
-    Args:
-        folder: the run's.
+    Without a data module there are no scenes to draw.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "filmstrip"
+    def __init__(self) -> None:
         self._scenes: list[HeldScene] = []
 
-    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         # At the start, where the averaged weights stand in; at the end they may be gone again.
         data = getattr(trainer, "datamodule", None)
-        if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(data, DetectionData):
+        if trainer.sanity_checking or not trainer.is_global_zero or data is None:
             return
-        assert isinstance(pl_module, DetectorModule)
         self._scenes = self._scenes or evenly_chosen(data, PICTURES)
         if self._scenes:
             images = [held.image for held in self._scenes if held.image is not None]
             found = pl_module.detector().detect(images)
             pictures = [drawn(held, these) for held, these in zip(self._scenes, found, strict=True)]
-            path = self.folder / f"epoch_{trainer.current_epoch:03d}.jpg"
+            path = Path(trainer.default_root_dir) / FOLDER / f"epoch_{trainer.current_epoch:03d}.jpg"
             drawing.write_jpeg(drawing.sheet(pictures, 4), path, LARGEST_BYTES)
 
 
@@ -78,31 +73,3 @@ def drawn(held: HeldScene, found: list[Detection]) -> ImageArray:
     for detection in found:
         drawing.draw_detection(picture, box.forward(detection.corners), detection.score)
     return picture
-
-
-class ReconstructionSheet(Callback):
-    """`reconstructions/epoch_000.jpg`, one sheet per validation: each crop, what was visible of it, and the guess.
-
-    Args:
-        folder: the run's.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "reconstructions"
-
-    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # At the start, where the averaged weights stand in; at the end they may be gone again.
-        data = getattr(trainer, "datamodule", None)
-        if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(data, UnlabelledData):
-            return
-        assert isinstance(pl_module, EncoderPretraining)
-        held = PlainCrops(data.val_crops, data.size, data.margin)
-        places = np.unique(np.linspace(0, len(held) - 1, PICTURES).round().astype(int)).tolist()
-        crops = [crop for crop in (held[i].crop for i in places) if crop is not None]
-        if not crops:
-            return
-        masked, filled = pl_module.pictures(torch.from_numpy(np.stack(crops)))
-        columns = zip(crops, masked.numpy(), filled.numpy(), strict=True)
-        pictures = [np.vstack(three) for three in columns]
-        path = self.folder / f"epoch_{trainer.current_epoch:03d}.jpg"
-        drawing.write_jpeg(drawing.sheet(pictures, 4), path, LARGEST_BYTES)
