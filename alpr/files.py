@@ -125,6 +125,44 @@ def whole_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
         raise NotWritten(_sentence(path, error)) from error
 
 
+@contextmanager
+def hashed_file(path: Path) -> Iterator[Path]:
+    """As `whole_file`, with the file's SHA-256 beside it in `hash_file(path)`, for `as_written`.
+
+    That one is written first, with the hash of the file whose place is taken as well: after a kill between the two the
+    old file stands there and is still known.
+    """
+    with whole_file(path) as temporary:
+        yield temporary
+        now, known = file_sha256(temporary), _known_hashes(path)
+        before = file_sha256(path) if path.is_file() else now
+        hashes = [now] if before == now or (known and before not in known) else [now, before]
+        write_atomically(hash_file(path), ["".join(f"{each}  {path.name}\n" for each in hashes).encode()])
+
+
+def as_written(path: Path) -> bool | None:
+    """Whether a file is one that `hashed_file` put there; None where no hash stands beside it.
+
+    Raises:
+        OSError: a file that cannot be read.
+    """
+    known = _known_hashes(path)
+    return None if known is None else file_sha256(path) in known
+
+
+def hash_file(path: Path) -> Path:
+    """Where the hash of a file stands."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _known_hashes(path: Path) -> list[str] | None:
+    file = hash_file(path)
+    if not file.exists():
+        return None
+    lines = read_regular(file, SMALL_BYTES).decode(errors="replace").splitlines()
+    return [line.partition(" ")[0] for line in lines]
+
+
 def write_json(path: Path, values: object, *, indent: int = 1) -> None:
     """Writes plain values as JSON, whole or not at all; makes the folder.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from hydra.utils import get_class
 
-from alpr.files import WEIGHT_BYTES, open_regular
+from alpr.files import WEIGHT_BYTES, as_written, hash_file, open_regular
 from alpr.runs.weights import SUFFIX, read_weights
 from alpr.task import TaskModule
 
@@ -96,13 +97,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's, or a safetensors file's, tensors and plain values; nothing in it is executed.
 
     Raises:
-        RunError: a file that is neither.
+        RunError: a file that is neither, or one that is not as the run wrote it.
     """
     if path.suffix == SUFFIX:
         try:
             return read_weights(path)
         except ValueError as error:
             raise RunError(str(error)) from error
+    _check_hash(path)
     try:
         with open_regular(path, WEIGHT_BYTES) as file:
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
@@ -117,6 +119,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if isinstance(network, dict) and network.get("pretrained"):
         network["pretrained"] = False  # the weights are here; a file never chooses what is fetched
     return checkpoint
+
+
+def _check_hash(path: Path) -> None:
+    try:
+        found = as_written(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if found is None:
+        warnings.warn(
+            f"{path} has no {hash_file(path).name} beside it, as runs of older versions: "
+            "whether it is as it was written is not known.",
+            stacklevel=3,
+        )
+    elif not found:
+        raise RunError(
+            f"{path} is not as its run wrote it: its SHA-256 is not in {hash_file(path).name} beside it. "
+            "It was damaged or replaced; take a copy of both."
+        )
 
 
 def warm_start(module: TaskModule, path: str | os.PathLike[str], only: Sequence[str] | None = None) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from alpr.data.picture_sums import Sums
 from alpr.data.source_settings import named
 from alpr.files import SMALL_BYTES, read_regular, write_json
 from alpr.plates.values import strict_json
@@ -53,6 +54,7 @@ class RunRecord:
     device: str = field(default_factory=lambda: device_name())
     precision: str = ""  # what trainer.precision came to
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])  # a resumed run goes on under it in W&B
+    pictures: dict[str, Sums] = field(default_factory=dict)  # of every table; earlier runs have none
     kind: str = ""  # of the network, see `TaskModule`; runs from before it was written have none
 
     def write(self, folder: Path) -> None:
