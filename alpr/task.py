@@ -16,6 +16,7 @@ from torch import Tensor
 
 from alpr.data.crop_corners import Detect
 from alpr.data.manifest import Manifest
+from alpr.data.picture_sums import Sums
 from alpr.optim import OptimSettings, build_optimizer, lr_factor
 from alpr.plates.records import ImageArray
 
@@ -52,6 +53,10 @@ class TaskData(L.LightningDataModule):
     @property
     def manifests(self) -> dict[str, str]:
         """SHA-256 of every table and file that the data come from; a run goes on with the same ones only."""
+        return {}
+
+    def pictures(self, hashed: bool) -> dict[str, Sums]:
+        """The pictures of every table, see `picture_sums`; a run goes on with the same ones only."""
         return {}
 
     def prepare(self, folder: Path, open_detector: OpenDetector) -> None:

@@ -13,13 +13,18 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from tiny_bundle import DETECTOR, RECOGNISER, scene, write_bundle
 
-from alpr.reader.card import MOST_BYTES, CardError, ModelCard, WeightFile
+from alpr.detection.backbones import TimmBackbone
+from alpr.files import SMALL_BYTES
+from alpr.reader.card import CardError, ModelCard, WeightFile
 from alpr.reader.onnx_file import MalformedOnnx, names_other_files
 from alpr.reader.reader import Reader
 from alpr.reader.sessions import SessionError
+from alpr.runs.checkpoints import RunError, read_checkpoint
+from alpr.training.record import RUN_FILE, RunRecord
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SOURCES = sorted(
@@ -85,6 +90,8 @@ def changed(text: str, *changes: tuple[str, str]) -> onnx.ModelProto:
 
 # Graphs that promise what the contract asks, by symbolic sizes, and give something else when they run.
 LIARS = [
+    ("detector", lambda: changed(DETECTOR, ("score = Mul (found, sure)", "none = Sub (found, found)\n"
+     "  score = Div (none, none)")), "detector gave outputs that are not finite"),
     ("detector", lambda: changed(DETECTOR, ("boxes = Unsqueeze (box, c1)", "two = Concat <axis = 0> (box, box)\n"
      "  boxes = Unsqueeze (two, c1)")), r"gave boxes as float32 \[2, 1, 4\]; expected float32 \[1, 1, 4\]"),
     ("detector", lambda: changed(DETECTOR, ("scores = Unsqueeze (score, c1)", "three = Concat <axis = 0> "
@@ -103,11 +110,6 @@ def test_a_network_that_lies_is_found_out(
     reader = Reader(crafted(tmp_path / "bundle", name, model()), threads=1)
     with pytest.raises(ValueError, match=sentence):
         reader(scene("A1"))
-
-
-def test_scores_that_are_no_number_find_nothing(tmp_path: Path) -> None:
-    nan = changed(DETECTOR, ("score = Mul (found, sure)", "none = Sub (found, found)\n  score = Div (none, none)"))
-    assert Reader(crafted(tmp_path / "bundle", "detector", nan), threads=1)(scene("A1")) == []
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_a_pipe_in_a_files_place_is_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda text: text + " " * MOST_BYTES, "has more than 4000000 bytes"),
+        (lambda text: text + " " * SMALL_BYTES, "has more than 4000000 bytes"),
         (lambda text: text.replace('"metrics": {', '"metrics": {"a": ' + "[" * 100_000, 1), "no valid JSON"),
         (lambda text: text.replace('"format"', '"name": "x", "format"', 1), "the key 'name' is given twice"),
         (lambda text: text.replace('"input_px": 320', '"input_px": 32000000'), "input_px is 32000000"),
@@ -216,3 +218,55 @@ def test_dangers_would_be_noticed() -> None:
              "np.load(p)", "np.load(p, allow_pickle=True)", "subprocess.run(c, shell=True)")  # fmt: skip
     assert [len(dangers(ast.parse(line))) for line in lines] == [1] * len(lines)
     assert dangers(ast.parse("torch.load(p, weights_only=True); np.load(p, allow_pickle=False); model.eval()")) == []
+
+
+CHOOSING = {"instantiate", "get_class", "get_object", "get_method", "import_module", "importlib.import_module",
+            "__import__", "hydra.utils.instantiate"}  # fmt: skip
+CHOSEN = {
+    "what a person named": {"runs/checkpoints.py", "training/preview.py", "training/step_times.py", "training/fit.py"},
+    "a name in the package's own code": {"export/target.py", "plates/fonts.py", "cli/main.py"},
+}
+"""Where a text becomes code: why it may, and the files. What a run, a card or a checkpoint stored is no such text."""
+
+
+def choosing(tree: ast.AST) -> list[str]:
+    called = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [ast.unparse(node) for node in called if ast.unparse(node.func) in CHOOSING]
+
+
+def test_what_is_read_never_chooses_what_runs() -> None:
+    package = PACKAGE / "alpr"
+    found = {p for p in package.rglob("*.py") if choosing(ast.parse(p.read_text(encoding="utf-8")))}
+    assert {p.relative_to(package).as_posix() for p in found} == {file for files in CHOSEN.values() for file in files}
+    assert choosing(ast.parse("instantiate(x); import_module(y)")) == ["instantiate(x)", "import_module(y)"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_not_finite_are_refused(number: str, tmp_path: Path) -> None:
+    path = write_bundle(tmp_path / "bundle") / "card.json"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"metrics": {', f'"metrics": {{"a": {number}, ', 1).replace(", }", "}"), "utf-8")
+    with pytest.raises(CardError, match=rf"{number} is no finite number"):
+        ModelCard.read(path.parent)
+    (tmp_path / RUN_FILE).write_text(f'{{"name": "a", "seconds": {number}}}', encoding="utf-8")
+    with pytest.raises(RunError, match=rf"run\.json is no run record: {number} is no finite number"):
+        RunRecord.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ['{"name": "a", "name": "b"}', "[" * 100_000, "[]", '{"name": "a", "seed": 1}'])
+def test_a_hostile_record_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / RUN_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(RunError, match=r"run\.json is no run record"):
+        RunRecord.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["hf-hub:someone/network", "local-dir:/tmp/network"])
+def test_no_architecture_is_fetched(name: str) -> None:
+    with pytest.raises(ValueError, match="expected the plain name"):
+        TimmBackbone(name, False, (1, 2, 3))
+
+
+def test_no_weights_are_fetched_for_a_checkpoint(tmp_path: Path) -> None:
+    settings = {"network": {"timm": "resnet18", "pretrained": True}}
+    torch.save({"state_dict": {}, "hyper_parameters": settings}, tmp_path / "a.ckpt")
+    assert read_checkpoint(tmp_path / "a.ckpt")["hyper_parameters"]["network"]["pretrained"] is False

@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from alpr.files import WEIGHT_BYTES, read_regular
 from alpr.reader.sessions import CPU, open_session
 
 MATRIX = 1024
@@ -64,7 +65,7 @@ def multiply_adds(path: Path, shape: Sequence[int]) -> int:
 
     The shapes are those of a run: a dynamic graph computes some of its own.
     """
-    model = onnx.load(path)
+    model = onnx.load_from_string(read_regular(path, WEIGHT_BYTES))
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
     products = [node for node in model.graph.node if node.op_type in ("Conv", "MatMul", "MatMulInteger", "Gemm")]
     names = {name for node in products for name in (node.output[0], *node.input[:2])} - set(weights)

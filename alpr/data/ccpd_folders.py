@@ -20,6 +20,7 @@ from alpr.data.ccpd import EMPTY_SUBSET, SUBSETS, decode_name, decode_names, enc
 from alpr.data.columns import ManifestError, Rejection, geometry_faults
 from alpr.data.manifest import Manifest, join_manifests, write_rejected
 from alpr.data.processes import run_in_processes
+from alpr.files import LIST_BYTES, read_regular
 from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage, read_image
 
 TABLE = "alpr_dataset.csv"
@@ -112,7 +113,7 @@ def read_list(path: Path) -> list[str]:
         ManifestError: a file that cannot be read or holds no line.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in read_regular(path, LIST_BYTES).decode().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"The list {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     names = [line.removeprefix("./") for line in lines if line]

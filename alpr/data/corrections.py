@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from alpr.files import LIST_BYTES, open_regular_text
 from alpr.plates.records import Plate
 
 UNREADABLE = "unreadable"
@@ -54,7 +55,7 @@ def read_corrections(path: Path) -> tuple[Correction, ...]:
         OSError: a file that cannot be read.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_regular_text(path, LIST_BYTES, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 found = ",".join(reader.fieldnames or ())

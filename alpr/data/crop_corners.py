@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from alpr.data.manifest import csv_bytes
-from alpr.files import write_atomically
+from alpr.files import LIST_BYTES, open_regular_text, write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.geometry import box_corners, box_iou, corner_box
 from alpr.plates.records import Detection, FloatArray, ImageArray, Plate, Scene
@@ -139,7 +139,7 @@ def read_found(table: Path) -> dict[Path, dict[int, FloatArray]]:
     found: dict[Path, dict[int, FloatArray]] = {}
     if not table.is_file():
         return found
-    with table.open(newline="", encoding="utf-8") as file:
+    with open_regular_text(table, LIST_BYTES, newline="") as file:
         rows = csv.reader(file)
         header = next(rows, [])
         if tuple(header) != _HEADER:

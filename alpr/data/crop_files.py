@@ -21,7 +21,7 @@ from alpr.data.columns import ManifestError, Rejection
 from alpr.data.decoded_images import UpperPart, read_upper_part
 from alpr.data.manifest import Manifest, read_manifest, write_rejected
 from alpr.data.processes import run_in_processes
-from alpr.files import TEMPORARY_SUFFIX, write_atomically
+from alpr.files import SMALL_BYTES, TEMPORARY_SUFFIX, read_regular, write_atomically
 from alpr.images.prepare import UnreadableImage, rectify
 from alpr.images.tar_members import member_of, read_bytes
 from alpr.plates.geometry import box_corners, corner_box, homography, plate_height, plate_width, transform_points
@@ -165,7 +165,7 @@ def _prepare_folder(folder: Path, settings: CropSettings) -> None:
     note = folder / SETTINGS_FILE
     # `sharp` changes how a photograph is decoded, not what its crop shows.
     now = json.dumps({name: value for name, value in asdict(settings).items() if name != "sharp"}, sort_keys=True)
-    before = note.read_text(encoding="utf-8").strip() if note.is_file() else now
+    before = read_regular(note, SMALL_BYTES).decode().strip() if note.is_file() else now
     if before != now:
         raise ManifestError(
             f"{folder} holds crops cut with {before}; now {now} is asked for. Remove the folder to cut them again."

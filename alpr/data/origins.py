@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from alpr.files import packaged, write_atomically
+from alpr.files import SMALL_BYTES, packaged, read_regular, write_atomically
 
 BESIDE = "source.yaml"
 """An entry, of the tables of its folder."""
@@ -71,7 +71,7 @@ def read_origins(path: Path) -> Origins:
         OriginError: a file that cannot be read, an unknown key, or an entry without a licence.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(read_regular(path, SMALL_BYTES).decode())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise OriginError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict) or not data:

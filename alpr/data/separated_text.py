@@ -24,6 +24,7 @@ from alpr.data.columns import (
     SIZE_COLUMNS,
     ManifestError,
 )
+from alpr.files import LIST_BYTES, open_regular_text
 
 SEPARATORS = (",", ";", "\t")
 REFERENCE_COLUMNS = (
@@ -72,7 +73,7 @@ def opened_table(path: Path) -> Iterator[SeparatedText]:
         OSError: a file that cannot be read.
         ManifestError: one that is no CSV in UTF-8, also while its rows are read.
     """
-    with path.open("r", encoding="utf-8-sig", newline="") as file:
+    with open_regular_text(path, LIST_BYTES, encoding="utf-8-sig", newline="") as file:
         try:
             yield separated_text(file)
         except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ import numpy as np
 
 from alpr.data.columns import BOX_COLUMNS, CORNER_COLUMNS, ManifestError, Rejection
 from alpr.data.manifest import Manifest, Scenes, write_rejected
-from alpr.files import TEMPORARY_SUFFIX, file_sha256, write_atomically
+from alpr.files import LIST_BYTES, TEMPORARY_SUFFIX, file_sha256, open_regular, read_regular, write_atomically
 from alpr.images.tar_members import BLOCK, member_of, member_path, read_bytes
 from alpr.reports.progress import progress_bar
 
@@ -228,7 +229,7 @@ def _finished(folder: Path, settings: dict[str, Any]) -> list[Shard]:
 
 
 def _index(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(read_regular(folder / INDEX, LIST_BYTES))
     return found
 
 
@@ -239,7 +240,7 @@ def _write_index(folder: Path, settings: dict[str, Any], shards: Sequence[Shard]
 
 def _members(path: Path) -> list[Placed]:
     """Where the images of a finished shard lie."""
-    with tarfile.open(path, "r:") as shard:
+    with open_regular(path, sys.maxsize) as file, tarfile.open(fileobj=file, mode="r:") as shard:
         return [
             Placed(int(PurePosixPath(m.name).stem), m.offset_data, m.size)
             for m in shard

@@ -31,6 +31,7 @@ from alpr.data.columns import (
     share_faults,
 )
 from alpr.data.separated_text import REFERENCE_COLUMNS, SeparatedText, opened_table
+from alpr.files import LIST_BYTES, open_regular
 
 _CHUNK_ROWS = 16384
 _NUMBERS = (*BOX_COLUMNS, *CORNER_COLUMNS)
@@ -79,7 +80,7 @@ def read_table(path: Path) -> RawTable:
 
 def _read(path: Path) -> RawTable:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path, LIST_BYTES) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     with opened_table(path) as table:

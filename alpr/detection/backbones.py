@@ -106,6 +106,8 @@ class TimmBackbone(Backbone):
 
     def __init__(self, name: str, pretrained: bool, indices: Sequence[int]) -> None:
         super().__init__()
+        if set(name) & set(":/"):  # timm would fetch the architecture from there, and a checkpoint may name it
+            raise ValueError(f"timm has no network {name!r}; expected the plain name of one, such as resnet18.")
         import timm  # it imports torchvision, which nothing else of the project needs
 
         try:

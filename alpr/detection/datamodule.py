@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.decoded_images import Photographs
 from alpr.data.manifest import Manifest, fold_advice, read_sources, where_from
+from alpr.data.picture_sums import Sums, picture_sums
 from alpr.data.sampling import StepSampler, shares
 from alpr.data.source_settings import SOURCES, check_share, named, note_older, settings_of, source_name
 from alpr.data.training_loader import training_loader
@@ -181,6 +182,9 @@ class DetectionData(TaskData):
     def manifests(self) -> dict[str, str]:
         """SHA-256 by manifest."""
         return {", ".join(source.settings.files): source.manifest.sha256 for source in self.sources}
+
+    def pictures(self, hashed: bool) -> dict[str, Sums]:
+        return {", ".join(source.settings.files): picture_sums(source.manifest, hashed) for source in self.sources}
 
     def describe(self) -> str:
         """What trains and what chooses, in a sentence per source, for the start of a run."""

@@ -53,7 +53,8 @@ def decode_detections(
         settings: the threshold, the overlaps and the most plates.
 
     Raises:
-        ValueError: arrays whose shapes do not belong together.
+        ValueError: arrays whose shapes do not belong together, scores that are not finite, or a place whose score
+            counts that is not.
     """
     anchors = len(scores)
     if scores.shape != (anchors,) or boxes.shape != (anchors, 4) or corners.shape != (anchors, 4, 2):
@@ -62,12 +63,11 @@ def decode_detections(
             "expected (A,), (A, 4) and (A, 4, 2)."
         )
     lowest = settings.score_threshold * (1.0 if settings.corner_vote is None else VOTE_SHARE)
-    candidates = np.flatnonzero(scores >= lowest)  # NaN is never above
+    candidates = np.flatnonzero(scores >= lowest)
     candidates = candidates[(-scores[candidates]).argsort(kind="stable")[:MAX_CANDIDATES]]
     places = np.concatenate([boxes[candidates], corners[candidates].reshape(-1, 8)], axis=1)  # (N, 12)
-    finite = np.isfinite(places)
-    if not finite.all():
-        candidates, places = candidates[finite.all(axis=1)], places[finite.all(axis=1)]
+    if not (np.isfinite(scores).all() and np.isfinite(places).all()):  # NaN is never above: it would find nothing
+        raise ValueError("The detector gave outputs that are not finite; its weights are damaged.")
     scores, corners = scores[candidates], places[:, 4:].reshape(-1, 4, 2)
     # The hull of the corners, not the box: the corners are what a reader uses, and two tilted plates in a row
     # overlap less by them.

@@ -17,6 +17,7 @@ from alpr.data.fingerprints import perceptual_hash
 from alpr.data.processes import run_in_processes
 from alpr.doctor.findings import DROP, Finding, finding
 from alpr.doctor.table import DoctorTable
+from alpr.files import LIST_BYTES, open_regular
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.images.tar_members import read_bytes
 
@@ -85,7 +86,7 @@ class FactsCache:
         self.path = path
         self.known: dict[str, list[Any]] = {}
         if path is not None and path.is_file():
-            with path.open("rb") as file:
+            with open_regular(path, LIST_BYTES) as file:
                 for line in file:
                     self._learn(line)
 

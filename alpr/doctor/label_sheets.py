@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from alpr.data.manifest import Manifest
-from alpr.files import write_atomically
+from alpr.files import LIST_BYTES, open_regular_text, write_atomically
 from alpr.images.prepare import read_image
 from alpr.plates.geometry import plate_height
 from alpr.plates.records import FloatArray, ImageArray
@@ -113,7 +113,7 @@ def distances(manifest: Manifest, table: Path) -> FloatArray:
         for name, (x, y) in zip(CORNERS, corners.tolist(), strict=True):
             heights[image, name, round(x, 2), round(y, 2)] = float(plate_height(corners))
     found = []
-    with table.open(encoding="utf-8", newline="") as file:
+    with open_regular_text(table, LIST_BYTES, newline="") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
             if not (row["x"] or row["y"]):
                 continue  # not noted

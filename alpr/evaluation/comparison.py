@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from alpr.evaluation.figures import MEASURES
 from alpr.evaluation.intervals import mcnemar
 from alpr.evaluation.outcomes import record_of
+from alpr.files import LIST_BYTES, read_regular
 from alpr.reports.html import printable
 
 SHOWN = ("found_50", "found_70", "read_on_crops", "read_on_true_corners", "end_to_end_50", "end_to_end_70")
@@ -88,7 +89,7 @@ def read_evaluated(path: Path) -> Evaluated:
     """
     file = path / "report.json" if path.is_dir() else path
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(read_regular(file, LIST_BYTES))
         plates = values["plates"]
         made = _from_protocol(plates) if "protocol" in values else _from_report(plates)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:

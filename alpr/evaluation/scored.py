@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from alpr.files import packaged
+from alpr.files import LIST_BYTES, open_regular_text, packaged
 
 SCORED_FILE = "scored.csv"
 KNOWN = packaged("datasets") / SCORED_FILE
@@ -37,7 +37,7 @@ def note_scoring(folder: Path, manifests: Mapping[str, str], split: str, model: 
         when = datetime.now(UTC).isoformat(timespec="seconds")
         told = " ".join(f"{key}={value}" for key, value in model.items())
         writer.writerows((when, name, digest, split, told) for name, digest in manifests.items())
-    with path.open(encoding="utf-8", newline="") as file:
+    with open_regular_text(path, LIST_BYTES, newline="") as file:
         rows = [(row.get("sha256"), row.get("split")) for row in csv.DictReader(file)]
     return max((rows.count((digest, split)) for digest in manifests.values()), default=0)
 
@@ -50,6 +50,6 @@ def times_scored(manifests: Mapping[str, str], record: Path = KNOWN) -> int | No
     """
     if not record.is_file():
         return None
-    with record.open(encoding="utf-8", newline="") as file:
+    with open_regular_text(record, LIST_BYTES, newline="") as file:
         times = [int(row["at_least"]) for row in csv.DictReader(file) if row["sha256"] in manifests.values()]
     return max(times, default=None)

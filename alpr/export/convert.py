@@ -24,7 +24,7 @@ from alpr.export.convert_report import ConversionReport, Latency, TargetReport, 
 from alpr.export.graph_rewriting import operators
 from alpr.export.onnx_bundle import put_in_place
 from alpr.export.target import ORIGINAL, ConversionError, Networks, Shape, Source, Target, module_of_extra, target_of
-from alpr.files import write_json
+from alpr.files import WEIGHT_BYTES, read_regular, write_json
 from alpr.images.prepare import letterbox, read_image
 from alpr.provenance import provenance
 from alpr.reader.card import CARD_FILE, ModelCard, WeightFile
@@ -240,7 +240,11 @@ class _Attempt:
                 "--accept-loss writes it nevertheless."
             )
         files = {path.name: path.stat().st_size for path in self.files}
-        graphs = {p.name: operators(onnx.load(p)) for p in self.files if p.suffix == ".onnx"}
+        graphs = {
+            p.name: operators(onnx.load_from_string(read_regular(p, WEIGHT_BYTES)))
+            for p in self.files
+            if p.suffix == ".onnx"
+        }
         return TargetReport(
             target=self.name,
             files=files,

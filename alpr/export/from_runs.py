@@ -17,7 +17,7 @@ from alpr.export.data_sources import Network, data_sources
 from alpr.export.one_graph.compose import READER_FILE
 from alpr.export.onnx_bundle import add_reader, add_report, export_bundle
 from alpr.export.parity import ParityReport, ReaderParity
-from alpr.files import file_sha256
+from alpr.files import LIST_BYTES, file_sha256, read_regular
 from alpr.images.prepare import IMAGE_SUFFIXES, read_image
 from alpr.plates.records import ImageArray
 from alpr.provenance import UnknownProvenance, commit_label, installed_source, source_commit
@@ -181,7 +181,7 @@ def reported_figures(path: Path) -> dict[str, Any]:
         RunError: a file without them.
     """
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = json.loads(read_regular(path, LIST_BYTES))
         readable = readable_widths([record_of(plate) for plate in report["plates"]])
         found = {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
         times = (report.get("made_with") or {}).get("scored")

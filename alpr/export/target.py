@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from alpr.data.manifest import Manifest
 from alpr.export import targets
+from alpr.files import WEIGHT_BYTES, read_regular
 from alpr.plates.records import FloatArray, ImageBatch
 from alpr.reader.card import ModelCard
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
@@ -75,7 +76,7 @@ class Source:
 
         from alpr.export.graph_rewriting import lean
 
-        return lean(onnx.load(self.file(network)))
+        return lean(onnx.load_from_string(read_regular(self.file(network), WEIGHT_BYTES)))
 
     def shape(self, network: str) -> Shape:
         """The one input shape of a network.

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from alpr.files import packaged
+from alpr.files import SMALL_BYTES, packaged, read_regular
 from alpr.plates.charset import Charset
 from alpr.plates.layout import Layout
 from alpr.plates.pack_reading import read_layout
@@ -171,7 +171,7 @@ class CountryPack:
             OSError: a file that cannot be read.
         """
         try:
-            data, lines = read_with_lines(Path(path).read_text(encoding="utf-8"))
+            data, lines = read_with_lines(read_regular(path, SMALL_BYTES).decode())
         except yaml.YAMLError as error:
             raise ValueError(f"{path} is no valid YAML: {error}") from error
         except ValueError as error:

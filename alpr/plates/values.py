@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Container, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -46,6 +47,24 @@ def different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {short(key)} is given twice")
         found[key] = value
     return found
+
+
+def strict_json(text: str | bytes) -> Any:
+    """Plain values from JSON in which no key is given twice and every number is finite.
+
+    Raises:
+        ValueError: anything else. RecursionError: lists within lists without end.
+    """
+    if isinstance(text, bytes):
+        text = text.decode()
+    return json.loads(text, object_pairs_hook=different_keys, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is no finite number")
+    return value
 
 
 def read_as(

@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from alpr.detection.settings import DetectorSettings
-from alpr.files import file_sha256, write_atomically
+from alpr.files import SMALL_BYTES, file_sha256, read_regular, write_atomically
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
-from alpr.plates.values import Fault, different_keys, located, read_as, short
+from alpr.plates.values import Fault, located, read_as, short, strict_json
 from alpr.recognition.settings import RecogniserSettings
 
 FORMAT = 1
 CARD_FILE = "card.json"
-MOST_BYTES = 4_000_000
-"""Of a card; those of the shipped bundles have less than 100,000."""
 PRECISIONS = ("fp32", "fp16", "int8")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -225,14 +223,10 @@ class ModelCard:
         """
         path = Path(folder) / CARD_FILE
         try:
-            with _regular(path).open("rb") as file:
-                text = file.read(MOST_BYTES + 1)
-            if len(text) > MOST_BYTES:
-                raise CardError(f"{path} has more than {MOST_BYTES} bytes; no card is that long.")
-            data = json.loads(text.decode("utf-8"), object_pairs_hook=different_keys)
-        except CardError:
-            raise
+            data = strict_json(read_regular(path, SMALL_BYTES))
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise CardError(f"{path} has more than {SMALL_BYTES} bytes; no card is that long.") from error
             raise CardError(f"{folder} is no bundle: {CARD_FILE} cannot be read ({error.strerror}).") from error
         except (ValueError, RecursionError) as error:
             raise CardError(f"{path} is no valid JSON: {error}.") from error
@@ -272,7 +266,7 @@ class ModelCard:
             if beside and not path.exists():
                 continue
             try:
-                found = file_sha256(_regular(path))
+                found = file_sha256(path)
             except OSError as error:
                 raise CardError(f"{path}, named by {key}file of its card, cannot be read: {error.strerror}.") from error
             if found != entry.sha256:
@@ -343,13 +337,6 @@ def _with_later_settings(data: Any) -> Any:
 _SOURCE_KEYS = ("name", "sha256", "licence")
 _RUN_KEYS = ("name", "seed", "config")
 """What an entry of a card always has."""
-
-
-def _regular(path: Path) -> Path:
-    """The path itself; a pipe or a device in a file's place, which would be read for ever, raises OSError."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no regular file")
-    return path
 
 
 def _country(data: Mapping[str, Any], source: str) -> CountryPack:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alpr.data.ccpd import decode_names
-from alpr.files import write_atomically
+from alpr.files import LIST_BYTES, open_regular_text, write_atomically
 from alpr.plates.geometry import box_corners, corner_box
 from alpr.plates.records import Detection, FloatArray, PlateReading, Reading
 
@@ -140,7 +140,7 @@ def read_predictions(path: Path) -> list[Predicted]:
     """
     predictions: list[Predicted] = []
     first: dict[str, int] = {}
-    with path.open(encoding="utf-8-sig") as file:
+    with open_regular_text(path, LIST_BYTES, encoding="utf-8-sig") as file:
         try:
             for number, line in enumerate(file, start=1):
                 if line.strip():

@@ -12,6 +12,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from alpr.files import open_regular_text
+
 try:
     import fcntl
 except ImportError:  # Windows: nothing keeps a second run from the same part file there
@@ -70,7 +72,7 @@ class Results:
     def kept(self) -> Iterator[dict[str, Any]]:
         """The records that stand in the part file already."""
         if self._part is not None and self._part != self.path:
-            with self._part.open(encoding="utf-8") as file:
+            with open_regular_text(self._part, sys.maxsize) as file:
                 yield from map(json.loads, file)
 
     def write(self, record: Mapping[str, Any]) -> None:

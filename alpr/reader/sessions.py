@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from alpr.files import WEIGHT_BYTES, read_regular
 from alpr.plates.records import FloatArray
 from alpr.reader.cores import available_cores
 from alpr.reader.onnx_file import MalformedOnnx, names_other_files
@@ -47,7 +48,7 @@ def open_session(
             f"it has {', '.join(offered)}."
         )
     try:
-        outside = names_other_files(path.read_bytes())
+        outside = names_other_files(read_regular(path, WEIGHT_BYTES))
     except (OSError, MalformedOnnx) as error:
         raise SessionError(f"{path} cannot be loaded: {error}.") from error
     if outside:

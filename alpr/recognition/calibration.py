@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from alpr.files import SMALL_BYTES, read_regular
 from alpr.plates.charset import PAD, Charset
 from alpr.plates.records import FloatArray
-from alpr.plates.values import Fault, located, read_as
+from alpr.plates.values import Fault, located, read_as, strict_json
 from alpr.recognition.decode import check_logits, read_classes
 from alpr.recognition.metrics import expected_calibration_error
 
@@ -108,7 +109,7 @@ class Calibration:
             OSError: a file that cannot be read.
         """
         try:
-            return read_as(cls, json.loads(path.read_text(encoding="utf-8")))
+            return read_as(cls, strict_json(read_regular(path, SMALL_BYTES)))
         except Fault as fault:
             raise ValueError(located(f"{path} is no calibration", fault)) from fault
         except ValueError as error:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
 from alpr.data.manifest import fold_advice, read_sources
+from alpr.data.picture_sums import Sums, picture_sums
 from alpr.data.sampling import StepSampler
 from alpr.data.source_settings import SOURCES, batch_counts, check_share, note_older, settings_of
 from alpr.data.training_loader import training_loader
@@ -251,6 +252,9 @@ class RecognitionData(TaskData):
         """SHA-256 by manifest, and of the glyph banks."""
         tables = {", ".join(source.settings.files): source.manifest.sha256 for source in self.sources}
         return {**tables, **{file.name: file_sha256(file) for file in self.bank_files}}
+
+    def pictures(self, hashed: bool) -> dict[str, Sums]:
+        return {", ".join(source.settings.files): picture_sums(source.manifest, hashed) for source in self.sources}
 
     def _drawn_sources(self) -> list[tuple[LoadedPlates, int]]:
         """The sources that crops of a batch come from, and how many."""

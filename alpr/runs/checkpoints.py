@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from hydra.utils import get_class
 
+from alpr.files import WEIGHT_BYTES, as_written, hash_file, open_regular
 from alpr.runs.weights import SUFFIX, read_weights
 from alpr.task import TaskModule
 
@@ -95,22 +97,46 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's, or a safetensors file's, tensors and plain values; nothing in it is executed.
 
     Raises:
-        RunError: a file that is neither.
+        RunError: a file that is neither, or one that is not as the run wrote it.
     """
     if path.suffix == SUFFIX:
         try:
             return read_weights(path)
         except ValueError as error:
             raise RunError(str(error)) from error
+    _check_hash(path)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path, WEIGHT_BYTES) as file:
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds for damaged files
         raise RunError(
             f"{path} cannot be loaded as a checkpoint: {(str(error) or 'it is empty').splitlines()[0]}"
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= set(checkpoint):
         raise RunError(f"{path} holds no 'state_dict' and 'hyper_parameters'; it is no checkpoint of this project.")
+    settings = checkpoint["hyper_parameters"]
+    network = settings.get("network") if isinstance(settings, dict) else None
+    if isinstance(network, dict) and network.get("pretrained"):
+        network["pretrained"] = False  # the weights are here; a file never chooses what is fetched
     return checkpoint
+
+
+def _check_hash(path: Path) -> None:
+    try:
+        found = as_written(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if found is None:
+        warnings.warn(
+            f"{path} has no {hash_file(path).name} beside it, as runs of older versions: "
+            "whether it is as it was written is not known.",
+            stacklevel=3,
+        )
+    elif not found:
+        raise RunError(
+            f"{path} is not as its run wrote it: its SHA-256 is not in {hash_file(path).name} beside it. "
+            "It was damaged or replaced; take a copy of both."
+        )
 
 
 def warm_start(module: TaskModule, path: str | os.PathLike[str], only: Sequence[str] | None = None) -> str:

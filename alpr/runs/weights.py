@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from alpr.files import write_atomically
+from alpr.files import WEIGHT_BYTES, regular, write_atomically
 from alpr.task import TaskModule
 
 SUFFIX = ".safetensors"
@@ -38,7 +38,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         ValueError: a damaged file, or one without the settings of a network.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path, WEIGHT_BYTES), framework="pt") as file:
             metadata = file.metadata() or {}
             settings = metadata.get(_SETTINGS)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping

@@ -19,7 +19,7 @@ import numpy as np
 from alpr.data.ccpd import CcpdLabel, encode_name
 from alpr.data.origins import write_origin
 from alpr.data.processes import run_in_processes
-from alpr.files import write_atomically
+from alpr.files import LIST_BYTES, read_regular, write_atomically
 from alpr.images.prepare import rectify
 from alpr.plates.country import CountryPack
 from alpr.plates.geometry import corner_box, signed_area
@@ -166,7 +166,7 @@ def _read_journal(journal: Path, plan: SyntheticPlan, pack: CountryPack, output:
     """The scenes that an earlier run wrote and that are still there."""
     if not journal.is_file() or journal.stat().st_size == 0:
         return
-    header, *lines = journal.read_text(encoding="utf-8").splitlines()
+    header, *lines = read_regular(journal, LIST_BYTES).decode().splitlines()
     wanted = _settings(plan, pack)
     if header != json.dumps(wanted):
         raise ValueError(f"{output} holds scenes made with other settings: {_difference(header, wanted)}.")

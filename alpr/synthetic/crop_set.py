@@ -19,7 +19,7 @@ from alpr.data.columns import COLUMNS
 from alpr.data.manifest import csv_bytes
 from alpr.data.origins import write_origin
 from alpr.data.processes import run_in_processes
-from alpr.files import file_sha256, write_atomically
+from alpr.files import SMALL_BYTES, file_sha256, read_regular, write_atomically
 from alpr.plates.country import CountryPack
 from alpr.synthetic.glyph_bank import GlyphBank
 from alpr.synthetic.ingredients import drawn
@@ -111,7 +111,7 @@ def synthesize_crops(output: Path, plan: CropPlan, pack: CountryPack, *, workers
     _renderer(json.dumps(pack.to_dict()), plan.glyph_bank, plan.bank_share).check_fonts()
     text = plan.settings(pack)
     (output / "images").mkdir(parents=True, exist_ok=True)
-    if (output / SETTINGS).is_file() and (output / SETTINGS).read_text(encoding="utf-8") != text:
+    if (output / SETTINGS).is_file() and read_regular(output / SETTINGS, SMALL_BYTES).decode() != text:
         raise ValueError(f"{output} holds crops made with other settings; expected the same ones, or an empty folder.")
     write_atomically(output / SETTINGS, [text.encode()])
     jobs = plan_crops(plan, pack)

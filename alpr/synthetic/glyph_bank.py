@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from alpr.files import write_atomically
+from alpr.files import LIST_BYTES, read_regular, write_atomically
 from alpr.plates.country import CountryPack
 from alpr.plates.layout import Layout
 from alpr.synthetic.glyphs import STROKE_CHARACTERS, Mask
@@ -129,7 +129,7 @@ class GlyphBank:
             ValueError: a damaged file, or a bank of another pack.
             OSError: a file that cannot be read.
         """
-        data = path.read_bytes()
+        data = read_regular(path, LIST_BYTES)
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 note = json.loads(arrays["note"].tobytes())

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from alpr.files import IMAGE_BYTES, regular
 from alpr.plates.fonts import STROKE_FACES, font_file
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def _load_font(path: Path, number: int, px: int) -> FreeTypeFont:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("Reading a font file needs Pillow: pip install 'alpr-train[synthetic]'.") from error
     try:
-        font = ImageFont.truetype(str(path), px, index=number)
+        font = ImageFont.truetype(str(regular(path, IMAGE_BYTES)), px, index=number)
     except OSError as error:
         raise ValueError(f"The font {path} cannot be read: {error}") from error
     if "[wght]" in path.name:  # a variable font comes in its lightest weight

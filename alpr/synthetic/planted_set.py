@@ -22,7 +22,7 @@ from alpr.data.decoded_images import Photographs
 from alpr.data.manifest import Manifest, where_from, write_rejected
 from alpr.data.origins import write_origin
 from alpr.data.processes import run_in_processes
-from alpr.files import write_atomically
+from alpr.files import SMALL_BYTES, read_regular, write_atomically
 from alpr.plates.country import CountryPack
 from alpr.plates.records import Plate, Scene
 from alpr.synthetic.ingredients import drawn
@@ -94,7 +94,7 @@ def plant_set(
     PlateRenderer(pack).check_fonts()
     (output / "images").mkdir(parents=True, exist_ok=True)
     settings = json.dumps({**asdict(plan), "pack": pack.to_dict(), "manifest": manifest.sha256}, ensure_ascii=False)
-    if (output / SETTINGS).is_file() and (output / SETTINGS).read_text(encoding="utf-8") != settings:
+    if (output / SETTINGS).is_file() and read_regular(output / SETTINGS, SMALL_BYTES).decode() != settings:
         raise ValueError(f"{output} holds pictures of other settings; expected the same ones, or an empty folder.")
     write_atomically(output / SETTINGS, [settings.encode()])
     scenes = manifest.located().scenes()  # a plate that nobody can find could not be covered

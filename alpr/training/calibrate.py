@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from rich.console import Console
 
 from alpr.recognition.calibration import Calibration
 from alpr.recognition.datamodule import RecognitionData, recognition_data
 from alpr.recognition.held_back import Settings, calibrate_on, calibration_of
+from alpr.recognition.mixture.short_words import PLATES
 from alpr.recognition.module import RecogniserModule
 from alpr.runs.checkpoints import RunError, best_checkpoint, load
 from alpr.training.detected_corners import open_detector
-from alpr.training.record import RunRecord
+from alpr.training.record import RUN_FILE, RunRecord
+
+DATA = {PLATES: recognition_data}
+"""The data of a stored run that hold plates back for a recogniser, by the name in its configuration."""
 
 
 def calibrate_run(run: Path, settings: Settings, console: Console | None = None) -> Calibration:
@@ -48,7 +51,7 @@ def held_back_data(folder: Path, module: RecogniserModule, changed: Mapping[str,
         size, margin = module.predictor.size, module.predictor.margin
         crop = {"size": size, "margin": margin}
         return recognition_data(country=module.pack.to_dict(), **{"crop": crop, "workers": 0, **changed})
-    data: RecognitionData = instantiate({**record.config["data"], **changed}, _convert_="all")
+    data = _stored_data({**record.config["data"], **changed}, folder / RUN_FILE)
     if "manifest" not in changed and data.manifests != record.manifests:
         raise RunError(
             f"{folder} was trained on {record.manifests}; now the data are {data.manifests}. Its held-back plates "
@@ -56,3 +59,15 @@ def held_back_data(folder: Path, module: RecogniserModule, changed: Mapping[str,
         )
     data.prepare(folder, open_detector)  # what the training found there is read again
     return data
+
+
+def _stored_data(settings: Mapping[str, Any], file: Path) -> RecognitionData:
+    """Data from the settings that a run stored; they never choose what is called."""
+    values = dict(settings)
+    kind = values.pop("_target_", None)
+    if kind not in DATA:
+        raise RunError(f"{file}: data._target_ is {kind!r}; expected {' or '.join(DATA)}.")
+    try:
+        return DATA[kind](**values)
+    except TypeError as error:  # an unknown key
+        raise RunError(f"{file}: data: {error}.") from error

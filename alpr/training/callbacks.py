@@ -21,7 +21,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.console import Console
 from torch import Tensor
 
-from alpr.files import whole_file
+from alpr.files import hashed_file
+from alpr.runs.checkpoints import read_checkpoint
 
 CONSOLE = Console()
 TIMED_STEPS = 20
@@ -111,13 +112,19 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes checkpoints beside their place and renames them; Lightning may copy them there from another disk."""
+    """Writes checkpoints whole with their hashes, and reads none that is not as it was written.
+
+    They are renamed into their place: Lightning may copy them there from another disk.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target) as temporary, temporary.open("wb") as file:
+        with hashed_file(target) as temporary, temporary.open("wb") as file:
             torch.save(checkpoint, file)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
 
 
 class EpochLine(Callback):

@@ -13,7 +13,7 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alpr.files import packaged
+from alpr.files import SMALL_BYTES, packaged, read_regular
 from alpr.recognition.mixture.short_words import ENTRIES, KEYS, PLATES
 from alpr.training import pack_source
 from alpr.training.quoting import SWEEP
@@ -176,7 +176,7 @@ def _folder_complaint(place: Path) -> str | None:
         return f"{str(place)!r} is no folder; expected one of configurations, such as experiment/NAME.yaml below it."
     for path in sorted(place.glob("*/*.yaml")):
         ours = CONFIGS / path.relative_to(place)
-        if ours.is_file() and ours.read_bytes() != path.read_bytes():
+        if ours.is_file() and ours.read_bytes() != read_regular(path, SMALL_BYTES):
             return f"{path}: alpr has a {path.parent.name}={path.stem} of its own, which is read first; rename yours."
     return None
 

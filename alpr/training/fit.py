@@ -20,6 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from alpr.data.picture_sums import changed_pictures
 from alpr.files import file_sha256
 from alpr.provenance import commit_label, device_name, versions
 from alpr.runs.checkpoints import RunError, best_checkpoint, read_checkpoint, warm_start
@@ -32,7 +33,7 @@ from alpr.training.metrics_csv import forget_from
 from alpr.training.record import RUN_FILE, RunRecord, as_spelt_now, differences, split_of
 
 FREE_KEYS = frozenset((
-    "output_dir", "resume", "logger", "data.root", "data.workers", "watch.patience", "watch.expected",
+    "output_dir", "resume", "logger", "hash_pictures", "data.root", "data.workers", "watch.patience", "watch.expected",
     "watch.checkpoint_steps", "calibration_draws", "trainer.accelerator", "trainer.max_epochs",
     "trainer.log_every_n_steps", "trainer.enable_model_summary",
 ))  # fmt: skip
@@ -73,7 +74,7 @@ def fit(config: DictConfig) -> float:
     torch.set_float32_matmul_precision("high")
     data: TaskData = instantiate(config.data, _convert_="all")
     data.prepare(folder, open_detector)
-    manifests = data.manifests
+    manifests, pictures = data.manifests, data.pictures(bool(config.hash_pictures))
     module: TaskModule = instantiate(config.model, _convert_="all")
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster with bf16
     module.prepare(data, plain)
@@ -85,8 +86,11 @@ def fit(config: DictConfig) -> float:
         )
     elif record.manifests != manifests:
         raise RunError(f"{folder} was trained on {record.manifests}; now the data are {manifests}. Give another name.")
+    elif changed := changed_pictures(record.pictures, pictures):
+        raise RunError(f"{folder} was trained on other pictures: {'; '.join(changed)}. Give another name.")
     elif record.teacher != teacher:
         raise RunError(f"{folder} learns from a teacher of SHA-256 {record.teacher}; now it is {teacher}.")
+    record.pictures = {**pictures, **record.pictures}
     if config.warm_start is not None and checkpoint is None:
         print(warm_start(module, config.warm_start, config.warm_start_parts))
         record.started_from = line_of(config.warm_start)

@@ -12,7 +12,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from alpr.files import write_atomically
+from alpr.files import LIST_BYTES, open_regular_text, read_regular, write_atomically
 
 FILE = "metrics.csv"
 
@@ -65,7 +65,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """The whole rows of the table; a row that a kill cut short is left out. No file gives no rows."""
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
+    text = read_regular(path, LIST_BYTES).decode()
     return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
 
 
@@ -81,7 +81,7 @@ def forget_from(folder: Path, step: int) -> None:
 def _columns_of(path: Path) -> list[str]:
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
+    with open_regular_text(path, LIST_BYTES, newline="") as file:
         return next(csv.reader(file), [])
 
 

@@ -11,6 +11,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
+from alpr.files import SMALL_BYTES, open_regular_text
 from alpr.plates.country import CountryPack
 
 GROUP = "country"
@@ -32,7 +33,9 @@ class CountryPackFiles(ConfigSource):
         """
         path = _named(config_path)
         CountryPack.read(path)
-        return ConfigResult(self.provider, f"{self.scheme()}://", OmegaConf.load(path), header={"package": None})
+        with open_regular_text(path, SMALL_BYTES) as file:
+            pack = OmegaConf.load(file)
+        return ConfigResult(self.provider, f"{self.scheme()}://", pack, header={"package": None})
 
     def available(self) -> bool:
         return True

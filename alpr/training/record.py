@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from alpr.data.picture_sums import Sums
 from alpr.data.source_settings import named
-from alpr.files import write_json
+from alpr.files import SMALL_BYTES, read_regular, write_json
+from alpr.plates.values import strict_json
 from alpr.provenance import commit_label, device_name, versions
 from alpr.recognition.mixture.one_form import one_form
 from alpr.recognition.mixture.short_words import PLATES
@@ -53,6 +54,7 @@ class RunRecord:
     device: str = field(default_factory=lambda: device_name())
     precision: str = ""  # what trainer.precision came to
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])  # a resumed run goes on under it in W&B
+    pictures: dict[str, Sums] = field(default_factory=dict)  # of every table; earlier runs have none
     kind: str = ""  # of the network, see `TaskModule`; runs from before it was written have none
 
     def write(self, folder: Path) -> None:
@@ -70,10 +72,10 @@ class RunRecord:
         if not path.is_file():
             return None
         try:
-            record = cls(**json.loads(path.read_text(encoding="utf-8")))
+            record = cls(**strict_json(read_regular(path, SMALL_BYTES)))
             record.config = as_spelt_now(record.config)
             return record
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError, RecursionError) as error:
             raise RunError(f"{path} is no run record: {error}") from error
 
 

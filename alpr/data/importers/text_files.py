@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from alpr.data.columns import ManifestError
+from alpr.files import LIST_BYTES, open_regular, read_regular
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -62,7 +63,7 @@ def read_text(path: Path) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, LIST_BYTES)
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror or error}.") from error
 
@@ -132,7 +133,7 @@ def read_xml(path: Path) -> Element:
 def first_lines(path: Path, lines: int = 5) -> list[str]:
     """The first lines of a text that are not blank; none where the file is no text."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, LIST_BYTES) as file:
             data = file.read(1 << 16)
     except OSError:
         return []

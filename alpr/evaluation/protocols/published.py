@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from alpr.files import SMALL_BYTES, read_regular
 from alpr.plates.values import Fault, expect, located, read_as, read_with_lines
 
 FILE = Path(__file__).resolve().parent / "published_ccpd.yaml"
@@ -51,7 +52,7 @@ def read_published(path: Path = FILE) -> tuple[Published, ...]:
         ValueError: a row with other keys, an unknown task, a value that is no percentage, or no source.
         OSError: a file that cannot be read.
     """
-    values, lines = read_with_lines(path.read_text(encoding="utf-8"))
+    values, lines = read_with_lines(read_regular(path, SMALL_BYTES).decode())
     try:
         return read_as(_Table, values).rows
     except Fault as fault:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from alpr.files import packaged
+from alpr.files import SMALL_BYTES, packaged, read_regular
 from alpr.plates.values import Fault, Place, dotted, located, read_as, read_with_lines, short
 
 FOLDER = packaged("configs") / "protocol"
@@ -162,7 +162,7 @@ class Protocol:
         """
         path = Path(name) if str(name).endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
         try:
-            values, lines = read_with_lines(path.read_text(encoding="utf-8"))
+            values, lines = read_with_lines(read_regular(path, SMALL_BYTES).decode())
         except OSError as error:
             known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
             raise ProtocolError(f"There is no protocol {str(name)!r}; expected a file or one of {known}.") from error

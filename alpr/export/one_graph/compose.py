@@ -16,7 +16,7 @@ from onnx import TensorProto, version_converter
 from onnx.helper import make_node, make_tensor_value_info
 
 from alpr.export.one_graph.parts import crops_part, labels_part, letterbox_part, plates_part, texts_part
-from alpr.files import write_atomically
+from alpr.files import WEIGHT_BYTES, read_regular, write_atomically
 from alpr.reader.card import ModelCard
 from alpr.reader.sessions import ONE_BY_ONE
 
@@ -52,7 +52,10 @@ def write_reader(card: ModelCard, folder: Path, path: Path) -> None:
 
 
 def _composed(card: ModelCard, folder: Path) -> onnx.ModelProto:
-    networks = [_converted(onnx.load(folder / entry.file)) for entry in (card.detector_file, card.recogniser_file)]
+    networks = [
+        _converted(onnx.load_from_string(read_regular(folder / entry.file, WEIGHT_BYTES)))
+        for entry in (card.detector_file, card.recogniser_file)
+    ]
     if any(entry.key == ONE_BY_ONE for entry in networks[1].metadata_props):
         networks[1] = one_by_one(networks[1])
     graph = onnx.GraphProto(name=card.name)

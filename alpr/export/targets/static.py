@@ -10,6 +10,7 @@ import onnxruntime
 from alpr.export.fixed_shape import FixedShape
 from alpr.export.graph_rewriting import fixed_shapes
 from alpr.export.target import Networks, Source, Target
+from alpr.files import WEIGHT_BYTES, regular
 from alpr.reader.sessions import CPU
 
 
@@ -27,7 +28,8 @@ def open_fixed_onnx(path: Path, threads: int) -> FixedShape:
     """An ONNX file of one shape, in ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=[CPU])
+    whole = str(regular(path, WEIGHT_BYTES))
+    session = onnxruntime.InferenceSession(whole, options, providers=[CPU])
     given = session.get_inputs()[0]
     batch, height, width = given.shape[:3]
     return FixedShape(lambda images: tuple(session.run(None, {given.name: images})), (batch, height, width))

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.picture_sums import Sums, picture_sums
 from alpr.data.sampling import SampleKey
 from alpr.data.training_loader import training_loader
 from alpr.images.prepare import UnreadableImage, read_image, rectify, resize_crop
@@ -169,12 +170,12 @@ class UnlabelledData(_PretrainingData):
         self.geometry = CropGeometry(**(geometry or {}))
         self.pixels = PixelAugment(PixelSettings(**(pixels or {})))
         names = [manifest] if isinstance(manifest, str) else list(manifest)
-        self._manifests: dict[str, str] = {}
+        self._rows: dict[str, Manifest] = {}
         self.train_crops: list[LabelledCrop] = []
         self.val_crops: list[LabelledCrop] = []
         self.rejected = 0
         for name in names:
-            self._manifests[name] = self._add(Path(root) / name, split, holdout_fold)
+            self._rows[name] = self._add(Path(root) / name, split, holdout_fold)
         if not (self.train_crops and self.val_crops):
             raise ValueError(
                 f"{', '.join(names)}: {len(self.train_crops)} crops train and {len(self.val_crops)} are "
@@ -185,10 +186,13 @@ class UnlabelledData(_PretrainingData):
 
     @property
     def manifests(self) -> dict[str, str]:
-        return self._manifests
+        return {name: rows.sha256 for name, rows in self._rows.items()}
 
-    def _add(self, path: Path, split: str | None, fold: int) -> str:
-        """Takes the crops of a table or folder; gives its SHA-256."""
+    def pictures(self, hashed: bool) -> dict[str, Sums]:
+        return {name: picture_sums(rows, hashed) for name, rows in self._rows.items()}
+
+    def _add(self, path: Path, split: str | None, fold: int) -> Manifest:
+        """Takes the crops of a table or folder; gives its rows."""
         is_folder = path.is_dir()
         rows = (
             folder_of_crops(path)
@@ -202,7 +206,7 @@ class UnlabelledData(_PretrainingData):
                 kept += [LabelledCrop(chosen.path(row), None, "") for row in range(chosen.rows)]
             else:
                 kept += unlabelled_crops(chosen.scenes())
-        return rows.sha256
+        return rows
 
     def describe(self) -> str:
         """One sentence for the start of a run."""
