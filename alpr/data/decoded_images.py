@@ -115,7 +115,7 @@ def read_upper_part(data: bytes, name: str, rows: int, *, reduce: int = 1) -> Up
         reduce: see `read_image`.
 
     Raises:
-        UnreadableImage: a truncated or damaged file.
+        UnreadableImage: a damaged file, or one that ends before these rows.
     """
     frame = _frame_of_one_scan(data)
     size = declared_size(data)

@@ -290,9 +290,12 @@ def test_the_upper_part_is_that_of_the_whole(kind: str, capfd: pytest.CaptureFix
             assert reduce > 1 or upper.size == size
             partly = kind not in ("progressive", "png", "turned")
             assert (upper.image.shape[0] < whole.shape[0]) == (partly and rows + 16 * reduce < 333)
-    with pytest.raises(UnreadableImage, match="truncated"):
-        read_upper_part(data[: len(data) * 2 // 3], "a", 100)
     assert capfd.readouterr().err == ""
+    cut = data[: len(data) * 2 // 3]
+    if kind not in ("progressive", "png", "turned"):  # of these, the rows that are there are read
+        assert np.array_equal(read_upper_part(cut, "a", 100).image[:100], read_image(data)[:100])
+    with pytest.raises(UnreadableImage, match="truncated"):
+        read_upper_part(cut, "a", 300)
 
 
 def test_large_plates_are_decoded_small_and_stay_sharp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

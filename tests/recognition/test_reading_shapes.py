@@ -6,6 +6,7 @@ begin with. Whoever changes one of them on purpose changes the record.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from alpr.plates.country import CountryPack
-from alpr.recognition.mixture.sources import RenderedPlates
+from alpr.recognition.mixture.sources import OWN, RenderedPlates
 from alpr.training.configuration import composed
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "configs" / "experiment"
@@ -74,9 +75,10 @@ def test_an_experiment_reads_what_is_recorded(experiment: str) -> None:
     shape, layouts = module.network.settings, ", ".join(layout.name for layout in module.pack.layouts)
     assert (module.pack.code, shape.text_rows, shape.token_grid, shape.slots, layouts) == RECORDED[experiment]
     others = {}
-    for name, entry in (config["data"].get("rendered") or {}).items():
-        pack = RenderedPlates(**{**entry, "glyph_bank": None}).renderer(Path(), module.pack).pack
-        others[name] = pack.slots, len(pack.layouts)
+    for entry in RenderedPlates.each(config["data"].get("rendered")):
+        if entry.name != OWN:
+            pack = replace(entry, glyph_bank=None).renderer(Path(), entry.country(), module.pack).pack
+            others[entry.name] = pack.slots, len(pack.layouts)
     assert others == OTHERS.get(experiment, {})
 
 
