@@ -270,3 +270,21 @@ def test_no_weights_are_fetched_for_a_checkpoint(tmp_path: Path) -> None:
     settings = {"network": {"timm": "resnet18", "pretrained": True}}
     torch.save({"state_dict": {}, "hyper_parameters": settings}, tmp_path / "a.ckpt")
     assert read_checkpoint(tmp_path / "a.ckpt")["hyper_parameters"]["network"]["pretrained"] is False
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("[]", r"started_from\[0\] is \[\]; expected a mapping"),
+        ('{"name": "a"}', r"missing started_from\[0\]\.sha256"),
+        ('{"name": "a", "sha256": "0", "data": [1]}', r"started_from\[0\]\.data is \[1\]; expected a mapping"),
+        ('{"name": "a", "sha256": "0", "data": {}, "more": 1}', r"unknown started_from\[0\]\.more"),
+    ],
+)
+def test_the_line_of_earlier_trainings_is_checked(entry: str, says: str, tmp_path: Path) -> None:
+    RunRecord("a", {}, 1, {}, commit=None, versions={}, device="").write(tmp_path)
+    text = (tmp_path / RUN_FILE).read_text(encoding="utf-8")
+    assert '"started_from": []' in text
+    (tmp_path / RUN_FILE).write_text(text.replace('"started_from": []', f'"started_from": [{entry}]'), "utf-8")
+    with pytest.raises(RunError, match=rf"run\.json is no run record: .*{says}"):
+        RunRecord.read(tmp_path)

@@ -13,8 +13,9 @@ from typing import Any
 from alpr.data.picture_sums import Sums
 from alpr.data.source_settings import named
 from alpr.files import SMALL_BYTES, read_regular, write_json
-from alpr.plates.values import strict_json
+from alpr.plates.values import read_as, strict_json
 from alpr.provenance import commit_label, device_name, versions
+from alpr.reader.card import EarlierRun
 from alpr.recognition.mixture.one_form import one_form
 from alpr.recognition.mixture.short_words import PLATES
 from alpr.runs.checkpoints import RunError
@@ -74,6 +75,8 @@ class RunRecord:
         try:
             record = cls(**strict_json(read_regular(path, SMALL_BYTES)))
             record.config = as_spelt_now(record.config)
+            for i, entry in enumerate(record.started_from):
+                read_as(EarlierRun, entry, ("started_from", i))
             return record
         except (AttributeError, TypeError, ValueError, RecursionError) as error:
             raise RunError(f"{path} is no run record: {error}") from error
