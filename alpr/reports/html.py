@@ -7,6 +7,7 @@ Everything that is not `Html` is escaped: plates' texts and file names come from
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import re
 from collections.abc import Iterable, Sequence
@@ -59,10 +60,14 @@ class Page:
 
     Attributes:
         lead: a sentence or two below the title.
+        script: what the page runs, which is all that it may run; mostly nothing.
+        style: rules beside those of all pages.
     """
 
     title: str
     lead: str = ""
+    script: str = ""
+    style: str = ""
     _sections: list[tuple[str, list[Html]]] = field(default_factory=list)
 
     def add(self, heading: str, *parts: str) -> None:
@@ -70,19 +75,23 @@ class Page:
         self._sections.append((heading, [p if isinstance(p, Html) else paragraph(p) for p in parts]))
 
     def render(self) -> str:
-        """The whole file. Its policy forbids scripts and every request to another place."""
+        """The whole file. Its policy forbids every request to another place, and all scripts but its own."""
         links = "".join(f'<li><a href="#s{i}">{escape(h)}</a></li>' for i, (h, _) in enumerate(self._sections, 1))
         body = "\n".join(
             f'<section id="s{i}"><h2>{escape(heading)}</h2>\n{"".join(parts)}</section>'
             for i, (heading, parts) in enumerate(self._sections, 1)
         )
+        policy, run = _POLICY, ""
+        if self.script:
+            digest = base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
+            policy, run = f"{_POLICY}; script-src 'sha256-{digest}'", f"<script>{self.script}</script>\n"
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-            f"<title>{escape(self.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+            f"<title>{escape(self.title)}</title>\n<style>{_STYLE}{self.style}</style>\n</head>\n<body>\n"
             f"<header><h1>{escape(self.title)}</h1>{paragraph(self.lead) if self.lead else ''}</header>\n"
-            f'<nav aria-label="Contents"><ol>{links}</ol></nav>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
+            f'<nav aria-label="Contents"><ol>{links}</ol></nav>\n<main>\n{body}\n</main>\n{run}</body>\n</html>\n'
         )
 
     def write(self, path: Path) -> None:
@@ -209,13 +218,22 @@ def picture_sheet(pictures: Iterable[Picture], *, limit: int = 48, longer_px: in
         if len(shown) == limit:
             left_out += 1
             continue
-        remark = f"<small>{escape(picture.remark)}</small>" if picture.remark else ""
-        shown.append(
-            f'<figure><img loading="lazy" alt="{_plain(picture.caption)}" src="{_data_uri(picture.image, longer_px)}">'
-            f"<figcaption>{escape(picture.caption)}{remark}</figcaption></figure>\n"
-        )
+        shown.append(figure(picture, longer_px=longer_px))
     more = paragraph(f"Not shown: {left_out:,} more.") if left_out else ""
     return Html(f'<div class="sheet">{"".join(shown)}</div>\n{more}')
+
+
+def figure(picture: Picture, *, longer_px: int = PICTURE_PX) -> Html:
+    """One picture with its caption.
+
+    Args:
+        longer_px: a larger one is scaled down to this longer side.
+    """
+    remark = f"<small>{escape(picture.remark)}</small>" if picture.remark else ""
+    return Html(
+        f'<figure><img loading="lazy" alt="{_plain(picture.caption)}" src="{_data_uri(picture.image, longer_px)}">'
+        f"<figcaption>{escape(picture.caption)}{remark}</figcaption></figure>\n"
+    )
 
 
 def _plain(caption: str) -> str:
