@@ -39,7 +39,15 @@ from alpr.reader.reader import Reader
 from alpr.recognition.settings import RecogniserSettings
 
 WITHOUT_PLANTING = {"companion-lost", "image-huge", "symbols-mixed", "country-unknown", "kind-missing"}
-IN_OTHER_TESTS = {"image-size", "coordinates-shares", "texts-alike", "empty-contradicted", "image-in-tables"}
+IN_OTHER_TESTS = {
+    "fold-text",
+    "decided",
+    "image-size",
+    "coordinates-shares",
+    "texts-alike",
+    "empty-contradicted",
+    "image-in-tables",
+}
 
 
 def check(manifest: Path, pack: CountryPack, images: bool = True) -> list[Finding]:
