@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Container, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from itertools import accumulate
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +17,8 @@ Place = tuple[str | int, ...]
 """The keys and list positions that lead to a value."""
 MOST_PX = 16384
 """Of a side of a network's input; a card that asks for more would only fill the memory."""
+MOST_BRACKETS = 50
+"""Open at once. A pack has three."""
 MOST_VALUES = 20_000
 """With every alias written out: a few lines of aliases of aliases stand for more than any memory holds."""
 T = TypeVar("T")
@@ -155,6 +159,8 @@ def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
             what its tag says.
     """
     lines: dict[Place, int] = {}
+    if _deepest(text) > MOST_BRACKETS:  # each level costs the scanner a look at all others
+        raise ValueError("its values are nested too deep.")
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
@@ -168,6 +174,12 @@ def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
         raise ValueError(f"a value is not what its tag says: {error!r}.") from error
     finally:
         loader.dispose()
+
+
+def _deepest(text: str) -> int:
+    """The most brackets and braces that are open at once, those in texts and comments counted too."""
+    steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[{\]}]", text))
+    return max(accumulate(steps, lambda depth, step: max(0, depth + step)), default=0)
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
