@@ -34,6 +34,8 @@ from alpr.reports.progress import progress_bar
 
 LEAST_PLATES = 200
 """Different plates from which on folds are trained: of fewer a reader learns too little to contradict a label."""
+_READS = 0.5
+"""A reader that confirms a smaller share of the labels contradicts none."""
 _TALL = 1.8
 _AT_ONCE = 32
 _SAME = str.maketrans({"O": "0", "I": "1"})
@@ -54,7 +56,8 @@ class Folds:
         count: parts; each is judged by a reader of all others.
         train: see `TrainReader`.
         folder: below it every table's readers are kept.
-        score: of a reading that contradicts a label, at least.
+        sure: a reading contradicts a label where it is surer than this share of the readings that confirm one: how
+            high scores are depends on how long a reader trained.
 
     Raises:
         ValueError: a number of parts that cannot be.
@@ -63,7 +66,7 @@ class Folds:
     count: int
     train: TrainReader
     folder: Path
-    score: float = 0.9
+    sure: float = 0.05
 
     def __post_init__(self) -> None:
         if not 2 <= self.count <= 10:
@@ -71,11 +74,16 @@ class Folds:
 
 
 class Judged(NamedTuple):
-    """A row's label as its pack writes it, and what the reader that never saw the plate reads."""
+    """A row's label as its pack writes it, and what the reader that never saw the plate reads.
+
+    Attributes:
+        surer: the share of the readings that confirm a label with a lower score.
+    """
 
     label: str
     text: str
     score: float
+    surer: float
 
 
 def fold_findings(
@@ -123,10 +131,16 @@ def fold_findings(
         judges = [i for i in labels if part[identity(labels[i])] == fold]
         recogniser, name = _trained(table, labels, trains, by, folds, fold, console)
         readings = _readings(recogniser, name, table, judges, cache)
-        judged |= {i: Judged(labels[i], *reading) for i, reading in readings.items()}
-        right = sum(labels[i] == text for i, (text, _) in readings.items())
-        console.print(f"Fold {fold + 1}: {right:,} of {len(readings):,} rows are read as they are labelled.")
-    return list(_contradictions(table, judged, folds.score)), {i: (j.text, j.score) for i, j in judged.items()}
+        confirming = np.sort([score for i, (text, score) in readings.items() if text == labels[i]])
+        said = f"Fold {fold + 1}: {len(confirming):,} of {len(readings):,} rows are read as they are labelled."
+        if len(confirming) < _READS * len(readings):
+            console.print(f"{said} That is too few to judge the others: give more --fold-images.")
+            continue
+        console.print(said)
+        for i, (text, score) in readings.items():
+            surer = float(np.searchsorted(confirming, score)) / len(confirming)
+            judged[i] = Judged(labels[i], text, score, surer)
+    return list(_contradictions(table, judged, folds.sure)), {i: (j.text, j.score) for i, j in judged.items()}
 
 
 def _labelled(table: DoctorTable, facts: Mapping[str, ImageFacts]) -> list[int]:
@@ -224,13 +238,13 @@ def _contradictions(table: DoctorTable, judged: Mapping[int, Judged], least: flo
     rows: defaultdict[str, list[int]] = defaultdict(list)
     for i, one in judged.items():
         rows[one.label].append(i)
-    for i, (label, text, score) in judged.items():
-        if score < least or text.translate(_SAME) == label.translate(_SAME):
+    for i, (label, text, score, surer) in judged.items():
+        if surer < least or text.translate(_SAME) == label.translate(_SAME):
             continue
         others = rows.get(text, [])
-        known = f" {len(others)} rows have this text." if others else ""
+        known = f" {len(others)} rows have that text." if others else ""
         message = f"The label is {label!r}; a reader that never saw this plate reads {text!r} with {score:.3f}.{known}"
-        yield finding(table, i, "fold-text", message, score=score, other=others[0] if others else -1, reading=text)
+        yield finding(table, i, "fold-text", message, score=surer, other=others[0] if others else -1, reading=text)
 
 
 def _names(table: DoctorTable) -> str:
