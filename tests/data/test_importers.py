@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -195,6 +196,13 @@ def test_bad_records_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert "no image of this name" in reasons["missing"]
     with pytest.raises(ManifestError, match=r"\.txt"):
         FORMATS["yolo"].read(source, Wanted(strict=True))
+
+
+def test_label_studio_counts_the_pixels_of_voc_from_zero(tmp_path: Path) -> None:
+    owned = VOC.replace("<folder>", "<owner><name>Label Studio</name></owner><folder>")
+    source = lay_out(tmp_path, {"Annotations/a.xml": owned}, ["JPEGImages/a.jpg"])
+    box = [float(v) for v in re.findall(r"<[xy]m..>(.*?)<", VOC)]
+    assert FORMATS["voc"].read(source, Wanted()).manifest.box[0].tolist() == box[:4]
 
 
 def test_voc_coordinates_from_zero_are_taken_as_they_stand(tmp_path: Path) -> None:
