@@ -198,6 +198,15 @@ def test_bad_records_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
         FORMATS["yolo"].read(source, Wanted(strict=True))
 
 
+def test_open_images_of_other_tools_have_names_for_codes_and_tables_in_a_folder(tmp_path: Path) -> None:
+    head = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax\n"
+    boxes = f"{head}a,,license_plate,1,0.2,0.6,0.25,0.625\na,,car,1,0,1,0,1\n"
+    files = {"annotations/train-annotations-bbox.csv": boxes}
+    found = FORMATS["open-images"].read(lay_out(tmp_path, files, ["images/train/a.jpg"]), Wanted())
+    assert found.manifest.image == ["images/train/a.jpg"] and found.manifest.box[0].tolist() == pytest.approx(BOX)
+    assert found.manifest.split == ["train"]
+
+
 def test_label_studio_counts_the_pixels_of_voc_from_zero(tmp_path: Path) -> None:
     owned = VOC.replace("<folder>", "<owner><name>Label Studio</name></owner><folder>")
     source = lay_out(tmp_path, {"Annotations/a.xml": owned}, ["JPEGImages/a.jpg"])
