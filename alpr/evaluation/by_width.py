@@ -22,6 +22,7 @@ from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import Scene
 from alpr.reader.parts import PlateDetector
+from alpr.reports.charts import Line, shares_picture
 
 RECALL_EDGES_PX = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """The lower edges of the curves' bins; the last has no upper one."""
@@ -33,8 +34,6 @@ LEAST_PLATES = 10
 """A bin of fewer says nothing."""
 _READ = "end_to_end_50"
 TIMED_IMAGES = 20
-_COLOURS = ("#4269d0", "#ff725c", "#3ca951", "#a463f2", "#efb118", "#6cc5b0")
-_WIDTH, _HEIGHT, _LEFT, _TOP = 640, 320, 56, 16
 
 
 class Share(NamedTuple):
@@ -152,48 +151,19 @@ def _cell(share: Share) -> str:
 
 
 def curve_svg(curves: Sequence[WidthCurve]) -> str:
-    """The curves as an SVG picture: recall over width in even steps per bin, whiskers for the intervals."""
-    shown = [i for i in range(len(RECALL_EDGES_PX)) if any(c.bins[i].share.plates for c in curves)]
-    shown = list(range(min(shown), max(shown) + 1)) if shown else []
-    step = (_WIDTH - _LEFT - 80) / max(1, len(shown))
-    bottom = _HEIGHT - 44
-
-    def height(share: float) -> float:
-        return bottom - share * (bottom - _TOP)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-    ]
-    for percent in range(0, 101, 20):
-        y = height(percent / 100)
-        parts.append(f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - 80}" stroke="#ddd"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{percent} %</text>')
-    for place, i in enumerate(shown):
-        label = curves[0].bins[i].label.replace(">", "&gt;")
-        parts.append(
-            f'<text x="{_LEFT + (place + 0.5) * step:.1f}" y="{bottom + 18}" text-anchor="middle">{label}</text>'
+    """The curves as an SVG picture: recall over width in even steps per bin, bars for the intervals."""
+    filled = [i for i in range(len(RECALL_EDGES_PX)) if any(c.bins[i].share.plates for c in curves)]
+    shown = range(min(filled), max(filled) + 1) if filled else range(0)
+    series = {}
+    for curve in curves:
+        shares = [(step, curve.bins[i].share) for step, i in enumerate(shown) if curve.bins[i].share.plates]
+        series[f"{curve.input_px} px"] = Line(
+            [step for step, _ in shares],
+            [100 * share.found / share.plates for _, share in shares],
+            [(100 * share.low, 100 * share.high) for _, share in shares],
         )
-    middle = (_LEFT + _WIDTH - 80) / 2
-    parts.append(f'<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">plate width in the input, px</text>')
-    for number, curve in enumerate(curves):
-        colour = _COLOURS[number % len(_COLOURS)]
-        points = []
-        for place, i in enumerate(shown):
-            share = curve.bins[i].share
-            if share.plates:  # a little beside each other, or the whiskers hide one another
-                x = _LEFT + (place + 0.5) * step + 5 * (number - (len(curves) - 1) / 2)
-                y = height(share.found / share.plates)
-                points.append(f"{x:.1f},{y:.1f}")
-                whisker = f"M{x:.1f} {height(share.low):.1f}V{height(share.high):.1f}"
-                parts.append(f'<path d="{whisker}" stroke="{colour}" opacity="0.6"/>')
-                parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>')
-        parts.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        parts.append(
-            f'<text x="{_WIDTH - 72}" y="{_TOP + 14 + 18 * number}" fill="{colour}">{curve.input_px} px</text>'
-        )
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    labels = [curves[0].bins[i].label for i in shown]
+    return shares_picture(labels, series, title="Recall by width of the plate", x_label="plate width in the input, px")
 
 
 def curves_of(data: Mapping[str, Any]) -> list[WidthCurve]:
