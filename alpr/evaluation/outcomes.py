@@ -157,6 +157,7 @@ class EvaluationReport:
         unavailable: why a source of crops has no scores, by the name of its field.
         audit: the figures with corrected labels, where corrections were given.
         replaced: the characters that were replaced in labels and readings before they were compared.
+        confusable: groups of symbols that look alike, as the reader's country names them.
         false_positives: detections that found no plate, per image that has any.
     """
 
@@ -179,6 +180,7 @@ class EvaluationReport:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     audit: Audit | None = None
     replaced: Mapping[str, str] = field(default_factory=dict)
+    confusable: tuple[str, ...] = ()
     made_with: Mapping[str, Any] = field(default_factory=dict)
 
     def figure(self, name: str) -> Figure | None:
