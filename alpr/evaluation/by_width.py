@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -21,6 +21,7 @@ from alpr.evaluation.tables import Grid
 from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import Scene
+from alpr.plates.values import Fault, read_as
 from alpr.reader.parts import PlateDetector
 from alpr.reports.charts import Line, shares_picture
 
@@ -167,13 +168,17 @@ def curve_svg(curves: Sequence[WidthCurve]) -> str:
 
 
 def curves_of(data: Mapping[str, Any]) -> list[WidthCurve]:
-    """The curves of a recall_by_width.json that was read."""
+    """The curves of a recall_by_width.json that was read.
 
-    def curve(entry: Mapping[str, Any]) -> WidthCurve:
-        bins = tuple(WidthBin(b["low_px"], b["high_px"], Share(*b["share"])) for b in entry["bins"])
-        return WidthCurve(entry["input_px"], Share(*entry["whole"]), bins, entry["detector_ms"])
+    Raises:
+        Fault: values of another form.
+    """
+    return list(read_as(_Curves, data, loose=(_Curves,)).curves)
 
-    return [curve(entry) for entry in data["curves"]]
+
+@dataclass(frozen=True)
+class _Curves:
+    curves: tuple[WidthCurve, ...]
 
 
 def write_curves(curves: Sequence[WidthCurve], folder: Path, made_with: Mapping[str, Any]) -> None:
@@ -268,15 +273,7 @@ def _readable(records: Sequence[PlateRecord], width: Callable[[PlateRecord], flo
 
 def readable_from(metrics: Mapping[str, Any]) -> ReadableWidths | None:
     """What a card's metrics say; None where they do not, or in another form."""
-
-    def one(entry: Mapping[str, Any]) -> Readable:
-        bins = tuple(ReadBin(**b) for b in entry["bins"])
-        numbers = [entry["width_px"], *(value for b in bins for value in astuple(b))]
-        if any(type(value) is not int for value in numbers if value is not None):
-            raise TypeError("a width or a count is no whole number")
-        return Readable(entry["width_px"], bins)
-
     try:
-        return ReadableWidths(one(metrics["readable"]["image"]), one(metrics["readable"]["input"]))
-    except (KeyError, TypeError):
+        return read_as(ReadableWidths, metrics.get("readable"), loose=(ReadableWidths, Readable))
+    except Fault:
         return None

@@ -11,6 +11,7 @@ from alpr.data.corrections import Correction
 from alpr.detection.metrics import DetectionScores
 from alpr.files import write_json
 from alpr.plates.records import Reading
+from alpr.plates.values import read_as
 from alpr.recognition.metrics import RecognitionScores, has_province
 
 
@@ -188,19 +189,20 @@ class EvaluationReport:
         return next((f for f in self.figures if f.name == name), None)
 
 
-def record_of(plate: Mapping[str, Any]) -> PlateRecord:
-    """A plate of a report file that was read.
+def records_in(plates: Sequence[Any]) -> list[PlateRecord]:
+    """The plates of a report file that was read.
 
     Raises:
-        TypeError: an entry of another form.
+        Fault: an entry of another form, with its place in the file.
     """
-    readings = {
-        key: None if value is None else Reading(value["text"], value["score"], tuple(value["characters"]))
-        for key, value in plate.items()
-        if key.startswith("on_")
-    }
-    values = {"iou" if key == "hull_iou" else key: value for key, value in plate.items()}
-    return PlateRecord(**{**values, **readings})
+    return [read_as(PlateRecord, _iou_named(plate), ("plates", i)) for i, plate in enumerate(plates)]
+
+
+def _iou_named(plate: Any) -> Any:
+    """A plate with `iou` for the file's `hull_iou`."""
+    if not isinstance(plate, Mapping) or "hull_iou" not in plate:
+        return plate
+    return {"iou" if key == "hull_iou" else key: value for key, value in plate.items()}
 
 
 def _values_of(plate: PlateRecord) -> dict[str, Any]:

@@ -217,5 +217,11 @@ def test_the_index_says_what_is_wrong_with_it(tmp_path: Path) -> None:
     (tmp_path / INDEX).write_text('{"shards": [{"file": "a"}]}')
     with pytest.raises(ManifestError, match="is no index of shards"):
         read_index(tmp_path)
+    (tmp_path / INDEX).write_text(
+        '{"shard_mb": 1, "manifest_sha256": "", "rows": 1, "images": 1, "shards": [{"file": "a", "start": 0, '
+        '"stop": 1, "images": 1, "bytes": "many", "sha256": ""}]}'
+    )
+    with pytest.raises(ManifestError, match=r"shards\[0\].bytes is 'many'; expected a whole number"):
+        read_index(tmp_path)
     with pytest.raises(ManifestError, match="0 MB"):
         shards.make_shards(Manifest.of(tmp_path, []), tmp_path, 0)
