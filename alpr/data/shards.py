@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alpr.data.columns import BOX_COLUMNS, CORNER_COLUMNS, ManifestError, Rejection
-from alpr.data.manifest import Manifest, Scenes, write_rejected
+from alpr.data.manifest import Manifest, write_rejected
+from alpr.data.scenes import Scenes
 from alpr.files import LIST_BYTES, TEMPORARY_SUFFIX, file_sha256, open_regular, read_regular, write_atomically
 from alpr.images.tar_members import BLOCK, member_of, member_path, read_bytes
 from alpr.plates.values import read_as, strict_json

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from alpr.data.corrections import read_corrections
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.evaluation.by_width import curve_grid, detector_ms, recall_curve, write_curves
 from alpr.evaluation.evaluate import evaluate
 from alpr.evaluation.gallery import DetectionGallery, Gallery, contact_sheet, write_picture

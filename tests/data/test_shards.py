@@ -20,7 +20,8 @@ from tiny_runs import DETECTOR, RECOGNISER, overrides
 from alpr import files as files_module
 from alpr.data import shards
 from alpr.data.columns import ManifestError
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.data.shards import INDEX, REJECTED_TABLE, TABLE, damaged, make_shards, read_index
 from alpr.doctor.images import read_bytes as doctor_reads
 from alpr.images.prepare import UnreadableImage, read_image
