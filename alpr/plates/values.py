@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import UnionType
@@ -112,7 +112,8 @@ def check_keys(value: Mapping[Any, Any], kind: type[Any], place: Place, complete
     Raises:
         Fault: such keys.
     """
-    known = _needed(kind)
+    asked: Any = kind  # to mypy a class cannot be hashed
+    known = _needed(asked)
     unknown = [key for key in value if key not in known]
     missing = [key for key, needed in known.items() if (needed or complete) and key not in value]
     for what, wrong in (("unknown", unknown), ("missing", missing)):
@@ -128,8 +129,9 @@ class _Asked(NamedTuple):
 
 
 # What follows is asked of the same few types for every plate of 100,000.
-_types = cache(get_type_hints)
-_origin, _inner = cache(get_origin), cache(get_args)
+_types: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
+_origin: Callable[[Any], Any] = cache(get_origin)
+_inner: Callable[[Any], tuple[Any, ...]] = cache(get_args)
 
 
 @cache
