@@ -25,7 +25,7 @@ from alpr.data.ccpd import CcpdNameError, decode_name, decode_names
 from alpr.data.columns import COLUMNS, ManifestError
 from alpr.data.importers.formats import FORMATS, guess
 from alpr.data.importers.labels import Wanted
-from alpr.data.manifest import read_manifest
+from alpr.data.several_tables import read_manifest
 from alpr.images.header import MAX_PIXELS
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.country import CountryPack

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
+from alpr.data.scenes import LazyScenes
 from alpr.plates.charset import Charset
 from alpr.plates.records import Plate, Scene
 from alpr.reader.parts import PlateRecogniser
@@ -18,7 +19,7 @@ class Unprintable(NamedTuple):
     reason: str
 
 
-class Printable(Sequence[Scene]):
+class Printable(LazyScenes):
     """Scenes with the texts that a reader can print; a plate of another text keeps its place, a crop of one is dropped.
 
     Args:
@@ -43,23 +44,12 @@ class Printable(Sequence[Scene]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    @overload
-    def __getitem__(self, index: int) -> Scene: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Scene]: ...
-
-    def __getitem__(self, index: int | slice) -> Scene | list[Scene]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def scene(self, index: int) -> Scene:
         scene = self._scenes[self._kept[index]]
         if not any(map(self._strange, scene.plates)):
             return scene
         plates = (replace(plate, text=None) if self._strange(plate) else plate for plate in scene.plates)
         return replace(scene, plates=tuple(plates))
-
-    def __iter__(self) -> Iterator[Scene]:
-        return (self[i] for i in range(len(self)))
 
     def _look_at(self, scene: Scene) -> bool:
         """Lists a scene's labels that cannot be printed; whether anything of it is left to be scored."""

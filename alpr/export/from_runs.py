@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from alpr.evaluation.by_width import readable_widths
-from alpr.evaluation.outcomes import record_of
+from alpr.evaluation.outcomes import records_in
 from alpr.export.data_sources import Network, data_sources
 from alpr.export.one_graph.compose import READER_FILE
 from alpr.export.onnx_bundle import add_reader, add_report, export_bundle
@@ -182,7 +182,7 @@ def reported_figures(path: Path) -> dict[str, Any]:
     """
     try:
         report = json.loads(read_regular(path, LIST_BYTES))
-        readable = readable_widths([record_of(plate) for plate in report["plates"]])
+        readable = readable_widths(records_in(report["plates"]))
         found = {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
         times = (report.get("made_with") or {}).get("scored")
         return {**found, **({} if times is None else {"scored": int(times)})}

@@ -29,7 +29,7 @@ class CountryPack:
         code: ISO 3166 alpha-2.
         alphabet: every symbol that a plate may print, in the order of the class ids.
         classes: a one-letter key per set of symbols, for the layouts' patterns.
-        confusable: groups of symbols that look alike, for reports.
+        confusable: groups of symbols that look alike; reports count mistakes among them apart.
         regions: the codes that plates begin with, and the names of what they stand for; empty where there are none.
     """
 

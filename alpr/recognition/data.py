@@ -11,8 +11,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from alpr.data.crop_corners import BOX, CORNERS, DETECTOR, FoundCorners, crop_corners
-from alpr.data.manifest import Scenes, where_from
 from alpr.data.sampling import SampleKey
+from alpr.data.scenes import Scenes, where_from
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.charset import Charset
 from alpr.plates.geometry import FlatQuad

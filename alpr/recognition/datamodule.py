@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
-from alpr.data.manifest import fold_advice, read_sources
+from alpr.data.manifest import fold_advice
 from alpr.data.picture_sums import Sums, picture_sums
 from alpr.data.sampling import StepSampler
+from alpr.data.several_tables import read_sources
 from alpr.data.source_settings import SOURCES, batch_counts, check_share, note_older, settings_of
 from alpr.data.training_loader import training_loader
 from alpr.files import file_sha256

@@ -19,7 +19,8 @@ from alpr.data.importers.corner_order import mend_order
 from alpr.data.importers.formats import FORMATS, export, guess, written_formats
 from alpr.data.importers.labels import Imported, Wanted
 from alpr.data.importers.places import image_size, split_of_folders, split_of_name
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 
 
 @pytest.mark.parametrize(("name", "files", "images", "rows"), LITERAL, ids=[case[0] for case in LITERAL])

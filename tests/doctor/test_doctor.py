@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from alpr.cli.main import app
 from alpr.data.columns import COLUMNS, ManifestError
-from alpr.data.manifest import read_manifest
+from alpr.data.several_tables import read_manifest
 from alpr.detection.detect import Found
 from alpr.detection.settings import DetectorSettings
 from alpr.doctor.examination import Settings, examine, ordered

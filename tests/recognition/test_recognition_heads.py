@@ -16,7 +16,8 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 from alpr.cli.main import app
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.export.onnx_bundle import export_recogniser
 from alpr.export.parity import ParityError, check_recogniser
 from alpr.plates.charset import Charset

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from alpr.data.crop_corners import CORNERS, CROPS, DETECTOR, Detect, FoundCorners, find_corners
-from alpr.data.manifest import Manifest, Scenes
+from alpr.data.manifest import Manifest
+from alpr.data.scenes import Scenes
 from alpr.data.source_settings import SOURCES, check_share, settings_of
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
