@@ -270,8 +270,8 @@ def damage(photograph: Photograph) -> dict[str, bool]:
 
 
 def head_keys(reader: Reader) -> tuple[str, ...]:
-    """The record's further keys where the recogniser has heads for country and kind."""
-    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score")}
+    """The record's further keys where the recogniser has heads for country, kind and rows."""
+    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score"), "rows": ("rows",)}
     return tuple(key for output in reader.recogniser.settings.outputs for key in keys[output])
 
 

@@ -316,6 +316,7 @@ _LATER: Mapping[str, Mapping[str, Any]] = {
     # One from before the calibration has no thresholds, one from before the heads has none; every crop was read once.
     "recogniser": {
         "threshold_99": None, "threshold_999": None, "countries": [], "kinds": [], "read_again_below": 0.0,
+        "row_cuts": [],
     },
 }  # fmt: skip
 """The settings that came later, with the values that older cards were measured with."""
