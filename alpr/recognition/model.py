@@ -317,7 +317,7 @@ class MaskOcr(nn.Module):
         return logits
 
     def label_logits(self, tokens: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Logits of countries (B, C), kinds (B, K') and rows (B, 1 + cuts) of tokens (B, T, D); None without the head."""
+        """Logits of countries (B, C), kinds (B, K') and rows (B, 1 + cuts) of tokens (B, T, D); None without a head."""
         pooled, heads = tokens.mean(1), (self.country_head, self.kind_head, self.row_head)
         countries, kinds, rows = (None if head is None else head(pooled) for head in heads)
         return countries, kinds, rows

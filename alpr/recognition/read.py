@@ -28,12 +28,14 @@ View: TypeAlias = Callable[[tuple[int, int]], ImageArray]
 
 CROPS_AT_ONCE = 32
 """The largest batch of the recogniser."""
-NOTHING_READ = Reading("", 0.0, ())
+NOTHING_READ = Reading("", 0.0, (), state="no plate")
 """The reading of corners from which no crop can be made."""
 READ_FROM = 0.5
 """Plates at least this share of the crop wide are read from the pixels at hand."""
 SHIFT = 1 / 96
 """Of a crop's width: how far a doubtful crop is moved to be read again, 2 px of 192, a quarter of a token."""
+NO_PLATE, UNREADABLE, UNKNOWN_SCRIPT = "no plate", "unreadable", "unknown script"
+"""The states of a plate that is not read; see `Reading.state`."""
 SURE_COUNTRY = 0.5
 """The probability of a country from which its own recogniser reads the plate."""
 
@@ -66,6 +68,11 @@ class Recogniser:
         self.charset = charset
         self.decoding = decoding
 
+    @property
+    def symbols(self) -> frozenset[str]:
+        """What it and the others can print."""
+        return frozenset(self.charset.symbols).union(*(other.charset.symbols for other in self.others.values()))
+
     def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
         """The readings of ready-made crops of any size, which are stretched to the network's.
 
@@ -80,7 +87,16 @@ class Recogniser:
             some = views[start : start + CROPS_AT_ONCE]
             first = self._read_batch(np.stack([view(self.settings.size) for view in some]))
             readings += first if self.once else self._read_others(some, first)
-        return readings
+        return [self._with_state(reading) for reading in readings]
+
+    def _with_state(self, reading: Reading) -> Reading:
+        country, settings = reading.country, self.settings
+        known = country is None or (reading.country_score or 0.0) < SURE_COUNTRY or country in self.others
+        if not known and country in settings.unread:
+            return replace(reading, text="", score=0.0, characters=(), certain=None, state=UNKNOWN_SCRIPT)
+        if not reading.text:
+            return replace(reading, state=NO_PLATE)
+        return replace(reading, state=UNREADABLE) if reading.score < settings.unreadable_below else reading
 
     def _read_others(self, views: Sequence[View], first: list[Reading]) -> list[Reading]:
         """The readings after those that need it were made by another recogniser, or of the unfolded plate."""

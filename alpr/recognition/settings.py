@@ -28,6 +28,8 @@ class RecogniserSettings:
             outputs; empty where it has no such head.
         row_cuts: where plates of two rows may be cut to be read unfolded, as fractions of the crop's height; a head
             tells these and plates of one row apart. Empty where every plate is read as it is.
+        unread: those of the countries whose script it does not know: their plates have no text.
+        unreadable_below: readings with a lower score have the state `unreadable`; they keep their text.
 
     Raises:
         ValueError: a value out of its range.
@@ -43,6 +45,8 @@ class RecogniserSettings:
     countries: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     row_cuts: tuple[float, ...] = ()
+    unread: tuple[str, ...] = ()
+    unreadable_below: float = 0.0
 
     @property
     def outputs(self) -> dict[str, int]:
@@ -61,7 +65,10 @@ class RecogniserSettings:
         for key in ("threshold_99", "threshold_999"):
             value = getattr(self, key)
             expect(value is None or 0 <= value <= 1, key, value, "0 to 1, or null for none")
-        expect(0 <= self.read_again_below <= 1, "read_again_below", self.read_again_below, "0 to 1")
+        for key in ("read_again_below", "unreadable_below"):
+            expect(0 <= getattr(self, key) <= 1, key, getattr(self, key), "0 to 1")
+        strange = [code for code in self.unread if code not in self.countries]
+        expect(not strange, "unread", list(self.unread), f"some of the countries that it tells apart, {self.countries}")
         for key in ("countries", "kinds"):
             names = getattr(self, key)
             expect(len(set(names)) == len(names), key, list(names), "different names")

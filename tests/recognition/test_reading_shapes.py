@@ -22,9 +22,7 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "configs" / "experiment"
 ONE_ROW_OF_CHINA = (
     "blue, green small, green large, yellow, yellow learner, police, Hong Kong and Macao, embassy, consulate"
 )
-EVERY_LATIN = (
-    "one row, long, narrow, short, two rows, two rows, the upper one smaller, two rows, the lower one smaller"
-)
+EVERY_LATIN = "one row, long, narrow, short, two rows, two rows, the upper one smaller, two rows, the lower one smaller"
 OTHERS = {  # rendered beside the experiment's own country
     "world_recogniser": {
         "br": (7, 5), "us": (8, 5), "ar": (7, 3), "gb": (7, 4), "sk": (7, 2), "ua": (8, 3), "tr": (8, 2),
