@@ -74,8 +74,8 @@ def labelled_crops(
                 unfound += 1
             elif corners is not None or box is not None or len(scene.plates) == 1:
                 where, layout = where_from(scenes, i, number), said_of(scenes, i, number, LAYOUT_COLUMN)
-                rows = said_of(scenes, i, number, ROWS_COLUMN)
-                at, rows = box if corners is None else corners, int(rows) if rows in {"1", "2"} else 0
+                said = said_of(scenes, i, number, ROWS_COLUMN)
+                at, rows = box if corners is None else corners, int(said) if said in ("1", "2") else 0
                 text = plate.text or ""
                 kept.append(LabelledCrop(scene.image, at, text, where, plate.country, layout, plate.kind, rows))
     return Labelled(kept, textless, unfound)
@@ -140,8 +140,7 @@ class TrainingCrops(Dataset[RecognitionSample]):
             if self.strict:
                 raise
             return RecognitionSample(None, "", str(error))
-        crop, text, *labels = drawn
-        return RecognitionSample(crop, text, None, *labels)
+        return RecognitionSample(drawn.crop, drawn.text, None, *drawn[2:])
 
 
 @dataclass(frozen=True)

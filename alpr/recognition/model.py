@@ -325,10 +325,10 @@ class MaskOcr(nn.Module):
     def training_logits(self, crops: Tensor) -> ReadingLogits:
         """All heads' logits in float32, also under autocast."""
         tokens = self.encode(crops)
-        labels = [None if logits is None else logits.float() for logits in self.label_logits(tokens)]
+        countries, kinds, rows = (None if logits is None else logits.float() for logits in self.label_logits(tokens))
         seen: list[Tensor] = []
         slots = self.decode(tokens, seen).float()
-        return ReadingLogits(slots, self.ctc_logits(tokens).float(), *labels, seen[-1].float())
+        return ReadingLogits(slots, self.ctc_logits(tokens).float(), countries, kinds, rows, seen[-1].float())
 
     def forward(self, crops: Tensor) -> Tensor | tuple[Tensor, ...]:
         tokens = self.encode(crops)
