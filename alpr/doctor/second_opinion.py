@@ -146,7 +146,7 @@ def _texts(
     limits: ModelLimits,
     override: str | None,
 ) -> list[Finding]:
-    symbols = set(reader.recogniser.charset.symbols)
+    symbols = reader.recogniser.symbols
     home = reader.card.country.code if reader.card else ""
     found = []
     foreign: defaultdict[str, int] = defaultdict(int)

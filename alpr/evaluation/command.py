@@ -360,6 +360,8 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
     if card is not None:
         files = {"detector": card.detector_file.sha256, "recogniser": card.recogniser_file.sha256}
         identity = {"name": card.name, **{k: v for k, v in files.items() if config.only in (None, k)}}
+        if config.only != "detector":
+            identity |= {f"recogniser of {', '.join(one.countries)}": one.file.sha256 for one in card.companions}
     chosen = [key for key in ("detector", "recogniser") if config.only in (None, key)]
     confusable = () if card is None else card.country.confusable
     return Parts(**{key: getattr(reader, key) for key in chosen}, confusable=confusable), identity

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from alpr.data.scenes import LazyScenes
-from alpr.plates.charset import Charset
 from alpr.plates.records import Plate, Scene
 from alpr.reader.parts import PlateRecogniser
 
@@ -23,7 +22,7 @@ class Printable(LazyScenes):
     """Scenes with the texts that a reader can print; a plate of another text keeps its place, a crop of one is dropped.
 
     Args:
-        recogniser: what reads; one that does not say its `charset` may print anything.
+        recogniser: what reads; one that does not say its `symbols` may print anything.
         replaced: characters that count as others, in labels and readings alike.
 
     Attributes:
@@ -33,9 +32,9 @@ class Printable(LazyScenes):
     def __init__(
         self, scenes: Sequence[Scene], recogniser: PlateRecogniser | None, replaced: Mapping[str, str] | None = None
     ) -> None:
-        charset = getattr(recogniser, "charset", None)
+        symbols = getattr(recogniser, "symbols", None)
         self._scenes, self._replaced = scenes, dict(replaced or {})
-        self._symbols = {self._as_compared(c) for c in charset.symbols} if isinstance(charset, Charset) else None
+        self._symbols = None if symbols is None else {self._as_compared(c) for c in symbols}
         self._kept: Sequence[int] = range(len(scenes))
         self.unprintable: list[Unprintable] = []
         if self._symbols is not None:

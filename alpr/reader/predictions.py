@@ -63,7 +63,8 @@ def reading_record(reading: Reading, more: tuple[str, ...] = (), top: int = 0) -
     """A reading as it stands in a JSON line.
 
     Args:
-        more: further keys: rule, raw_text, certain, alternatives, country, country_score, kind, kind_score.
+        more: further keys: rule, raw_text, certain, alternatives, country, country_score, kind, kind_score, rows,
+            state.
         top: how many alternatives.
     """
     further = {
@@ -75,6 +76,8 @@ def reading_record(reading: Reading, more: tuple[str, ...] = (), top: int = 0) -
         "country_score": None if reading.country_score is None else round(reading.country_score, 4),
         "kind": reading.kind,
         "kind_score": None if reading.kind_score is None else round(reading.kind_score, 4),
+        "state": reading.state,
+        "rows": None if reading.cut is None else 2 if reading.cut else 1,
     }
     return {
         "text": reading.text,

@@ -14,7 +14,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from alpr.cli.main import app
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.doctor.findings import Finding
 from alpr.doctor.folds import LEAST_PLATES, Folds, fold_findings
 from alpr.doctor.images import FactsCache, open_images
