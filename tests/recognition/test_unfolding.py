@@ -19,7 +19,7 @@ from alpr.plates.country import CountryPack
 from alpr.recognition.data import CropCollate, LabelledCrop, RecognitionSample
 from alpr.recognition.losses import RecognitionLossSettings, recognition_losses
 from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops, RenderedCrops, Unfolding
-from alpr.recognition.mixture.sources import rows_label
+from alpr.recognition.mixture.sources import RenderedPlates, rows_label
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
 from alpr.recognition.read import Recogniser, decode_cuts
 from alpr.recognition.settings import RecogniserSettings
@@ -150,6 +150,21 @@ def test_rendered_characters_stand_where_they_are_said_to_after_unfolding(reposi
         middles = (drawn.places[:, 0] + drawn.places[:, 2]) / 2
         assert (np.diff(middles) > 0).all(), "as they are read"
         assert (middles[:4] < 0.5).all() and (middles[4:] > 0.5).all()
+
+
+def test_a_rendered_umlaut_is_spelt_as_the_reader_can() -> None:
+    entry = RenderedPlates("de", replace={"Ä": "A", "Ö": "O", "Ü": "U"})
+    latin, germany = CountryPack.find("latin").reading(None), CountryPack.find("de")
+    renderer = entry.renderer(Path(), germany, latin)
+    rendered = [RenderedCrops(renderer, (24, 96), 0.04, each).draw for each in (entry.replace, {})]
+    spelt, printed = (
+        "".join(str(draw(0, np.random.default_rng(seed)).text) for seed in range(60)) for draw in rendered
+    )
+    assert set(printed) & set("ÄÖÜ") and spelt == printed.translate(str.maketrans("ÄÖÜ", "AOU"))
+    with pytest.raises(ValueError, match="the symbols Ä Ö Ü"):
+        RenderedPlates("de").renderer(Path(), germany, latin)
+    with pytest.raises(ValueError, match=r"data\.rendered\.de\.replace"):
+        RenderedPlates("de", replace={"Ä": "AE"})
 
 
 def test_the_cut_of_a_layout_lies_between_its_rows() -> None:

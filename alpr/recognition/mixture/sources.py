@@ -144,6 +144,8 @@ class RenderedPlates:
         bank_share: how many of them take these.
         without: ingredients that they lack, see `alpr.synthetic.renderer.INGREDIENTS`.
         read: whether their texts are taught, see `PlateSource`.
+        replace: characters to put in place of others in their texts, one for one, such as {Ä: A} where the reader has
+            no Ä; they are drawn as the pack says.
         layouts: which layouts are drawn, see `CountryPack.reading`; "all" that the reader has the rows for, and of
             the run's country all that it reads.
 
@@ -159,9 +161,12 @@ class RenderedPlates:
     without: Sequence[str] = ()
     read: bool = True
     layouts: str | Sequence[str] | None = ALL_LAYOUTS
+    replace: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_share(self.share, f"{WHERE_RENDERED}.{self.name}.share")
+        for new in self.replace.values():
+            expect(len(str(new)) == 1, f"{WHERE_RENDERED}.{self.name}.replace", new, "single characters")
         if self.name == OWN and self.pack is not None:
             raise ValueError(f"{WHERE_RENDERED}.{OWN} is the run's own country; it takes no pack, give country=NAME.")
 
@@ -205,7 +210,7 @@ class RenderedPlates:
         if not self.read:
             return PlateRenderer(pack, without=self.without)
         pack = pack.within(reader.rows)
-        lacking = sorted(set(pack.alphabet) - set(reader.alphabet))
+        lacking = sorted(set(replaced(pack.alphabet, self.replace)) - set(reader.alphabet))
         if lacking or pack.slots > reader.slots:
             symbols = f" and the symbols {' '.join(lacking)}" if lacking else ""
             raise ValueError(
