@@ -1,0 +1,159 @@
+"""The text that all frames of one plate agree on: the slots' distributions joined, each frame by its own text score.
+
+A product of experts with weights: the logarithms of the slots' probabilities are averaged, and how sure the reader was
+of a frame's text is that frame's weight. Blurred frames, which read anything, then hardly count. Lengths are hypotheses
+like any other: the padding behind a text is part of every frame's distribution, so the best string of the joined slots
+is the best of all lengths.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alpr.plates.charset import Charset
+from alpr.plates.records import Reading
+from alpr.plates.slots import Alternative, most_probable
+from alpr.recognition.grammar import Grammar, string_probability
+
+TEMPERATURE = 1.0
+"""Of the joined slots; see `tools/score_fusion.py`, which fits it on fabricated tracks of train plates."""
+FLOOR = math.log(1e-4)
+"""The lowest log-probability that a frame gives a symbol: one frame alone rules nothing out."""
+MOST_TEXTS = 200
+"""Different texts of one plate that are counted; the rarest are forgotten."""
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What several readings of one plate say together.
+
+    Attributes:
+        text: "" where no frame was read.
+        score: the calibrated probability of exactly this text, 0..1.
+        agreed: how many frames read this text by themselves.
+        frames: how many frames there were.
+        alternatives: the most probable texts, best first, before any grammar.
+        rule: the layout that the text fits, where a grammar was asked for.
+        raw_text: what was read before the grammar changed it.
+        country, kind: by the frames' own answers, weighted as their texts are; None without such heads.
+    """
+
+    text: str
+    score: float
+    agreed: int
+    frames: int
+    alternatives: tuple[Alternative, ...] = ()
+    rule: str | None = None
+    raw_text: str | None = None
+    country: str | None = None
+    kind: str | None = None
+
+
+class Fusion:
+    """Readings of one plate, joined as they come; it holds sums, so that a plate in view for hours costs no memory.
+
+    Args:
+        temperature: the joined log-probabilities are divided by it, which calibrates the score.
+        grammar: replaces a fused text that fits no layout of the country.
+    """
+
+    def __init__(self, temperature: float = TEMPERATURE, grammar: Grammar | None = None) -> None:
+        self.temperature, self.grammar = temperature, grammar
+        self.frames = 0
+        self.texts: Counter[str] = Counter()
+        self._sum: npt.NDArray[np.float64] | None = None  # (L, K+1)
+        self._weight = 0.0
+        self._charset: Charset | None = None
+        self._countries: defaultdict[str, float] = defaultdict(float)
+        self._kinds: defaultdict[str, float] = defaultdict(float)
+
+    def add(self, reading: Reading) -> None:
+        """One frame's reading; one without slots counts as a frame that was not read.
+
+        Raises:
+            ValueError: slots of another alphabet or number than those before it.
+        """
+        self.frames += 1
+        if reading.slots is None or not reading.score > 0:
+            return
+        logs, weight = np.maximum(reading.slots.log_probabilities, FLOOR), reading.score
+        if self._sum is None:
+            self._sum, self._charset = np.zeros_like(logs), reading.slots.charset
+        elif logs.shape != self._sum.shape or reading.slots.charset != self._charset:
+            raise ValueError(f"A reading has slots {logs.shape}; expected {self._sum.shape} and the same alphabet.")
+        self._sum += weight * logs
+        self._weight += weight
+        text = reading.text if reading.raw_text is None else reading.raw_text
+        self.texts[text] += 1
+        if len(self.texts) > MOST_TEXTS:
+            self.texts = Counter(dict(self.texts.most_common(MOST_TEXTS // 2)))
+        if reading.country is not None:
+            self._countries[reading.country] += weight * (reading.country_score or 0.0)
+        if reading.kind is not None:
+            self._kinds[reading.kind] += weight * (reading.kind_score or 0.0)
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float64] | None:
+        """(L, K+1) of the joined slots; None where nothing was read."""
+        if self._sum is None:
+            return None
+        logs = self._sum / (self._weight * self.temperature)
+        logs = logs - logs.max(axis=-1, keepdims=True)
+        shares = np.exp(logs)
+        return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
+
+    def result(self, alternatives: int = 0) -> Fused:
+        """What the readings so far say.
+
+        Args:
+            alternatives: how many of the most probable texts to give.
+        """
+        probabilities = self.probabilities
+        if probabilities is None or self._charset is None:
+            return Fused("", 0.0, 0, self.frames)
+        best = most_probable(np.log(np.maximum(probabilities, 1e-300)), max(2, alternatives))
+        ids = next((ids for ids, _ in best if ids), ())  # that nothing is there was not what the frames said
+        raw, rule = ids, None
+        if self.grammar is not None:
+            explained = self.grammar.explain(probabilities, ids)
+            ids, rule = (ids, None) if explained is None else explained
+        text, raw_text = self._charset.decode(ids), self._charset.decode(raw)
+        return Fused(
+            text=text,
+            score=string_probability(probabilities, ids) if ids else 0.0,
+            agreed=self.texts[text],
+            frames=self.frames,
+            alternatives=tuple(Alternative(self._charset.decode(i), p) for i, p in best[:alternatives]),
+            rule=rule,
+            raw_text=raw_text if raw_text != text else None,
+            country=_first(self._countries),
+            kind=_first(self._kinds),
+        )
+
+
+def fuse(
+    readings: Iterable[Reading],
+    *,
+    temperature: float = TEMPERATURE,
+    grammar: Grammar | None = None,
+    alternatives: int = 0,
+) -> Fused:
+    """The text of one plate from its readings in several frames; see `Fusion`.
+
+    Raises:
+        ValueError: readings of different readers.
+    """
+    fusion = Fusion(temperature, grammar)
+    for reading in readings:
+        fusion.add(reading)
+    return fusion.result(alternatives)
+
+
+def _first(votes: Mapping[str, float]) -> str | None:
+    return max(votes, key=lambda name: votes[name], default=None)
