@@ -6,6 +6,7 @@ import threading
 import time
 
 import cv2
+import numpy as np
 
 from alpr.video.frames import Frame, Source, opened_capture, shown
 
@@ -100,6 +101,6 @@ class Camera(Source):
             came, self._last = True, now
             with self._changed:
                 self.counts.dropped += self._newest is not None
-                self._newest = Frame(number, now - self._began, image, time.time())
+                self._newest = Frame(number, now - self._began, np.asarray(image, np.uint8), time.time())
                 self._changed.notify_all()
         return came

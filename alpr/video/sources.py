@@ -15,6 +15,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import cv2
+import numpy as np
 
 from alpr.images.header import first_scan
 from alpr.images.prepare import UnreadableImage, read_image, suffixes_read
@@ -88,7 +89,7 @@ class VideoFile(Pulled):
             if self._wanted(number):
                 whole, image = self._capture.retrieve()
                 if whole and image is not None:
-                    yield Frame(number, time_s, image)
+                    yield Frame(number, time_s, np.asarray(image, np.uint8))
                 else:
                     self.counts.broken += 1
             number += 1

@@ -25,6 +25,8 @@ ANOTHER, SAME_AGAIN = 0.5, 0.7
 """Texts that agree less are two vehicles'; texts that agree so much are one's."""
 STRANGE = 10.0
 """The cost of a pair whose texts are two vehicles'."""
+GROWN, ASIDE = 0.2, 0.5
+"""What counts as moving: the logarithm of a width's growth, and plate widths sideways."""
 _MEMORY = 5
 """Places at the beginning and the end of a track that tell its direction."""
 
@@ -143,9 +145,9 @@ class Track:
         (place, width), (last, last_width) = (_middle(ends) for ends in (self._starts, self._ends))
         grown = math.log(max(last_width, 1e-6) / max(width, 1e-6))
         aside = float(last[0] - place[0]) / max(width, last_width, 1e-6)
-        if max(abs(grown) / 0.2, abs(aside) / 1.0) < 1:
+        if abs(grown) < GROWN and abs(aside) < ASIDE:
             return None
-        if abs(grown) / 0.2 >= abs(aside) / 4.0:
+        if abs(grown) / GROWN >= abs(aside) / (8 * ASIDE):
             return "towards" if grown > 0 else "away"
         return "right" if aside > 0 else "left"
 
