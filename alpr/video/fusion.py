@@ -21,8 +21,9 @@ from alpr.plates.records import Reading
 from alpr.plates.slots import Alternative, most_probable
 from alpr.recognition.grammar import Grammar, string_probability
 
-TEMPERATURE = 1.0
-"""Of the joined slots; see `tools/score_fusion.py`, which fits it on fabricated tracks of train plates."""
+TEMPERATURE = 0.63
+"""Of the joined slots where the bundle's card holds none: fitted on 150 fabricated tracks of CCPD's train plates by
+`tools/score_fusion.py`, it takes the calibration error of 150 others from 0.131 to 0.046."""
 FLOOR = math.log(1e-4)
 """The lowest log-probability that a frame gives a symbol: one frame alone rules nothing out."""
 MOST_TEXTS = 200

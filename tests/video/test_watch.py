@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ from typer.testing import CliRunner, Result
 
 from alpr import Reader
 from alpr.cli.main import app
-from alpr.video.watch import watch
+from alpr.video.event_files import Resumption
+from alpr.video.events import WatchSettings
+from alpr.video.fusion import TEMPERATURE
+from alpr.video.run import Outputs, Run
+from alpr.video.watch import temperature_of, watch
 
 TEXTS = ["皖A12", "皖B34", "皖A55", "皖B21"]
 
@@ -151,10 +156,6 @@ def test_resuming_goes_on_from_where_the_road_was_empty(video: Path, bundle: Pat
     output = tmp_path / "e.jsonl"
     assert run(video, "--bundle", bundle, "--output", output).exit_code == 0
     whole = output.read_text(encoding="utf-8").splitlines(keepends=True)
-    from alpr.video.event_files import Resumption
-    from alpr.video.events import WatchSettings
-    from alpr.video.run import Outputs, Run
-
     half = Run([str(video)], Reader(bundle), WatchSettings(), Outputs(output))
     note = Resumption(output, half._identity())
     half._note, half._bar = note, None
@@ -169,3 +170,13 @@ def test_resuming_goes_on_from_where_the_road_was_empty(video: Path, bundle: Pat
     other = run(video, "--bundle", bundle, "--output", output, "--min-score", 0.1, "--resume")
     assert other.exit_code == 0  # the note is gone: everything is read, nothing is written twice
     assert output.read_text(encoding="utf-8") == "".join(whole)
+
+
+def test_the_card_brings_the_fused_temperature(video: Path, bundle: Path) -> None:
+    reader = Reader(bundle)
+    assert temperature_of(reader) == TEMPERATURE
+    assert reader.card is not None
+    reader.card = replace(reader.card, fusion_temperature=1.3)
+    assert temperature_of(reader) == 1.3
+    (warm, *_), (usual, *_) = list(watch(str(video), reader)), list(watch(str(video), Reader(bundle)))
+    assert warm.text == usual.text and warm.score < usual.score
