@@ -97,7 +97,10 @@ class Camera(Source):
                 self._began = now
             elif not came:
                 self.counts.reconnects += 1
-                self.told(f"{self.name} is back after {now - lost_since:.0f} s.")
+                dropped = f"; {self.counts.dropped:,} frames were dropped so far, as newer ones came"
+                self.told(
+                    f"{self.name} is back after {now - lost_since:.0f} s{dropped if self.counts.dropped else ''}."
+                )
             came, self._last = True, now
             with self._changed:
                 self.counts.dropped += self._newest is not None

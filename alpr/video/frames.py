@@ -102,6 +102,9 @@ def opened_capture(address: int | str) -> cv2.VideoCapture | None:
     stream = isinstance(address, str) and STREAM.match(address) is not None
     if stream:
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", RTSP_OPTIONS)
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a sentence of ours says what is wrong
+    before = cv2.getLogLevel()
+    cv2.setLogLevel(0)
     try:
         if stream:
             limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
@@ -110,6 +113,8 @@ def opened_capture(address: int | str) -> cv2.VideoCapture | None:
             capture = cv2.VideoCapture(address)
     except cv2.error:
         return None
+    finally:
+        cv2.setLogLevel(before)
     return capture if capture.isOpened() else None
 
 
