@@ -30,7 +30,7 @@ from alpr.recognition.metrics import expected_calibration_error
 from alpr.synthetic import effects
 from alpr.video.fusion import fuse
 
-TEMPERATURES = np.geomspace(0.2, 5, 60)
+TEMPERATURES = np.geomspace(0.2, 3, 28)
 
 
 def fabricated(image: ImageArray, corners: FloatArray, rng: np.random.Generator, frames: int) -> list[ImageArray]:
@@ -122,7 +122,8 @@ def unweighted(readings: Sequence[Reading]) -> str:
 
 
 METHODS: dict[str, Callable[[Sequence[Reading]], str]] = {
-    "fusion: log-probabilities, weighted by text score": lambda rs: fuse(rs).text,
+    "fusion: log-probabilities, cube root of the score": lambda rs: fuse(rs).text,
+    "log-probabilities, weighted by text score": lambda rs: fuse([replace(r, score=r.score**3) for r in rs]).text,
     "vote of strings, weighted by text score": lambda rs: by_string(rs, True),
     "best frame by text score": lambda rs: max(rs, key=lambda r: r.score).text,
     "log-probabilities, unweighted": unweighted,

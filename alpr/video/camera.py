@@ -8,7 +8,7 @@ import time
 import cv2
 import numpy as np
 
-from alpr.video.frames import Frame, Source, opened_capture, shown
+from alpr.video.frames import TIMEOUT_MS, Frame, Source, opened_capture, shown
 
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Between attempts to reach a camera; the last one is kept."""
@@ -53,6 +53,9 @@ class Camera(Source):
         with self._changed:
             self.ended = True
             self._changed.notify_all()
+        # A thread inside FFmpeg when the interpreter ends would abort it.
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(2 * TIMEOUT_MS / 1000)
 
     def _run(self) -> None:
         tries, lost_since = 0, time.monotonic()

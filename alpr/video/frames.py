@@ -103,8 +103,8 @@ def opened_capture(address: int | str) -> cv2.VideoCapture | None:
     if stream:
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", RTSP_OPTIONS)
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a sentence of ours says what is wrong
-    before = cv2.getLogLevel()
-    cv2.setLogLevel(0)
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(0)
     try:
         if stream:
             limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
@@ -114,7 +114,7 @@ def opened_capture(address: int | str) -> cv2.VideoCapture | None:
     except cv2.error:
         return None
     finally:
-        cv2.setLogLevel(before)
+        cv2.utils.logging.setLogLevel(before)
     return capture if capture.isOpened() else None
 
 

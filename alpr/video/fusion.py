@@ -1,9 +1,9 @@
 """The text that all frames of one plate agree on: the slots' distributions joined, each frame by its own text score.
 
 A product of experts with weights: the logarithms of the slots' probabilities are averaged, and how sure the reader was
-of a frame's text is that frame's weight. Blurred frames, which read anything, then hardly count. Lengths are hypotheses
-like any other: the padding behind a text is part of every frame's distribution, so the best string of the joined slots
-is the best of all lengths.
+of a frame's text makes that frame's weight. Blurred frames, which read anything, then hardly count. Lengths are
+hypotheses like any other: the padding behind a text is part of every frame's distribution, so the best string of the
+joined slots is the best of all lengths.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from alpr.recognition.grammar import Grammar, string_probability
 TEMPERATURE = 0.63
 """Of the joined slots where the bundle's card holds none: fitted on 150 fabricated tracks of CCPD's train plates by
 `tools/score_fusion.py`, it takes the calibration error of 150 others from 0.131 to 0.046."""
+POWER = 1 / 3
+"""Of a frame's text score, which makes its weight. Of 107 fabricated tracks of train plates the cube root reads 71.0 %,
+the score itself 61.7, as single frames decide then, and no weight 69.2; where every third frame is another plate's, these
+are 55.1, 45.8 and 52.3 %."""
 FLOOR = math.log(1e-4)
 """The lowest log-probability that a frame gives a symbol: one frame alone rules nothing out."""
 MOST_TEXTS = 200
@@ -83,7 +87,7 @@ class Fusion:
         self.frames += 1
         if reading.slots is None or not reading.score > 0:
             return
-        logs, weight = np.maximum(reading.slots.log_probabilities, FLOOR), reading.score
+        logs, weight = np.maximum(reading.slots.log_probabilities, FLOOR), reading.score**POWER
         if self._sum is None:
             self._sum, self._charset = np.zeros_like(logs), reading.slots.charset
         elif logs.shape != self._sum.shape or reading.slots.charset != self._charset:
