@@ -270,9 +270,11 @@ def damage(photograph: Photograph) -> dict[str, bool]:
 
 
 def head_keys(reader: Reader) -> tuple[str, ...]:
-    """The record's further keys where the recogniser has heads for country and kind."""
-    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score")}
-    return tuple(key for output in reader.recogniser.settings.outputs for key in keys[output])
+    """The record's further keys where the recogniser names country, kind or rows, or says what it cannot read."""
+    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score"), "rows": ("rows",)}
+    settings = reader.recogniser.settings
+    says = ("state",) if settings.unread or settings.unreadable_below else ()
+    return (*(key for output in settings.outputs for key in keys[output]), *says)
 
 
 def _read_one(

@@ -60,6 +60,15 @@ class Fused:
     kind: str | None = None
 
 
+@dataclass
+class _Sum:
+    """Weighted log-probabilities (L, K+1) of one alphabet, and the sum of their weights."""
+
+    logs: npt.NDArray[np.float64]
+    charset: Charset
+    weight: float = 0.0
+
+
 class Fusion:
     """Readings of one plate, joined as they come; it holds sums, so that a plate in view for hours costs no memory.
 
@@ -72,28 +81,23 @@ class Fusion:
         self.temperature, self.grammar = temperature, grammar
         self.frames = 0
         self.texts: Counter[str] = Counter()
-        self._sum: npt.NDArray[np.float64] | None = None  # (L, K+1)
-        self._weight = 0.0
-        self._charset: Charset | None = None
+        self._sums: dict[tuple[str, tuple[int, ...]], _Sum] = {}  # by alphabet and shape: a bundle may have two
         self._countries: defaultdict[str, float] = defaultdict(float)
         self._kinds: defaultdict[str, float] = defaultdict(float)
 
     def add(self, reading: Reading) -> None:
         """One frame's reading; one without slots counts as a frame that was not read.
 
-        Raises:
-            ValueError: slots of another alphabet or number than those before it.
+        Readings of recognisers with other alphabets are summed apart; the heaviest sum is the answer.
         """
         self.frames += 1
         if reading.slots is None or not reading.score > 0:
             return
         logs, weight = np.maximum(reading.slots.log_probabilities, FLOOR), reading.score**POWER
-        if self._sum is None:
-            self._sum, self._charset = np.zeros_like(logs), reading.slots.charset
-        elif logs.shape != self._sum.shape or reading.slots.charset != self._charset:
-            raise ValueError(f"A reading has slots {logs.shape}; expected {self._sum.shape} and the same alphabet.")
-        self._sum += weight * logs
-        self._weight += weight
+        key = (reading.slots.charset.symbols, logs.shape)
+        joined = self._sums.setdefault(key, _Sum(np.zeros_like(logs), reading.slots.charset))
+        joined.logs += weight * logs
+        joined.weight += weight
         text = reading.text if reading.raw_text is None else reading.raw_text
         self.texts[text] += 1
         if len(self.texts) > MOST_TEXTS:
@@ -106,12 +110,16 @@ class Fusion:
     @property
     def probabilities(self) -> npt.NDArray[np.float64] | None:
         """(L, K+1) of the joined slots; None where nothing was read."""
-        if self._sum is None:
+        joined = self._heaviest()
+        if joined is None:
             return None
-        logs = self._sum / (self._weight * self.temperature)
+        logs = joined.logs / (joined.weight * self.temperature)
         logs = logs - logs.max(axis=-1, keepdims=True)
         shares = np.exp(logs)
         return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
+
+    def _heaviest(self) -> _Sum | None:
+        return max(self._sums.values(), key=lambda joined: joined.weight, default=None)
 
     def result(self, alternatives: int = 0) -> Fused:
         """What the readings so far say.
@@ -119,8 +127,8 @@ class Fusion:
         Args:
             alternatives: how many of the most probable texts to give.
         """
-        probabilities = self.probabilities
-        if probabilities is None or self._charset is None:
+        probabilities, joined = self.probabilities, self._heaviest()
+        if probabilities is None or joined is None:
             return Fused("", 0.0, 0, self.frames)
         best = most_probable(np.log(np.maximum(probabilities, 1e-300)), max(2, alternatives))
         ids = next((ids for ids, _ in best if ids), ())  # that nothing is there was not what the frames said
@@ -128,13 +136,13 @@ class Fusion:
         if self.grammar is not None:
             explained = self.grammar.explain(probabilities, ids)
             ids, rule = (ids, None) if explained is None else explained
-        text, raw_text = self._charset.decode(ids), self._charset.decode(raw)
+        text, raw_text = joined.charset.decode(ids), joined.charset.decode(raw)
         return Fused(
             text=text,
             score=string_probability(probabilities, ids) if ids else 0.0,
             agreed=self.texts[text],
             frames=self.frames,
-            alternatives=tuple(Alternative(self._charset.decode(i), p) for i, p in best[:alternatives]),
+            alternatives=tuple(Alternative(joined.charset.decode(i), p) for i, p in best[:alternatives]),
             rule=rule,
             raw_text=raw_text if raw_text != text else None,
             country=_first(self._countries),
@@ -149,11 +157,7 @@ def fuse(
     grammar: Grammar | None = None,
     alternatives: int = 0,
 ) -> Fused:
-    """The text of one plate from its readings in several frames; see `Fusion`.
-
-    Raises:
-        ValueError: readings of different readers.
-    """
+    """The text of one plate from its readings in several frames; see `Fusion`."""
     fusion = Fusion(temperature, grammar)
     for reading in readings:
         fusion.add(reading)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from tiny_video import CHARSET, reading_of
 
 from alpr.plates.country import CountryPack, Layout
@@ -70,14 +69,12 @@ def test_countries_are_voted_for_by_weight() -> None:
     assert fuse([reading_of("AB12")]).country is None
 
 
-def test_other_slots_are_refused() -> None:
-    fusion = Fusion()
-    fusion.add(reading_of("AB12"))
-    other = reading_of("AB12")
+def test_other_alphabets_are_summed_apart() -> None:
+    other = reading_of("KL98", 8)
     assert other.slots is not None
     short = replace(other, slots=replace(other.slots, logits=other.slots.logits[:4]))
-    with pytest.raises(ValueError, match="expected \\(8, "):
-        fusion.add(short)
+    assert fuse([reading_of("AB12"), short, reading_of("AB12")]).text == "AB12"
+    assert fuse([short, reading_of("AB12", 3), short]).text == "KL98"
 
 
 def test_a_plate_in_view_for_hours_costs_no_memory() -> None:
