@@ -26,6 +26,7 @@ RELIED_ON = {
     "calibrate": [],
     "predict": ["--bundle", "--output", "--workers", "--country"],
     "read": ["--bundle", "--output", "--workers"],
+    "watch": ["--bundle", "--output", "--resume", "--webhook", "--explain"],
     "info": ["--list", "--json"],
     "bench": ["--bundle", "--output"],
     "data convert": ["--from", "--to", "--output", "--country"],
@@ -43,6 +44,7 @@ RELIED_ON = {
     "synth plates": ["--output", "--country", "--workers"],
     "synth plant": ["--output", "--country", "--workers"],
     "synth glyphs": ["--output", "--country", "--workers"],
+    "synth clip": ["--output", "--country"],
     "compare": [],
 }
 OVERRIDDEN = ("train", "evaluate", "export", "calibrate", "data preview")
