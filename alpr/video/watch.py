@@ -1,8 +1,7 @@
 """Sources, a reader and trackers, put together: frames in, events out.
 
-from alpr import Reader
-from alpr.video.watch import watch
-for event in watch("gate.mp4", Reader()):
+import alpr.video
+for event in alpr.video.watch("gate.mp4", alpr.Reader()):
     print(event.text, event.score, event.first_s, event.last_s)
 """
 
