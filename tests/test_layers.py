@@ -22,7 +22,7 @@ ORDER = (
 LOOSE = {"__init__", "__main__", "files", "provenance", "torchvision_hook", "layers", "optim", "task"}
 TORCH_FREE = (
     "files", "provenance", "plates", "images", "reports", "synthetic", "reader", "doctor", "evaluation",
-    "benchmark", "cli",
+    "benchmark", "serving", "cli",
 )  # fmt: skip
 """What a computer without torch can import, whole."""
 
