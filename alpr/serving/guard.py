@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
+import h11
+
 from alpr.serving.bodies import client_of
 
 log = logging.getLogger("alpr.serving.http")
@@ -55,7 +57,10 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", number.encode())]
-            await send(message)
+            try:
+                await send(message)
+            except h11.LocalProtocolError:  # the connection was given up for what came behind the headers
+                noted["broken"] = True
 
         try:
             if self._admitted(scope, headers):

@@ -34,7 +34,7 @@ def log_as_json(level: int = logging.INFO) -> None:
     """Sends the log of the server, and uvicorn's warnings, to stderr."""
     handler = _Stderr()
     handler.setFormatter(JsonLines())
-    for name, least in (("alpr.serving", level), ("uvicorn", logging.ERROR)):
+    for name, least in (("alpr.serving", level), ("uvicorn", logging.CRITICAL), ("python_multipart", logging.CRITICAL)):
         logger = logging.getLogger(name)
         logger.handlers[:], logger.propagate = [handler], False
         logger.setLevel(least)

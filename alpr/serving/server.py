@@ -77,12 +77,13 @@ class Server:
             raise
 
     def _bind(self) -> None:
-        settings, sinks = self.settings, list[Sink]([Lines()])
+        settings, sinks = self.settings, list[Sink]()
         if settings.folder is not None:
             sinks.append(Folders(settings.folder))
         if settings.webhook is not None:
             self.webhook = Webhook(settings.webhook, self.queue.tally)
             sinks.append(self.webhook)
+        sinks.append(Lines())  # the last: whoever reads a line finds the folder there
         results = Results(sinks, self.queue.tally)
         if settings.udp is not None:
             self.udp = UdpServer(address(settings.udp), self.queue, results, settings.udp_timeout_s)

@@ -69,7 +69,7 @@ def lined(bundle: Path, tmp_path: Path) -> Iterator[Lined]:
     with serving(bundle, Settings(udp=HERE, tcp=HERE, folder=tmp_path)) as server:
         file = io.StringIO()
         assert server.udp is not None and isinstance(server.udp.ended, Results)
-        server.udp.ended.sinks[0].file = file  # type: ignore[attr-defined]
+        server.udp.ended.sinks[-1].file = file  # type: ignore[attr-defined]
         yield Lined(server, file)
 
 
