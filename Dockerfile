@@ -10,8 +10,10 @@ COPY datasets/sources.yaml datasets/scored.csv datasets/
 RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir '.[serve]' \
  && /venv/bin/pip uninstall --yes pip setuptools \
- && find /venv -name __pycache__ -prune -exec rm -rf {} + \
- && /venv/bin/python -m compileall -q /venv/lib
+ && find /venv \( -name __pycache__ -o -name tests \) -prune -exec rm -rf {} + \
+ && rm -rf /venv/lib/python3.11/site-packages/onnxruntime/transformers \
+           /venv/lib/python3.11/site-packages/onnxruntime/quantization \
+           /venv/lib/python3.11/site-packages/onnxruntime/tools
 
 FROM python:3.11-slim
 COPY --from=build /venv /venv
