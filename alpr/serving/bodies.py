@@ -18,6 +18,8 @@ from starlette.requests import ClientDisconnect
 from alpr.serving.frames import Held
 from alpr.serving.queue import FrameQueue
 
+BODY_S = 30.0
+"""Within which a body must arrive."""
 MOST_PARTS = 64
 MOST_HEADER_BYTES = 8192
 MOST_FIELD_BYTES = 4096
@@ -54,7 +56,7 @@ class Body:
     fields: dict[str, str] = field(default_factory=dict)
 
 
-async def received(request: Request, queue: FrameQueue, seconds: float) -> Body:
+async def received(request: Request, queue: FrameQueue) -> Body:
     """The body of a request.
 
     Raises:
@@ -62,7 +64,7 @@ async def received(request: Request, queue: FrameQueue, seconds: float) -> Body:
     """
     held = Held(queue.memory, client_of(request.scope))
     try:
-        data = await _bytes(request, held, queue.limits.image_bytes, seconds)
+        data = await _bytes(request, held, queue.limits.image_bytes)
         body = Body(held)
         kind, options = parse_options_header(request.headers.get("content-type", ""))
         if kind == b"multipart/form-data":
@@ -81,13 +83,13 @@ def client_of(scope: Mapping[str, Any]) -> str:
     return str(scope["client"][0]) if scope.get("client") else "local"
 
 
-async def _bytes(request: Request, held: Held, most: int, seconds: float) -> bytes:
+async def _bytes(request: Request, held: Held, most: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and len(announced) < 20 and int(announced) > most:
         raise Refusal(413, f"The body has {announced} bytes; at most {most} are taken.")
     parts: list[bytes] = []
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(BODY_S):
             async for part in request.stream():
                 if held.bytes + len(part) > most:
                     raise Refusal(413, f"The body has more than {most} bytes, which is all that is taken.")
@@ -95,7 +97,7 @@ async def _bytes(request: Request, held: Held, most: int, seconds: float) -> byt
                     raise Refusal(503, "Too much is being received at once; send it again later.", 1)
                 parts.append(part)
     except TimeoutError as error:
-        raise Refusal(408, f"The body did not arrive within {seconds:g} s.") from error
+        raise Refusal(408, f"The body did not arrive within {BODY_S:g} s.") from error
     except ClientDisconnect as error:
         raise Refusal(400, "The connection ended in the middle of the body.") from error
     return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -63,6 +63,7 @@ class HttpServer:
 
     def __init__(self, app: Callable[..., Any], sock: socket.socket) -> None:
         self.socket = sock
+        sock.listen(MOST_CONNECTIONS)  # who comes before the loop runs waits, and is not turned away
         self.place: tuple[str, int] = sock.getsockname()[:2]
         config = uvicorn.Config(
             app,

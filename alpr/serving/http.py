@@ -34,7 +34,6 @@ class Service:
     Attributes:
         card: of the bundle; None for a reader made from parts.
         ready, alive: whether frames are taken, and whether all threads are at work.
-        body_s: within which a body must arrive.
         texts: whether the log may hold what was read.
     """
 
@@ -42,7 +41,6 @@ class Service:
     card: ModelCard | None
     ready: Callable[[], bool]
     alive: Callable[[], bool]
-    body_s: float = 30.0
     texts: bool = False
 
 
@@ -240,7 +238,7 @@ async def _read(
     status: int = 200,
     base64: bool = False,
 ) -> Response:
-    body = await received(request, service.queue, service.body_s)
+    body = await received(request, service.queue)
     number = request.scope["alpr"]["id"]
     try:
         if base64:

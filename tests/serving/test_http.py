@@ -268,7 +268,7 @@ def test_a_full_queue_says_when_to_come_again(bundle: Path, monkeypatch: pytest.
 
 def test_slow_and_silent_connections_are_closed(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADER_S", 0.2)
-    monkeypatch.setattr("alpr.serving.http.Service.body_s", 0.3, raising=False)
+    monkeypatch.setattr(bodies, "BODY_S", 0.3)
     with serving(bundle, Settings(http=HERE)) as server:
         assert server.http is not None
         place = server.http.place
