@@ -17,12 +17,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+from foreign_labels import LITERAL, lay_out
 from hypothesis import strategies as st
 from tiny_bundle import write_bundle
 
 from alpr.data.ccpd import CcpdNameError, decode_name, decode_names
 from alpr.data.columns import COLUMNS, ManifestError
-from alpr.data.manifest import read_manifest
+from alpr.data.importers.formats import FORMATS, guess
+from alpr.data.importers.labels import Wanted
+from alpr.data.several_tables import read_manifest
 from alpr.images.header import MAX_PIXELS
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.country import CountryPack
@@ -209,6 +212,40 @@ def pack_seeds() -> list[bytes]:
     return [(REPOSITORY / "configs" / "country" / f"{name}.yaml").read_bytes() for name in ("cn", "br")]
 
 
+LABELS = [case for case in LITERAL if case[1]]
+"""Sets that have files of labels; a name holds those of CCPD."""
+
+
+@cache
+def label_seeds() -> list[bytes]:
+    """The last label file of every set, behind the set's number and a line end."""
+    contents = [next(reversed(files.values())) for _, files, _, _ in LABELS]
+    return [f"{number}\n{content}".encode() for number, content in enumerate(contents)]
+
+
+@cache
+def label_folder(number: int) -> Path:
+    _, files, images, _ = LABELS[number]
+    return lay_out(scratch() / f"labels{number}", files, images)
+
+
+def read_labels(data: bytes) -> bool:
+    """Reads a set whose last file is replaced, as what it is and as what it may look like."""
+    first, _, content = data.partition(b"\n")
+    number = int(first) % len(LABELS) if first.isdigit() and len(first) < 4 else 0
+    folder = label_folder(number)
+    kind, files, _, _ = LABELS[number]
+    (folder / next(reversed(files))).write_bytes(content)
+    read = 0
+    for guessed in (False, True):
+        try:
+            FORMATS[guess(folder) if guessed else kind].read(folder, Wanted())
+            read += 1
+        except ManifestError:
+            continue
+    return read > 0
+
+
 _JSON_TOKENS = [b"null", b"NaN", b"Infinity", b"1e999", b"-1", b"[[[[", b'{"a":', b'"\\ud800"', b"9" * 30, b"true",
                 b'"../../etc/passwd"', b'""', b"\xff", b"\0", b"[" * 2000]  # fmt: skip
 _YAML_TOKENS = [b"&a ", b"*a", b"<<: ", b"!!int ", b"!!timestamp x", b"!!bool x", b"!!python/object:os.system ",
@@ -216,6 +253,7 @@ _YAML_TOKENS = [b"&a ", b"*a", b"<<: ", b"!!int ", b"!!timestamp x", b"!!bool x"
                 b"[" * 2000]  # fmt: skip
 _CSV_TOKENS = [b"\0", b'"', b"\r", b"\n", b",", b";", b"\xff\xfe", b"\xef\xbb\xbf", b"nan", b"inf", b"1e400", b"|",
                b"image_path,ocr_1", b"9" * 400, b"x" * 140_000]  # fmt: skip
+_XML_TOKENS = [b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"</", b"<![CDATA[", b"<a>" * 500, b"<?xml encoding='x'?>"]
 _NAME_TOKENS = [b"-", b"_", b"&", b".jpg", b"0", b"99", "皖".encode(), b"\n", b"\0", "٣".encode(), b"9" * 5000]
 
 _TEXT = st.text(max_size=120).map(lambda text: text.encode("utf-8", "surrogatepass"))
@@ -229,6 +267,7 @@ TARGETS = (
     ),
     Target("ccpd_name", lambda: st.one_of(_TEXT, mutated([NAME], _NAME_TOKENS)), read_a_name),
     Target("manifest", lambda: st.one_of(st.binary(max_size=300), mutated([TABLE], _CSV_TOKENS)), read_a_table),
+    Target("labels", lambda: mutated(label_seeds(), [*_JSON_TOKENS, *_CSV_TOKENS[:9], *_XML_TOKENS]), read_labels),
     Target("card", lambda: mutated([card_seed()], _JSON_TOKENS), read_a_card),
     Target("country_pack", lambda: mutated(pack_seeds(), _YAML_TOKENS), read_a_pack),
     Target(

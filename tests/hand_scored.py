@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from alpr.data.ccpd import CcpdLabel, encode_name
-from alpr.data.manifest import Manifest, join_manifests
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import join_manifests
 from alpr.plates.geometry import box_corners
 from alpr.plates.records import Detection, PlateReading, Reading
 from alpr.reader.predictions import Labelled, Predicted

@@ -36,7 +36,7 @@ TASKS = {
 }
 PHOTOGRAPHED = [  # green plates of the small data, whatever the experiment reads
     "data.sources=null", "~data.rendered", "data.batch_size=4", "country=cn",
-    "model.network.countries=[]", "model.network.kinds=[]",
+    "model.network.countries=[]", "model.network.kinds=[]", "model.network.row_cuts=[]",
 ]  # fmt: skip
 SMALL_BATCH = {
     DETECTOR: ["data.batch_size=2", "data.canvas=[128,96]", "data.sources=null"],

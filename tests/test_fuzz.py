@@ -43,6 +43,8 @@ def test_hostile_inputs_are_read_or_refused(target: Target) -> None:
         ), "more than 20000 values"),
         ("code: &a [*a]\n", "nested too deep"),
         ("[" * 3000, "nested too deep"),
+        ("[" * 51 + "]" * 51, "nested too deep"),  # the scanner looks at every level for each
+        ("# " + "]" * 99 + "\n" + "{" * 51 + "}" * 51, "nested too deep"),
         ("code: !!timestamp x\n", "not what its tag says"),
         ("code: !!bool x\n", "not what its tag says"),
         ("code: !!int ''\n", "not what its tag says"),

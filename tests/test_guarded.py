@@ -21,7 +21,7 @@ from alpr.cli.main import app
 from alpr.data.columns import COLUMNS, ManifestError
 from alpr.data.decoded_images import Photographs
 from alpr.data.importers.text_files import read_json
-from alpr.data.manifest import read_manifest
+from alpr.data.several_tables import read_manifest
 from alpr.data.table_reading import read_table
 from alpr.doctor.check import Asked, check
 from alpr.evaluation.evaluate import evaluate

@@ -89,6 +89,7 @@ class BundleInfo:
     alphabet: str
     layouts: tuple[str, ...]
     countries: tuple[str, ...]
+    companions: tuple[str, ...]
     most_characters: int
     input_px: int
     fine_px: int | None
@@ -116,7 +117,8 @@ def bundle_info(folder: Path) -> BundleInfo:
     """
     card = ModelCard.read(folder)
     card.verify(folder)
-    files = [entry for entry in (*card.files.values(), *card.other_files) if (folder / entry.file).exists()]
+    named = (*card.files.values(), *(one.file for one in card.companions), *card.other_files)
+    files = [entry for entry in named if (folder / entry.file).exists()]
     metrics = card.metrics
     manifests = metrics.get("manifests")
     return BundleInfo(
@@ -130,6 +132,11 @@ def bundle_info(folder: Path) -> BundleInfo:
         alphabet=card.alphabet,
         layouts=tuple(layout.name for layout in card.country.layouts),
         countries=card.recogniser.countries,
+        companions=tuple(
+            f"plates of {', '.join(one.countries)} by the recogniser of {one.name}: up to {one.recogniser.slots} "
+            f"characters of {one.alphabet}"
+            for one in card.companions
+        ),
         most_characters=card.recogniser.slots,
         input_px=card.detector.input_px,
         fine_px=card.detector.fine_px,
@@ -157,7 +164,8 @@ def bundle_lines(folders: Sequence[Path]) -> list[str]:
     lines = []
     for folder in folders:
         card = ModelCard.read(folder)
-        megabytes = sum((folder / entry.file).stat().st_size for entry in card.files.values()) / 1e6
+        networks = (*card.files.values(), *(one.file for one in card.companions))
+        megabytes = sum((folder / entry.file).stat().st_size for entry in networks) / 1e6
         what = f"{card.country.name} ({card.country.code}), {card.precision}, {megabytes:.1f} MB"
         lines.append(f"{folder.name:<12} {what}: {folder}")
     return lines
@@ -198,6 +206,8 @@ def info_text(info: BundleInfo) -> str:
         f"  reads       up to {info.most_characters} characters of {info.alphabet}",
         f"  layouts     {', '.join(info.layouts)}",
     ]
+    for companion in info.companions:
+        lines.append(f"  {companion}")
     if info.countries:
         lines.append(f"  tells apart {', '.join(info.countries)}")
     again = "" if info.fine_px is None else f", in doubt again at {info.fine_px} px"

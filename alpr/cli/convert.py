@@ -63,7 +63,7 @@ def convert(
     logging.getLogger().setLevel(logging.ERROR)  # ONNX Runtime's advice on preparing graphs, which are prepared
     console = plain_console(stderr=True)
     with complaints():
-        from alpr.data.manifest import join_manifests, read_manifest
+        from alpr.data.several_tables import join_manifests, read_manifest
         from alpr.export.convert import KEPT_FIRST, Asked
         from alpr.export.convert import convert as converted
         from alpr.export.convert_table import print_conversion

@@ -18,8 +18,9 @@ from rich.table import Column, Table
 
 from alpr.data.ccpd import EMPTY_SUBSET, SUBSETS, decode_name, decode_names, encode_name, split_of_subset
 from alpr.data.columns import ManifestError, Rejection, geometry_faults
-from alpr.data.manifest import Manifest, join_manifests, write_rejected
+from alpr.data.manifest import Manifest, write_rejected
 from alpr.data.processes import run_in_processes
+from alpr.data.several_tables import join_manifests
 from alpr.files import LIST_BYTES, read_regular
 from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage, read_image
 

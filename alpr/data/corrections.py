@@ -6,6 +6,8 @@ val/0168.jpg,皖AD61805,沪AD61805,the first character is 沪
 
 A row names its plate by the image's file name, by the label's text, or by both. A label is never changed: accuracy is
 reported with the raw labels and, beside it, with the corrected ones.
+
+The data doctor's page writes a fifth column, `decision`: keep (the label is right), correct, or drop (`unreadable`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from alpr.plates.records import Plate
 
 UNREADABLE = "unreadable"
 COLUMNS = ("image", "text", "correction", "reason")
+DECISION = "decision"
+KEEP, CORRECT, DROPPED = "keep", "correct", "drop"
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,14 @@ class Correction:
         image: the file; only its name counts, "" for every image with the text.
         text: the label's text, "" for whatever it is.
         correction: what the plate shows; "" where nobody can read it.
+        decision: of a person who looked; "" where the file does not say.
     """
 
     image: str
     text: str
     correction: str
     reason: str
+    decision: str = ""
 
     def names(self, image: str, text: str | None) -> bool:
         """Whether this is the plate of that file name with that label."""
@@ -48,7 +54,16 @@ class Correction:
 
 
 def read_corrections(path: Path) -> tuple[Correction, ...]:
-    """The corrections of a CSV file.
+    """The corrections of a CSV file, without the labels that were decided to be right.
+
+    Raises:
+        ValueError, OSError: see `read_decisions`.
+    """
+    return tuple(one for one in read_decisions(path) if one.decision != KEEP)
+
+
+def read_decisions(path: Path) -> tuple[Correction, ...]:
+    """The corrections and decisions of a CSV file; one without a decision corrects, or drops what is unreadable.
 
     Raises:
         ValueError: other columns, a row without a name, a correction or a reason, or two rows for one plate.
@@ -57,7 +72,7 @@ def read_corrections(path: Path) -> tuple[Correction, ...]:
     try:
         with open_regular_text(path, LIST_BYTES, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
+            if tuple(reader.fieldnames or ()) not in (COLUMNS, (*COLUMNS, DECISION)):
                 found = ",".join(reader.fieldnames or ())
                 raise ValueError(f"{path} begins with {found!r}; expected the columns {','.join(COLUMNS)}.")
             return _checked([(f"{path}, row {reader.line_num}", row) for row in reader])
@@ -75,13 +90,20 @@ def _checked(rows: Sequence[tuple[str, dict[str, str]]]) -> tuple[Correction, ..
                 f"{place} is {','.join(cells.values())!r}; expected an image or a text, a correction "
                 f"(or {UNREADABLE}) and a reason."
             )
-        if cells["correction"] == cells["text"]:
+        usual = DROPPED if cells["correction"] == UNREADABLE else CORRECT
+        decision = (row.get(DECISION) or "").strip() or usual
+        if decision not in (usual, KEEP):
+            raise ValueError(
+                f"{place}: the decision is {decision!r} and the correction {cells['correction']!r}; expected {KEEP}, "
+                f"{CORRECT} with a text, or {DROPPED} with {UNREADABLE}."
+            )
+        if cells["correction"] == cells["text"] and decision != KEEP:
             raise ValueError(f"{place}: the correction {cells['correction']!r} is the label's own text.")
         if (cells["image"], cells["text"]) in seen:
             raise ValueError(f"{place}: {cells['image'] or cells['text']} is corrected twice; expected one row.")
         seen.add((cells["image"], cells["text"]))
         correction = "" if cells["correction"] == UNREADABLE else cells["correction"]
-        corrections.append(Correction(cells["image"], cells["text"], correction, cells["reason"]))
+        corrections.append(Correction(cells["image"], cells["text"], correction, cells["reason"], decision))
     return tuple(corrections)
 
 

@@ -19,8 +19,9 @@ import numpy as np
 from alpr.data.ccpd_folders import REJECTED_TABLE, TABLE, official_splits, subset_manifest
 from alpr.data.columns import ManifestError, Rejection
 from alpr.data.decoded_images import UpperPart, read_upper_part
-from alpr.data.manifest import Manifest, read_manifest, write_rejected
+from alpr.data.manifest import Manifest, write_rejected
 from alpr.data.processes import run_in_processes
+from alpr.data.several_tables import read_manifest
 from alpr.files import SMALL_BYTES, TEMPORARY_SUFFIX, read_regular, write_atomically
 from alpr.images.prepare import UnreadableImage, rectify
 from alpr.images.tar_members import member_of, read_bytes

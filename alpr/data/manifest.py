@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,16 +41,15 @@ from alpr.data.columns import (
     kind_faults,
     number_cells,
 )
-from alpr.data.photographs import in_splits, of_chosen, resolved_images, same, united
-from alpr.data.table_reading import RawTable, read_table
+from alpr.data.photographs import in_splits, resolved_images, same
+from alpr.data.scenes import Scenes, scene_numbers
 from alpr.files import write_atomically
 from alpr.plates.identity import identity
-from alpr.plates.records import Plate, Scene
+from alpr.plates.records import Plate
 
-__all__ = ["COLUMNS", "Manifest", "ManifestError", "Rejection", "fold_of", "join_manifests", "read_manifest"]
+__all__ = ["COLUMNS", "Manifest", "ManifestError", "Rejection", "fold_of"]
 
 Indices = npt.NDArray[np.int64]
-_Paths = Path | str | Sequence[Path | str]
 _CHUNK_ROWS = 16384
 
 
@@ -72,7 +71,7 @@ def fold_advice(sizes: Sequence[int], key: str = "data.holdout_fold") -> str:
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """Labelled plates by column; entry i of every column is row i. Build one with `Manifest.of` or `read_manifest`."""
+    """Labelled plates by column; entry i of every column is row i. Made by `Manifest.of` or `read_manifest`."""
 
     folders: tuple[Path, ...]  # what relative images are relative to
     folder_index: Indices  # (N,) into `folders`
@@ -200,7 +199,7 @@ class Manifest:
     def located(self) -> Manifest:
         """The rows of the scenes that say where their plates are, or that there are none."""
         lost = np.array([bool(text) for text in self.text], bool) & ~has_place(self.box, self.corners)
-        scene_of, starts = _scene_numbers(self)
+        scene_of, starts = scene_numbers(self)
         spoilt = np.zeros(len(starts), bool)
         spoilt[scene_of[lost]] = True
         return self.take(~spoilt[scene_of]) if lost.any() else self
@@ -210,7 +209,7 @@ class Manifest:
         chosen = np.asarray(rows)
         index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         listed: list[int] = index.tolist()
-        texts: dict[str, Any] = {name: [getattr(self, name)[i] for i in listed] for name in _TEXT_FIELDS}
+        texts: dict[str, Any] = {name: [getattr(self, name)[i] for i in listed] for name in TEXT_FIELDS}
         taken = replace(
             self,
             folder_index=self.folder_index[index],
@@ -244,12 +243,12 @@ class Manifest:
         if fold is None:
             return chosen
         held: Booleans = np.array([fold in its for its in chosen._folds(folds)], bool)
-        scene_of, _ = _scene_numbers(chosen)
+        scene_of, _ = scene_numbers(chosen)
         return chosen.take(held[scene_of] if inside else ~held[scene_of])
 
     def _folds(self, folds: int) -> list[set[int]]:
         """The folds of every scene's plates; a scene without text has that of its image's name."""
-        scene_of, starts = _scene_numbers(self)
+        scene_of, starts = scene_numbers(self)
         its: list[set[int]] = [set() for _ in starts]
         for scene, text in zip(scene_of.tolist(), self.text, strict=True):
             if text:
@@ -277,7 +276,7 @@ class Manifest:
             raise ManifestError(f"{count} plates were asked for; expected at least 1.")
         plates = [identity(text) for text in self.text]
         wanted = set(sorted(set(plates) - {""}, key=lambda plate: fold_of(plate, 2**64))[:count])
-        scene_of, starts = _scene_numbers(self)
+        scene_of, starts = scene_numbers(self)
         kept = np.zeros(len(starts), bool)
         kept[[scene for scene, plate in zip(scene_of.tolist(), plates, strict=True) if plate in wanted]] = True
         return self.take(kept[scene_of])
@@ -293,7 +292,7 @@ class Manifest:
     def _as_csv(self, folder: Path) -> Iterator[bytes]:
         names = (*COLUMNS, *self.extra)
         numbers = np.concatenate([self.box, self.corners.reshape(-1, 8)], axis=1)
-        columns: dict[str, Sequence[str]] = {name: getattr(self, name) for name in _TEXT_FIELDS}
+        columns: dict[str, Sequence[str]] = {name: getattr(self, name) for name in TEXT_FIELDS}
         columns["image"] = self._images_from(folder)
         columns.update(self.extra)
         yield csv_bytes([names])
@@ -320,200 +319,7 @@ class Manifest:
         ]
 
 
-_TEXT_FIELDS = ("image", "text", "country", "split", "note")
-
-
-class Scenes(Sequence[Scene]):
-    """A manifest's photographs; a sequence that makes each Scene when it is asked for."""
-
-    def __init__(self, manifest: Manifest, complete: bool = True) -> None:
-        self.manifest, self.complete = manifest, complete
-        scene_of, self._starts = _scene_numbers(manifest)
-        self._order = np.argsort(scene_of, kind="stable")
-        self._bounds = np.searchsorted(scene_of[self._order], np.arange(len(self._starts) + 1))
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    @overload
-    def __getitem__(self, index: int) -> Scene: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Scene]: ...
-
-    def __getitem__(self, index: int | slice) -> Scene | list[Scene]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        rows = self.rows(index)
-        plates = [self.manifest.plate(row) for row in rows]
-        return Scene(
-            image=self.manifest.path(rows[0]),
-            plates=tuple(plate for plate in plates if plate is not None),
-            split=next((split for row in rows if (split := self.manifest.split[row])), None),
-            complete=self.complete,
-        )
-
-    def rows(self, index: int) -> list[int]:
-        """The manifest's rows that make a scene."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"Scene {index} of {len(self)} does not exist.")
-        index %= len(self)
-        rows: list[int] = self._order[self._bounds[index] : self._bounds[index + 1]].tolist()
-        return rows
-
-
-def where_from(scenes: Sequence[Scene], index: int, plate: int = 0) -> str:
-    """Where a scene's plate was labelled, for a complaint: the table, the row and the image, as far as they are known.
-
-    Args:
-        plate: its number in the scene.
-    """
-    image = scenes[index].image
-    if not isinstance(scenes, Scenes):
-        return f"{image}, plate {plate + 1}"
-    rows = scenes.rows(index)
-    named = [row for row in rows if scenes.manifest.plate(row) is not None] or rows
-    return f"{scenes.manifest.place(named[plate])} ({image.name})"
-
-
-def _scene_numbers(manifest: Manifest) -> tuple[Indices, list[int]]:
-    """Each row's scene, and each scene's first row; scenes count in the order of first mention."""
-    _, first, of = np.unique(manifest.photographs, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    number = np.empty(len(first), np.int64)
-    number[order] = np.arange(len(first))
-    starts: list[int] = first[order].tolist()
-    return number[of.reshape(-1)], starts
-
-
-def read_manifest(
-    path: Path | str | Sequence[Path | str], *, splits: Collection[str] | None = None, strict: bool = False
-) -> Manifest:
-    """The labelled plates of one or several CSV files, this project's own or the reference's `alpr_annotation.csv`.
-
-    A row that cannot be used is left out and listed in `rejected`, with the other rows of its image: a plate without
-    a label would be learnt as background.
-
-    Args:
-        splits: only rows of these splits.
-        strict: raise at the first row that cannot be used.
-
-    Raises:
-        ManifestError: a file without the columns, without one usable row, or without a row of the splits,
-            or a file that cannot be read.
-    """
-    return united(_in_splits(_read_tables(path, strict), path, splits))
-
-
-def read_sources(
-    sources: Sequence[tuple[Sequence[Path | str], Collection[str] | None]], strict: bool = False
-) -> list[Manifest]:
-    """The labelled plates of several sources: the files and the splits of each, as `read_manifest` takes them.
-
-    A photograph of several sources has the plates of all in each of them: what one source does not label would be
-    learnt as background, and the same photograph could train in one and be held back in another.
-
-    Raises:
-        ManifestError: as `read_manifest`.
-    """
-    read = [_read_tables(paths, strict) for paths, _ in sources]
-    whole = join_manifests(read)
-    ends = np.cumsum([0, *(manifest.rows for manifest in read)])
-    of = np.repeat(np.arange(len(read)), np.diff(ends))
-    tables = np.array([os.path.realpath(table) for table in whole.tables], object)[whole.folder_index]
-    asked = [
-        set(rows.split) if splits is None else set(splits) for rows, (_, splits) in zip(read, sources, strict=True)
-    ]
-    found = []
-    for k, (manifest, (paths, splits)) in enumerate(zip(read, sources, strict=True)):
-        mine = of == k
-        shown = np.isin(whole.photographs, whole.photographs[mine])
-        others = shown & ~mine & ~np.isin(tables, tables[mine])  # a table that both take is there already
-        if others.any():
-            own = replace(whole, rejected=manifest.rejected, source_sha256=manifest.sha256)
-            manifest = own.take(np.concatenate([np.flatnonzero(mine), np.flatnonzero(others)]))
-            named = (np.arange(manifest.rows) < mine.sum()) & np.isin(manifest.split, list(asked[k]))
-            manifest = of_chosen(manifest, named, asked[k].union(*(asked[i] for i in np.unique(of[others]))))
-            if not manifest.rows:  # all of them were in splits of other sources
-                raise ManifestError(f"{_named(paths)}: no row is left. The last: {manifest.rejected[-1]}.")
-        else:
-            manifest = _in_splits(manifest, paths, splits)
-        found.append(united(manifest))
-    return found
-
-
-def _read_tables(path: _Paths, strict: bool) -> Manifest:
-    paths = [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
-    if not paths:
-        raise ManifestError("No manifest was given; expected the path of at least one CSV file.")
-    resolved = [p.resolve() for p in paths]
-    twice = sorted({str(p) for p, r in zip(paths, resolved, strict=True) if resolved.count(r) > 1})
-    if twice:
-        raise ManifestError(f"The manifest {', '.join(twice)} is given twice; its plates would count double.")
-    return join_manifests([_read_one(p, strict) for p in paths])
-
-
-def _named(path: _Paths) -> str:
-    return str(path) if isinstance(path, str | Path) else ", ".join(map(str, path))
-
-
-def _in_splits(manifest: Manifest, path: _Paths, splits: Collection[str] | None) -> Manifest:
-    if splits is None:
-        return manifest
-    chosen = manifest.select(splits=splits)
-    if not chosen.rows:
-        found = ", ".join(repr(s) for s in sorted(set(manifest.split)))
-        torn = chosen.rejected[len(manifest.rejected) :]
-        but = f" Rows that were left out: {len(torn)}; the first: {torn[0]}." if torn else ""
-        raise ManifestError(
-            f"{_named(path)}: no row of split {', '.join(map(repr, sorted(splits)))}; found {found}.{but} "
-            "For all rows give no split (data.split=null)."
-        )
-    return chosen
-
-
-def _read_one(path: Path, strict: bool) -> Manifest:
-    raw: RawTable = read_table(path)
-    if strict and raw.rejected:
-        more = f" (and {len(raw.rejected) - 1} more)" if len(raw.rejected) > 1 else ""
-        raise ManifestError(f"{raw.rejected[0]}{more}.")
-    if not raw.texts["image"]:
-        why = f" All {len(raw.rejected)} were rejected; the first: {raw.rejected[0]}." if raw.rejected else ""
-        raise ManifestError(f"{path} holds no usable row.{why}")
-    extra = {name: cells for name, cells in raw.texts.items() if name not in _TEXT_FIELDS}
-    return Manifest(
-        folders=(path.parent,),
-        folder_index=np.zeros(len(raw.texts["image"]), np.int64),
-        box=raw.numbers[:, :4].copy(),
-        corners=raw.numbers[:, 4:].reshape(-1, 4, 2).copy(),
-        line=np.array(raw.line, np.int64),
-        extra=extra,
-        rejected=tuple(raw.rejected),
-        tables=(str(path),),
-        source_sha256=raw.sha256,
-        **{name: raw.texts[name] for name in _TEXT_FIELDS},
-    )
-
-
-def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
-    """Several manifests as one; an extra column that one of them lacks is empty there."""
-    if len(manifests) == 1:
-        return manifests[0]
-    offsets = np.cumsum([0, *(len(m.folders) for m in manifests)])
-    names = list(dict.fromkeys(name for m in manifests for name in m.extra))
-    hashes = "".join(m.sha256 for m in manifests)
-    return Manifest(
-        folders=tuple(folder for m in manifests for folder in m.folders),
-        folder_index=np.concatenate([m.folder_index + o for m, o in zip(manifests, offsets, strict=False)]),
-        box=np.concatenate([m.box for m in manifests]),
-        corners=np.concatenate([m.corners for m in manifests]),
-        extra={name: [c for m in manifests for c in m.extra.get(name, [""] * m.rows)] for name in names},
-        line=np.concatenate([m.line for m in manifests]),
-        rejected=tuple(r for m in manifests for r in m.rejected),
-        tables=tuple(t for m in manifests for t in m.tables or [""] * len(m.folders)),
-        source_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
-        **{name: [cell for m in manifests for cell in getattr(m, name)] for name in _TEXT_FIELDS},
-    )
+TEXT_FIELDS = ("image", "text", "country", "split", "note")
 
 
 def write_rejected(rejected: Sequence[Rejection], path: Path) -> None:

@@ -12,9 +12,10 @@ from rich.table import Table
 
 from alpr.data.columns import has_place
 from alpr.data.fingerprints import NEAR_BITS, Indices, near_duplicates, try_fingerprint
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
 from alpr.data.photographs import same
 from alpr.data.processes import run_in_processes
+from alpr.data.several_tables import read_manifest
 from alpr.data.splitting import (
     FRAME_PATTERN,
     GAP,

@@ -7,13 +7,14 @@ knows. A set that `alpr synth` writes carries its own in `source.yaml` beside th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from alpr.files import SMALL_BYTES, packaged, read_regular, write_atomically
+from alpr.plates.values import Fault, Place, located, read_as, read_with_lines
 
 BESIDE = "source.yaml"
 """An entry, of the tables of its folder."""
@@ -71,35 +72,25 @@ def read_origins(path: Path) -> Origins:
         OriginError: a file that cannot be read, an unknown key, or an entry without a licence.
     """
     try:
-        data = yaml.safe_load(read_regular(path, SMALL_BYTES).decode())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        data, lines = read_with_lines(read_regular(path, SMALL_BYTES).decode())
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise OriginError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict) or not data:
         raise OriginError(f"{path} holds no entry; expected `licence: own`, or entries by folder.")
-    alone = not all(isinstance(entry, dict) for entry in data.values())
-    return Origins({str(name): _entry(path, entry) for name, entry in ({"": data} if alone else data).items()})
+    try:
+        if not all(isinstance(entry, dict) for entry in data.values()):
+            return Origins({"": _entry(data, ())})
+        return Origins({str(name): _entry(entry, (str(name),)) for name, entry in data.items()})
+    except Fault as fault:
+        raise OriginError(located(str(path), fault, lines)) from fault
 
 
-def _entry(path: Path, data: Mapping[Any, Any]) -> Origin:
-    lists = ("made_from", "photographs_of")
-    unknown = sorted(str(key) for key in data if key not in {f.name for f in fields(Origin)})
-    wrong = [
-        key
-        for key, value in data.items()
-        if not (
-            isinstance(value, list) and all(isinstance(v, str) for v in value) if key in lists else type(value) is str
-        )
-    ]
-    if unknown or wrong:
-        raise OriginError(
-            f"{path}: {(unknown or wrong)[0]} is {'unknown' if unknown else 'no text'}; expected texts of "
-            f"{', '.join(f.name for f in fields(Origin))} (the last two are lists)."
-        )
-    values: dict[str, Any] = {key: tuple(v) if key in lists else v.strip() for key, v in data.items()}
-    found = Origin(**values)
+def _entry(data: Any, place: Place) -> Origin:
+    found = read_as(Origin, data, place)
     if not found.licence and not found.photographs_of:
-        raise OriginError(f"{path}: an entry has no licence; expected one, such as `licence: own`.")
-    return found
+        raise Fault(place, "an entry has no licence; expected one, such as `licence: own`.")
+    texts = {key: value.strip() for key, value in vars(found).items() if isinstance(value, str)}
+    return replace(found, **texts)  # type: ignore[arg-type]
 
 
 def origin_beside(table: Path) -> Origin | None:

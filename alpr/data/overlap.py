@@ -17,7 +17,8 @@ import numpy.typing as npt
 from alpr.data.ccpd import SUBSETS, decode_names
 from alpr.data.ccpd_folders import read_list
 from alpr.data.columns import ManifestError
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.plates.identity import identity
 
 Counts = npt.NDArray[np.int64]

@@ -13,16 +13,18 @@ import json
 import sys
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from alpr.data.columns import BOX_COLUMNS, CORNER_COLUMNS, ManifestError, Rejection
-from alpr.data.manifest import Manifest, Scenes, write_rejected
+from alpr.data.manifest import Manifest, write_rejected
+from alpr.data.scenes import Scenes
 from alpr.files import LIST_BYTES, TEMPORARY_SUFFIX, file_sha256, open_regular, read_regular, write_atomically
 from alpr.images.tar_members import BLOCK, member_of, member_path, read_bytes
+from alpr.plates.values import read_as, strict_json
 from alpr.reports.progress import progress_bar
 
 INDEX = "shards.json"
@@ -31,7 +33,8 @@ REJECTED_TABLE = "manifest.rejected.csv"
 DEFAULT_MB = 400.0
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """A finished shard, as the index lists it."""
 
     file: str
@@ -40,6 +43,17 @@ class Shard(NamedTuple):
     images: int
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What `shards.json` says."""
+
+    shard_mb: float
+    manifest_sha256: str
+    rows: int  # of the table
+    images: int
+    shards: tuple[Shard, ...]
 
 
 class Placed(NamedTuple):
@@ -119,10 +133,7 @@ def read_index(folder: Path) -> tuple[Shard, ...]:
     Raises:
         ManifestError: no index, or one that is none.
     """
-    try:
-        return tuple(Shard(**entry) for entry in _index(folder)["shards"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ManifestError(f"{folder / INDEX} is no index of shards: {error}.") from error
+    return _index(folder).shards
 
 
 def damaged(folder: Path) -> list[str]:
@@ -219,22 +230,25 @@ def _finished(folder: Path, settings: dict[str, Any]) -> list[Shard]:
     """
     if not (folder / INDEX).is_file():
         return []
-    before = {name: value for name, value in _index(folder).items() if name in settings}
+    index = _index(folder)
+    before = {name: getattr(index, name) for name in settings}
     if before != settings:
         raise ManifestError(
             f"{folder} holds shards made with {json.dumps(before)}; now {json.dumps(settings)} is asked for. "
             "Remove the folder to make them again."
         )
-    return list(read_index(folder))
+    return list(index.shards)
 
 
-def _index(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(read_regular(folder / INDEX, LIST_BYTES))
-    return found
+def _index(folder: Path) -> _Index:
+    try:
+        return read_as(_Index, strict_json(read_regular(folder / INDEX, LIST_BYTES)))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ManifestError(f"{folder / INDEX} is no index of shards: {error}") from error
 
 
 def _write_index(folder: Path, settings: dict[str, Any], shards: Sequence[Shard]) -> None:
-    index = {**settings, "images": sum(s.images for s in shards), "shards": [s._asdict() for s in shards]}
+    index = {**settings, "images": sum(s.images for s in shards), "shards": [asdict(s) for s in shards]}
     write_atomically(folder / INDEX, [json.dumps(index, indent=1).encode() + b"\n"])
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
 from alpr.data.processes import run_in_processes
+from alpr.data.several_tables import read_manifest
 from alpr.data.statistics import (
     Geometry,
     Look,

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from alpr.data.augment import PixelAugment, SceneGeometry, antialiased_warp, scene_homography
 from alpr.data.decoded_images import Photographs
-from alpr.data.manifest import where_from
 from alpr.data.sampling import SampleKey
+from alpr.data.scenes import where_from
 from alpr.detection.targets import ABSENT, IGNORED, PLATE, DetectionBatch
 from alpr.images.prepare import GREY, UnreadableImage
 from alpr.plates.geometry import MIRRORED_CORNERS, box_corners, corner_box, transform_points

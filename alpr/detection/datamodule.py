@@ -12,9 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.decoded_images import Photographs
-from alpr.data.manifest import Manifest, fold_advice, read_sources, where_from
+from alpr.data.manifest import Manifest, fold_advice
 from alpr.data.picture_sums import Sums, picture_sums
 from alpr.data.sampling import StepSampler, shares
+from alpr.data.scenes import where_from
+from alpr.data.several_tables import read_sources
 from alpr.data.source_settings import SOURCES, check_share, named, note_older, settings_of, source_name
 from alpr.data.training_loader import training_loader
 from alpr.detection.data import DetectionSample, TrainingScenes, collate

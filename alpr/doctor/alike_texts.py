@@ -109,7 +109,7 @@ def _finding(
     splits = {table.split[k] for k in (i, j)}
     if len(splits) > 1:
         message += f" The plate is then in splits {' and '.join(sorted(split or 'none' for split in splits))}."
-    return finding(table, i, "texts-alike", message, score=alike, other=j)
+    return finding(table, i, "texts-alike", message, score=alike, other=j, reading=b)
 
 
 def near_texts(texts: Sequence[str], most: int = 2) -> list[Pair]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from rich.console import Console
 
 from alpr.doctor.alike_texts import alike_findings
+from alpr.doctor.decisions import decided
 from alpr.doctor.examination import Settings, examine, ordered
 from alpr.doctor.findings import Finding
+from alpr.doctor.folds import Folds, fold_findings
 from alpr.doctor.images import FactsCache, open_images
 from alpr.doctor.mending import write_mended
 from alpr.doctor.page import print_findings, write_json, write_page
@@ -35,6 +37,8 @@ class Asked:
         images: whether images are opened.
         facts: what was found in images; None for beside the page.
         workers: processes that open images.
+        folds: how labels are judged by readers of the table's other plates; None for not at all.
+        corrections: what a person decided about labels, see `alpr.doctor.decisions`.
     """
 
     manifests: Sequence[Path]
@@ -46,6 +50,8 @@ class Asked:
     images: bool = True
     facts: Path | None = None
     workers: int = 2
+    folds: Folds | None = None
+    corrections: Path | None = None
 
 
 def check(asked: Asked, console: Console) -> list[Finding]:
@@ -59,13 +65,21 @@ def check(asked: Asked, console: Console) -> list[Finding]:
     cache = FactsCache(facts_file if asked.images else None)
     paths = table.images
     facts = open_images(paths, cache, asked.workers) if asked.images else {}
-    found = examine(table, Settings(packs, country), facts)
-    found += alike_findings(table, facts, asked.workers)
+    found: list[Finding] = []
     readings: dict[int, tuple[str, float]] = {}
+    if asked.folds is not None:
+        found, readings = fold_findings(table, facts, packs, country, asked.folds, cache, console)
+    found += examine(table, Settings(packs, country), facts)
+    found += alike_findings(table, facts, asked.workers)
     if reader is not None:
-        contradictions, readings = consult(reader, table, cache, country=country)
+        contradictions, read = consult(reader, table, cache, country=country)
         found += contradictions
+        readings |= read
     found = ordered(found)
+    if asked.corrections:
+        after = decided(table, found, asked.corrections)
+        found = after.findings
+        console.print(after.sentence)
     counts = {"rows": table.rows, "images": len(paths), "images opened": len(facts)}
     print_findings(found, console)
     if asked.output:
@@ -94,6 +108,8 @@ def check_outputs(asked: Asked) -> None:
         raise ValueError(f"--fix mends one manifest at a time; {len(sources)} were given.")
     if asked.bundle and not asked.images:
         raise ValueError("--bundle has to open the images; --no-images forbids it.")
+    if asked.folds and not asked.images:
+        raise ValueError("--folds has to open the images; --no-images forbids it.")
 
 
 def country_packs(chosen: str | None) -> tuple[dict[str, CountryPack], str | None]:

@@ -31,6 +31,7 @@ class Rule(NamedTuple):
 _N, _W, _E = Severity.NOTE, Severity.WARNING, Severity.ERROR
 
 RULES: Mapping[str, Rule] = {
+    "decided": Rule(_N, "a person decided about the label"),
     "row-rejected": Rule(_E, "the manifest reader cannot use the row"),
     "companion-lost": Rule(_W, "left out because another plate of its image cannot be used"),
     "image-unreadable": Rule(_E, "the image is missing, truncated or no image"),
@@ -72,6 +73,7 @@ RULES: Mapping[str, Rule] = {
     "duplicate-name": Rule(_W, "a file of this name with the same label lies in another folder"),
     "duplicate-image": Rule(_W, "the image is an exact copy of another"),
     "near-duplicate": Rule(_N, "the image nearly equals another"),
+    "fold-text": Rule(_W, "a reader that was trained on other plates of the set reads another text"),
     "model-text": Rule(_W, "the model reads another text with confidence"),
     "model-corners": Rule(_W, "the model puts the corners elsewhere"),
     "model-unlabelled": Rule(_W, "the model finds a plate that nobody labelled"),
@@ -89,6 +91,7 @@ class Finding:
         score: ranks the findings of one rule, the highest first.
         other: the index of the row it is compared with; -1 for none.
         place: corners (4, 2) in px that a model gave, flat; empty for none.
+        reading: what a reader reads, or the text of the row it is compared with; empty for none.
     """
 
     rule: str
@@ -101,6 +104,7 @@ class Finding:
     score: float = 0.0
     other: int = -1
     place: tuple[float, ...] = ()
+    reading: str = ""
 
     @property
     def severity(self) -> Severity:
@@ -116,6 +120,11 @@ class Finding:
         names = [name for name, _ in self.mending]
         return f"sets text to {self.mending[0][1]!r}" if names == ["text"] else f"sets {', '.join(names)}"
 
+    @property
+    def proposal(self) -> str:
+        """The text that may be the right one; empty where none is known."""
+        return dict(self.mending).get("text", self.reading)
+
     def as_json(self) -> dict[str, Any]:
         """Plain values for a file."""
         return {
@@ -126,6 +135,7 @@ class Finding:
             "image": self.image,
             "message": self.message,
             "fix": self.mending_sentence,
+            "reading": self.reading,
             "score": round(self.score, 4),
         }
 
@@ -140,6 +150,7 @@ def finding(
     score: float = 0.0,
     other: int = -1,
     place: Iterable[float] = (),
+    reading: str = "",
 ) -> Finding:
     """A finding about a row of the table."""
     return Finding(
@@ -153,4 +164,5 @@ def finding(
         score,
         other,
         tuple(place),
+        reading,
     )

@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from alpr.doctor.decision_cards import STYLE, decision_section, script
 from alpr.doctor.findings import RULES, Finding, Severity
 from alpr.doctor.geometry_rules import hull_differences
 from alpr.doctor.table import DoctorTable
+from alpr.doctor.views import views
 from alpr.files import write_atomically
-from alpr.images.prepare import UnreadableImage, read_image
-from alpr.plates.geometry import corner_box
+from alpr.images.prepare import UnreadableImage
 from alpr.plates.records import FloatArray, ImageArray
 from alpr.reports.charts import bar_chart
-from alpr.reports.drawing import LINE, START
 from alpr.reports.html import Figure, Html, Page, Picture, details, key_figures, paragraph, picture_sheet, printable
 from alpr.reports.html import table as html_table
 
@@ -30,11 +30,7 @@ LISTED = 200
 """Findings of one rule that the page lists; the JSON file holds all."""
 PICTURED = 24
 """Findings of one rule that are shown as pictures."""
-_OTHERS = (200, 140, 40)
-"""BGR of a model's quad."""
 _HULL_EDGES = (0, 0.5, 1, 2, 3, 5, 10, 20)
-_CELL = (160, 300)
-_IMAGE_RULES = frozenset({"leak-image", "leak-near", "duplicate-image", "near-duplicate", "image-in-tables"})
 
 
 def write_json(findings: Sequence[Finding], counts: Mapping[str, int], path: Path) -> None:
@@ -87,6 +83,10 @@ def write_page(
         if overview
         else paragraph("Nothing was found."),
     )
+    decide = decision_section(table, findings) if pictures else None
+    if decide is not None:
+        page.add("Decide", decide)
+        page.script, page.style = script(), STYLE
     for rule, some in by_rule.items():
         page.add(f"{rule} ({len(some):,})", *_section(table, rule, some, pictures, readings or {}))
     differences = hull_differences(table)
@@ -141,11 +141,8 @@ def _hull_chart(differences: FloatArray) -> Html:
 
 def _picture(table: DoctorTable, f: Finding, readings: Mapping[int, tuple[str, float]]) -> Picture | None:
     """The plate, or both images of a pair; None where they cannot be read."""
-    whole = f.rule in _IMAGE_RULES or f.rule == "box-whole-image"
     try:
-        image = _view(table, f.index, f.place, whole)
-        if f.other >= 0 and table.paths[f.other] != table.paths[f.index]:
-            image = _beside(image, _view(table, f.other, (), whole))
+        image = reduce(_beside, views(table, f))
     except UnreadableImage:
         return None
     label = table.text[f.index].strip() or "(no text)"
@@ -159,33 +156,3 @@ def _beside(a: ImageArray, b: ImageArray) -> ImageArray:
     sheet = np.full((max(len(a), len(b)), a.shape[1] + b.shape[1] + 6, 3), 255, np.uint8)
     sheet[: len(a), : a.shape[1]], sheet[: len(b), -b.shape[1] :] = a, b
     return sheet
-
-
-def _view(table: DoctorTable, index: int, place: Sequence[float], whole: bool) -> ImageArray:
-    """The plate and what surrounds it, at most 160 x 300 px, with its corners, its box and the model's corners."""
-    image = read_image(table.paths[index])
-    model = np.array(place, np.float64).reshape(-1, 4, 2)
-    label = table.quad(index)
-    drawn = [*model, *([] if label is None else [label])]
-    height, width = image.shape[:2]
-    x1, y1, x2, y2 = 0.0, 0.0, float(width), float(height)
-    if drawn and not whole:
-        hull = corner_box(np.concatenate([model[0]] if len(model) else drawn))
-        reach = 0.6 * float(max(hull[2] - hull[0], hull[3] - hull[1], 8))
-        x1, y1 = np.clip(hull[:2] - reach, 0, (width - 1, height - 1)).tolist()
-        x2, y2 = np.clip(hull[2:] + reach, (x1 + 1, y1 + 1), (max(width, x1 + 1), max(height, y1 + 1))).tolist()
-    cut = image[int(y1) : max(int(y1) + 1, int(np.ceil(y2))), int(x1) : max(int(x1) + 1, int(np.ceil(x2)))]
-    scale = min(_CELL[0] / cut.shape[0], _CELL[1] / cut.shape[1], 8.0)
-    size = (max(1, int(cut.shape[1] * scale)), max(1, int(cut.shape[0] * scale)))
-    shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    cell = np.asarray(cv2.resize(cut, size, interpolation=shrinks), dtype=np.uint8)
-    quads = [(quad, _OTHERS) for quad in model] + ([] if label is None else [(label, LINE)])
-    for quad, colour in quads:
-        points = np.rint((quad - (int(x1), int(y1))) * scale).clip(-32000, 32000).astype(np.int32)
-        cv2.polylines(cell, [points.reshape(-1, 1, 2)], True, colour, 1, cv2.LINE_AA)
-        cv2.circle(cell, (int(points[0][0]), int(points[0][1])), 3, START, -1)
-    box = table.box[index]
-    if np.isfinite(box).all() and np.isfinite(table.corners[index]).all():
-        ends = np.rint((box.reshape(2, 2) - (int(x1), int(y1))) * scale).clip(-32000, 32000).astype(int)
-        cv2.rectangle(cell, tuple(ends[0].tolist()), tuple(ends[1].tolist()), (60, 180, 60), 1)
-    return cell

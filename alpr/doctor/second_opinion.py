@@ -146,7 +146,7 @@ def _texts(
     limits: ModelLimits,
     override: str | None,
 ) -> list[Finding]:
-    symbols = set(reader.recogniser.charset.symbols)
+    symbols = reader.recogniser.symbols
     home = reader.card.country.code if reader.card else ""
     found = []
     foreign: defaultdict[str, int] = defaultdict(int)
@@ -159,7 +159,7 @@ def _texts(
             foreign[country] += 1
             continue
         message = f"The label is {label!r}; the model reads {text!r} with {score:.3f}."
-        found.append(finding(table, i, "model-text", message, score=score))
+        found.append(finding(table, i, "model-text", message, score=score, reading=text))
     for country, count in sorted(foreign.items()):
         message = (
             f"{count:,} texts of {country or 'no country'} were not compared: the model knows {home or 'other'} plates."

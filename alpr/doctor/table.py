@@ -144,8 +144,8 @@ def _chunks(path: Path) -> Iterator[tuple[list[int], dict[str, list[str]]]]:
     with opened_table(path) as table:
         if not set(COLUMNS) <= set(table.header):
             raise ManifestError(
-                f"{path} has the reference's form; read it with alpr.data.manifest.read_manifest and write it as a "
-                "manifest first."
+                f"{path} has the reference's form; read it with alpr.data.several_tables.read_manifest and write it "
+                "as a manifest first."
             )
         at = {name: table.header.index(name) for name in (*_TEXTS, *NUMBERS, *_SIZES) if name in table.header}
         while chunk := list(islice(table.rows, _CHUNK_ROWS)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -21,7 +21,9 @@ from alpr.evaluation.tables import Grid
 from alpr.files import write_atomically
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import Scene
+from alpr.plates.values import Fault, read_as
 from alpr.reader.parts import PlateDetector
+from alpr.reports.charts import Line, shares_picture
 
 RECALL_EDGES_PX = (0, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """The lower edges of the curves' bins; the last has no upper one."""
@@ -33,8 +35,6 @@ LEAST_PLATES = 10
 """A bin of fewer says nothing."""
 _READ = "end_to_end_50"
 TIMED_IMAGES = 20
-_COLOURS = ("#4269d0", "#ff725c", "#3ca951", "#a463f2", "#efb118", "#6cc5b0")
-_WIDTH, _HEIGHT, _LEFT, _TOP = 640, 320, 56, 16
 
 
 class Share(NamedTuple):
@@ -152,58 +152,33 @@ def _cell(share: Share) -> str:
 
 
 def curve_svg(curves: Sequence[WidthCurve]) -> str:
-    """The curves as an SVG picture: recall over width in even steps per bin, whiskers for the intervals."""
-    shown = [i for i in range(len(RECALL_EDGES_PX)) if any(c.bins[i].share.plates for c in curves)]
-    shown = list(range(min(shown), max(shown) + 1)) if shown else []
-    step = (_WIDTH - _LEFT - 80) / max(1, len(shown))
-    bottom = _HEIGHT - 44
-
-    def height(share: float) -> float:
-        return bottom - share * (bottom - _TOP)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-    ]
-    for percent in range(0, 101, 20):
-        y = height(percent / 100)
-        parts.append(f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - 80}" stroke="#ddd"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{percent} %</text>')
-    for place, i in enumerate(shown):
-        label = curves[0].bins[i].label.replace(">", "&gt;")
-        parts.append(
-            f'<text x="{_LEFT + (place + 0.5) * step:.1f}" y="{bottom + 18}" text-anchor="middle">{label}</text>'
+    """The curves as an SVG picture: recall over width in even steps per bin, bars for the intervals."""
+    filled = [i for i in range(len(RECALL_EDGES_PX)) if any(c.bins[i].share.plates for c in curves)]
+    shown = range(min(filled), max(filled) + 1) if filled else range(0)
+    series = {}
+    for curve in curves:
+        shares = [(step, curve.bins[i].share) for step, i in enumerate(shown) if curve.bins[i].share.plates]
+        series[f"{curve.input_px} px"] = Line(
+            [step for step, _ in shares],
+            [100 * share.found / share.plates for _, share in shares],
+            [(100 * share.low, 100 * share.high) for _, share in shares],
         )
-    middle = (_LEFT + _WIDTH - 80) / 2
-    parts.append(f'<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">plate width in the input, px</text>')
-    for number, curve in enumerate(curves):
-        colour = _COLOURS[number % len(_COLOURS)]
-        points = []
-        for place, i in enumerate(shown):
-            share = curve.bins[i].share
-            if share.plates:  # a little beside each other, or the whiskers hide one another
-                x = _LEFT + (place + 0.5) * step + 5 * (number - (len(curves) - 1) / 2)
-                y = height(share.found / share.plates)
-                points.append(f"{x:.1f},{y:.1f}")
-                whisker = f"M{x:.1f} {height(share.low):.1f}V{height(share.high):.1f}"
-                parts.append(f'<path d="{whisker}" stroke="{colour}" opacity="0.6"/>')
-                parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>')
-        parts.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        parts.append(
-            f'<text x="{_WIDTH - 72}" y="{_TOP + 14 + 18 * number}" fill="{colour}">{curve.input_px} px</text>'
-        )
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    labels = [curves[0].bins[i].label for i in shown]
+    return shares_picture(labels, series, title="Recall by width of the plate", x_label="plate width in the input, px")
 
 
 def curves_of(data: Mapping[str, Any]) -> list[WidthCurve]:
-    """The curves of a recall_by_width.json that was read."""
+    """The curves of a recall_by_width.json that was read.
 
-    def curve(entry: Mapping[str, Any]) -> WidthCurve:
-        bins = tuple(WidthBin(b["low_px"], b["high_px"], Share(*b["share"])) for b in entry["bins"])
-        return WidthCurve(entry["input_px"], Share(*entry["whole"]), bins, entry["detector_ms"])
+    Raises:
+        Fault: values of another form.
+    """
+    return list(read_as(_Curves, data, loose=(_Curves,)).curves)
 
-    return [curve(entry) for entry in data["curves"]]
+
+@dataclass(frozen=True)
+class _Curves:
+    curves: tuple[WidthCurve, ...]
 
 
 def write_curves(curves: Sequence[WidthCurve], folder: Path, made_with: Mapping[str, Any]) -> None:
@@ -298,15 +273,7 @@ def _readable(records: Sequence[PlateRecord], width: Callable[[PlateRecord], flo
 
 def readable_from(metrics: Mapping[str, Any]) -> ReadableWidths | None:
     """What a card's metrics say; None where they do not, or in another form."""
-
-    def one(entry: Mapping[str, Any]) -> Readable:
-        bins = tuple(ReadBin(**b) for b in entry["bins"])
-        numbers = [entry["width_px"], *(value for b in bins for value in astuple(b))]
-        if any(type(value) is not int for value in numbers if value is not None):
-            raise TypeError("a width or a count is no whole number")
-        return Readable(entry["width_px"], bins)
-
     try:
-        return ReadableWidths(one(metrics["readable"]["image"]), one(metrics["readable"]["input"]))
-    except (KeyError, TypeError):
+        return read_as(ReadableWidths, metrics.get("readable"), loose=(ReadableWidths, Readable))
+    except Fault:
         return None

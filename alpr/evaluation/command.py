@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from alpr.data.corrections import read_corrections
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.evaluation.by_width import curve_grid, detector_ms, recall_curve, write_curves
 from alpr.evaluation.evaluate import evaluate
 from alpr.evaluation.gallery import DetectionGallery, Gallery, contact_sheet, write_picture
@@ -124,6 +125,7 @@ def evaluate_once(
         crops=listed(config.crops),
         corrections=() if config.corrections is None else read_corrections(Path(config.corrections)),
         replaced=replaced_by(config),
+        confusable=parts.confusable,
         batch=config.batch,
         workers=config.workers,
         console=console,
@@ -338,7 +340,7 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     reader = load_reader(detector=runs.get("detector"), recogniser=runs.get("recogniser"), grammar=config.grammar)
     chosen = [key for key in runs if config.only in (None, key)]
     identity = {key: f"{runs[key].name} {file_sha256(best_checkpoint(runs[key]))}" for key in chosen}
-    return Parts(**{key: getattr(reader, key) for key in chosen}), identity
+    return Parts(**{key: getattr(reader, key) for key in chosen}, confusable=reader.confusable), identity
 
 
 def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]]:
@@ -358,5 +360,8 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
     if card is not None:
         files = {"detector": card.detector_file.sha256, "recogniser": card.recogniser_file.sha256}
         identity = {"name": card.name, **{k: v for k, v in files.items() if config.only in (None, k)}}
+        if config.only != "detector":
+            identity |= {f"recogniser of {', '.join(one.countries)}": one.file.sha256 for one in card.companions}
     chosen = [key for key in ("detector", "recogniser") if config.only in (None, key)]
-    return Parts(**{key: getattr(reader, key) for key in chosen}), identity
+    confusable = () if card is None else card.country.confusable
+    return Parts(**{key: getattr(reader, key) for key in chosen}, confusable=confusable), identity

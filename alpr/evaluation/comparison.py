@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from alpr.evaluation.figures import MEASURES
 from alpr.evaluation.intervals import mcnemar
-from alpr.evaluation.outcomes import record_of
+from alpr.evaluation.outcomes import records_in
 from alpr.files import LIST_BYTES, read_regular
+from alpr.plates.values import Fault, read_as
 from alpr.reports.html import printable
 
 SHOWN = ("found_50", "found_70", "read_on_crops", "read_on_true_corners", "end_to_end_50", "end_to_end_70")
@@ -90,10 +91,10 @@ def read_evaluated(path: Path) -> Evaluated:
     file = path / "report.json" if path.is_dir() else path
     try:
         values = json.loads(read_regular(file, LIST_BYTES))
-        plates = values["plates"]
+        plates = read_as(_Report, values, loose=(_Report,)).plates
         made = _from_protocol(plates) if "protocol" in values else _from_report(plates)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no report of an evaluation: {type(error).__name__} {error}.") from error
+    except (Fault, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is no report of an evaluation: {error}") from error
     told = {key: values[key] for key in ("model", "manifests", "made_with", "protocol", "replaced") if key in values}
     settings = _flat(told)
     old = settings.pop("made_with.settings.model", None)  # what `bundle` was called
@@ -102,26 +103,48 @@ def read_evaluated(path: Path) -> Evaluated:
     return Evaluated(str(path), *made, settings)
 
 
+@dataclass(frozen=True)
+class _Report:
+    """What every report's file has."""
+
+    plates: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A plate of a protocol's file, as far as it is compared."""
+
+    column: str
+    image: str
+    index: int
+    text: str
+    read: str | None
+    detected: bool | None
+    right: bool | None
+    given_right: bool | None
+
+
 _Made = tuple[dict[str, dict[Place, bool]], dict[Place, Shown]]
 
 
-def _from_protocol(plates: list[dict[str, Any]]) -> _Made:
+def _from_protocol(plates: Sequence[Any]) -> _Made:
     outcomes: dict[str, dict[Place, bool]] = {label: {} for label in _PROTOCOL.values()}
     shown = {}
-    for plate in plates:
-        place = (plate["column"], plate["image"], plate["index"])
-        shown[place] = Shown(plate["text"], plate["read"] or "")
+    for i, entry in enumerate(plates):
+        plate = read_as(_Scored, entry, ("plates", i), loose=(_Scored,))
+        place = (plate.column, plate.image, plate.index)
+        shown[place] = Shown(plate.text, plate.read or "")
         for key, label in _PROTOCOL.items():
-            if plate[key] is not None:
-                outcomes[label][place] = plate[key]
+            right = getattr(plate, key)
+            if right is not None:
+                outcomes[label][place] = right
     return outcomes, shown
 
 
-def _from_report(plates: list[dict[str, Any]]) -> _Made:
+def _from_report(plates: Sequence[Any]) -> _Made:
     outcomes: dict[str, dict[Place, bool]] = {name: {} for name in SHOWN}
     shown = {}
-    for plate in plates:
-        record = record_of(plate)
+    for record in records_in(plates):
         place = ("", record.image, record.index)
         read = record.on_predicted_corners or record.on_crop or record.on_true_corners or record.on_box
         shown[place] = Shown(record.text or "", "" if read is None else read.text)

@@ -60,6 +60,7 @@ def evaluate(
     crops: Sequence[str] = CROPS,
     corrections: Sequence[Correction] = (),
     replaced: Mapping[str, str] | None = None,
+    confusable: Sequence[str] = (),
     predictions: list[Predicted] | None = None,
     batch: int = 8,
     workers: int = 2,
@@ -83,6 +84,7 @@ def evaluate(
         crops: by which corners the plates of scenes are cut out to be read; ready-made crops are read as they are.
         corrections: of wrong labels; the report has the figures with the raw labels and with the corrected ones.
         replaced: characters that count as others, e.g. {"O": "0"}, in labels, corrections and readings alike.
+        confusable: groups of symbols that look alike, for the report: how many mistakes are among them.
         predictions: what was found and read in each scene is appended here, before characters are replaced.
         batch: images that are held and detected together.
         workers: threads that read images.
@@ -116,7 +118,8 @@ def evaluate(
             complete = False
     if complete and not run.images:
         raise ValueError(f"None of {len(scenes)} images could be evaluated; the first: {run.errors[0].error}")
-    return run.report(model or {}, manifests or {}, complete, perf_counter() - started)
+    report = run.report(model or {}, manifests or {}, complete, perf_counter() - started)
+    return replace(report, confusable=tuple(confusable))
 
 
 def _is_crop(scene: Scene) -> bool:

@@ -11,6 +11,7 @@ from alpr.data.corrections import Correction
 from alpr.detection.metrics import DetectionScores
 from alpr.files import write_json
 from alpr.plates.records import Reading
+from alpr.plates.values import read_as
 from alpr.recognition.metrics import RecognitionScores, has_province
 
 
@@ -157,6 +158,7 @@ class EvaluationReport:
         unavailable: why a source of crops has no scores, by the name of its field.
         audit: the figures with corrected labels, where corrections were given.
         replaced: the characters that were replaced in labels and readings before they were compared.
+        confusable: groups of symbols that look alike, as the reader's country names them.
         false_positives: detections that found no plate, per image that has any.
     """
 
@@ -179,6 +181,7 @@ class EvaluationReport:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     audit: Audit | None = None
     replaced: Mapping[str, str] = field(default_factory=dict)
+    confusable: tuple[str, ...] = ()
     made_with: Mapping[str, Any] = field(default_factory=dict)
 
     def figure(self, name: str) -> Figure | None:
@@ -186,19 +189,20 @@ class EvaluationReport:
         return next((f for f in self.figures if f.name == name), None)
 
 
-def record_of(plate: Mapping[str, Any]) -> PlateRecord:
-    """A plate of a report file that was read.
+def records_in(plates: Sequence[Any]) -> list[PlateRecord]:
+    """The plates of a report file that was read.
 
     Raises:
-        TypeError: an entry of another form.
+        Fault: an entry of another form, with its place in the file.
     """
-    readings = {
-        key: None if value is None else Reading(value["text"], value["score"], tuple(value["characters"]))
-        for key, value in plate.items()
-        if key.startswith("on_")
-    }
-    values = {"iou" if key == "hull_iou" else key: value for key, value in plate.items()}
-    return PlateRecord(**{**values, **readings})
+    return [read_as(PlateRecord, _iou_named(plate), ("plates", i)) for i, plate in enumerate(plates)]
+
+
+def _iou_named(plate: Any) -> Any:
+    """A plate with `iou` for the file's `hull_iou`."""
+    if not isinstance(plate, Mapping) or "hull_iou" not in plate:
+        return plate
+    return {"iou" if key == "hull_iou" else key: value for key, value in plate.items()}
 
 
 def _values_of(plate: PlateRecord) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alpr.data.manifest import read_manifest
+from alpr.data.several_tables import read_manifest
 from alpr.evaluation.command import listed, made_with, named, split_of
 from alpr.files import file_sha256, write_json
 

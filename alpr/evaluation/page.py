@@ -16,7 +16,15 @@ from alpr.evaluation.protocols.grids import grids_of
 from alpr.evaluation.protocols.matching import reading_of
 from alpr.evaluation.protocols.misses import MEANINGS, Cause, cause_of
 from alpr.evaluation.protocols.report import ProtocolReport
-from alpr.evaluation.report_grids import detection_grid, figure_grid, recognition_grid, slice_grids, sources_of
+from alpr.evaluation.report_grids import (
+    alike,
+    counted_alike,
+    detection_grid,
+    figure_grid,
+    recognition_grid,
+    slice_grids,
+    sources_of,
+)
 from alpr.evaluation.tables import Grid, figure_columns
 from alpr.images.prepare import UnreadableImage, read_image
 from alpr.plates.records import Reading
@@ -53,7 +61,7 @@ def evaluation_page(report: EvaluationReport, gallery: Gallery | None) -> Page:
     if scored:
         page.add("Reading, by source of the crops", *_grid(recognition_grid(report)))
         page.add("How sure", *(part for title, scores in scored for part in _confidence(title, scores)))
-        page.add("Confusions", *_confusions(*scored[0]))
+        page.add("Confusions", *_confusions(*scored[0], report.confusable))
     if report.slices:
         page.add("Slices", *(part for grid in slice_grids(report) for part in (subheading(grid.title), *_grid(grid))))
     if gallery is None:
@@ -115,7 +123,7 @@ def _confidence(title: str, scores: RecognitionScores) -> list[Html]:
     return [side_by_side(reliable, risk), table(header, rows, caption=title, right=(2, 3))]
 
 
-def _confusions(title: str, scores: RecognitionScores) -> list[Html]:
+def _confusions(title: str, scores: RecognitionScores, groups: Sequence[str]) -> list[Html]:
     if not scores.confusions:
         return [paragraph(f"None ({title}).")]
     weight: dict[str, int] = {}
@@ -128,10 +136,13 @@ def _confusions(title: str, scores: RecognitionScores) -> list[Html]:
     grid = [[counts.get((true, read), 0) for read in shown] for true in shown]
     names = [character or "gap" for character in shown]
     picture = matrix_chart(names, names, grid, title=f"True (rows) and read (columns), {title}", x_label="read")
-    listed = table(
-        ["true", "read", "times"], [(c.true or "gap", c.read or "gap", c.count) for c in scores.confusions[:20]]
-    )
-    return [side_by_side(picture, listed)]
+    rows = [
+        (c.true or "gap", c.read or "gap", c.count, "yes" if alike(c, groups) else "") for c in scores.confusions[:20]
+    ]
+    header = ["true", "read", "times", "look alike"]
+    shown_columns = len(header) if groups else len(header) - 1
+    listed = table(header[:shown_columns], [row[:shown_columns] for row in rows])
+    return [*map(paragraph, counted_alike(scores, groups)), side_by_side(picture, listed)]
 
 
 def _named(report: EvaluationReport) -> list[Html]:

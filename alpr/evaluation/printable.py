@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
-from alpr.plates.charset import Charset
+from alpr.data.scenes import LazyScenes
 from alpr.plates.records import Plate, Scene
 from alpr.reader.parts import PlateRecogniser
 
@@ -18,11 +18,11 @@ class Unprintable(NamedTuple):
     reason: str
 
 
-class Printable(Sequence[Scene]):
+class Printable(LazyScenes):
     """Scenes with the texts that a reader can print; a plate of another text keeps its place, a crop of one is dropped.
 
     Args:
-        recogniser: what reads; one that does not say its `charset` may print anything.
+        recogniser: what reads; one that does not say its `symbols` may print anything.
         replaced: characters that count as others, in labels and readings alike.
 
     Attributes:
@@ -32,9 +32,9 @@ class Printable(Sequence[Scene]):
     def __init__(
         self, scenes: Sequence[Scene], recogniser: PlateRecogniser | None, replaced: Mapping[str, str] | None = None
     ) -> None:
-        charset = getattr(recogniser, "charset", None)
+        symbols = getattr(recogniser, "symbols", None)
         self._scenes, self._replaced = scenes, dict(replaced or {})
-        self._symbols = {self._as_compared(c) for c in charset.symbols} if isinstance(charset, Charset) else None
+        self._symbols = None if symbols is None else {self._as_compared(c) for c in symbols}
         self._kept: Sequence[int] = range(len(scenes))
         self.unprintable: list[Unprintable] = []
         if self._symbols is not None:
@@ -43,23 +43,12 @@ class Printable(Sequence[Scene]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    @overload
-    def __getitem__(self, index: int) -> Scene: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Scene]: ...
-
-    def __getitem__(self, index: int | slice) -> Scene | list[Scene]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def scene(self, index: int) -> Scene:
         scene = self._scenes[self._kept[index]]
         if not any(map(self._strange, scene.plates)):
             return scene
         plates = (replace(plate, text=None) if self._strange(plate) else plate for plate in scene.plates)
         return replace(scene, plates=tuple(plates))
-
-    def __iter__(self) -> Iterator[Scene]:
-        return (self[i] for i in range(len(self)))
 
     def _look_at(self, scene: Scene) -> bool:
         """Lists a scene's labels that cannot be printed; whether anything of it is left to be scored."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from alpr.evaluation.figures import READ
 from alpr.evaluation.intervals import NAMED
 from alpr.evaluation.outcomes import EvaluationReport, Slice
 from alpr.evaluation.tables import Grid, as_text
-from alpr.recognition.metrics import RecognitionScores
+from alpr.recognition.metrics import Confusion, RecognitionScores
 
 
 class Source(NamedTuple):
@@ -136,10 +136,28 @@ def recognition_grid(report: EvaluationReport) -> Grid:
 
 def _confusions(report: EvaluationReport) -> tuple[str, ...]:
     scores = next((source.scores for source in sources_of(report) if source.scores is not None), None)
-    parts = (
-        [f"{c.true or 'nothing'} as {c.read or 'nothing'} {c.count}" for c in scores.confusions[:12]] if scores else []
-    )
-    return (f"Read: {', '.join(parts)}",) if parts else ()
+    if scores is None or not scores.confusions:
+        return ()
+    parts = [
+        f"{c.true or 'nothing'} as {c.read or 'nothing'} {c.count}{' (alike)' * alike(c, report.confusable)}"
+        for c in scores.confusions[:12]
+    ]
+    return (f"Read: {', '.join(parts)}", *counted_alike(scores, report.confusable))
+
+
+def alike(confusion: Confusion, groups: Sequence[str]) -> bool:
+    """Whether the two symbols look alike: whether they are in one of the country's groups."""
+    true, read = confusion.true, confusion.read
+    return bool(true and read) and any(true in group and read in group for group in groups)
+
+
+def counted_alike(scores: RecognitionScores, groups: Sequence[str]) -> tuple[str, ...]:
+    """How many of the mistakes are among symbols that look alike; nothing where no groups are known."""
+    if not groups:
+        return ()
+    among = sum(c.count for c in scores.confusions if alike(c, groups))
+    whole = sum(c.count for c in scores.confusions)
+    return (f"Among symbols that look alike, by the country's pack: {among} of {whole} wrong characters.",)
 
 
 SLICED = {

@@ -27,7 +27,7 @@ from alpr.export.target import ORIGINAL, ConversionError, Networks, Shape, Sourc
 from alpr.files import WEIGHT_BYTES, read_regular, write_json
 from alpr.images.prepare import letterbox, read_image
 from alpr.provenance import provenance
-from alpr.reader.card import CARD_FILE, ModelCard, WeightFile
+from alpr.reader.card import CARD_FILE, Companion, ModelCard, WeightFile
 from alpr.reader.parts import Parts
 from alpr.recognition.read import Recogniser
 from alpr.runs.weights import SUFFIX
@@ -282,10 +282,19 @@ class _Attempt:
             training=self.card.training,
             precision=self.target.precision,
             other_files=self._trainable(),
+            companions=self._companions(),
         )
         card.write(self.folder)
         card.verify(self.folder)
         put_in_place(self.folder, output)
+
+    def _companions(self) -> tuple[Companion, ...]:
+        """Copies the bundle's further recognisers, which stay as they are."""
+        if not self.target.for_reader:
+            return ()
+        for entry in self.card.companions:
+            shutil.copyfile(self.asked.bundle / entry.file.file, self.folder / entry.file.file)
+        return self.card.companions
 
     def _trainable(self) -> tuple[WeightFile, ...]:
         """Copies the weights from which a training begins into what a `Reader` reads."""

@@ -12,16 +12,17 @@ from typing import Any
 from omegaconf import DictConfig
 
 from alpr.evaluation.by_width import readable_widths
-from alpr.evaluation.outcomes import record_of
+from alpr.evaluation.outcomes import records_in
 from alpr.export.data_sources import Network, data_sources
 from alpr.export.one_graph.compose import READER_FILE
-from alpr.export.onnx_bundle import add_reader, add_report, export_bundle
+from alpr.export.onnx_bundle import add_companion, add_reader, add_report, export_bundle
 from alpr.export.parity import ParityReport, ReaderParity
 from alpr.files import LIST_BYTES, file_sha256, read_regular
 from alpr.images.prepare import IMAGE_SUFFIXES, read_image
 from alpr.plates.records import ImageArray
 from alpr.provenance import UnknownProvenance, commit_label, installed_source, source_commit
 from alpr.reader.card import EarlierRun, TrainingRun
+from alpr.reader.reader import find_bundle
 from alpr.runs.checkpoints import RunError, best_checkpoint, run_folder
 from alpr.runs.weights import SUFFIX, write_weights
 from alpr.training.lineage import bundled
@@ -36,9 +37,9 @@ REPORT_PAGE = "report.html"
 def bundle_runs(config: DictConfig) -> None:
     """Exports `config.detector` and `config.recogniser` to `config.output`; see `configs/export.yaml`.
 
-    With neither, the bundle that stands at `config.output` gets the figures and the page of `config.report`, and with
-    `config.reader` its reader.onnx. Beside a new one lie the weights as safetensors, for `warm_start` of another
-    training, and the report's page.
+    With neither, the bundle that stands at `config.output` gets the figures and the page of `config.report`, the
+    recognisers of other bundles that `config.companions` names, and with `config.reader` its reader.onnx. Beside a new
+    one lie the weights as safetensors, for `warm_start` of another training, and the report's page.
 
     Raises:
         RunError: a run that cannot be loaded, or a report without figures.
@@ -55,7 +56,9 @@ def bundle_runs(config: DictConfig) -> None:
     metrics = {} if config.report is None else reported_figures(Path(config.report))
     page = None if config.report is None else Path(config.report).with_name(REPORT_PAGE)
     page = page if page is not None and page.is_file() else None
-    if (config.reader or metrics) and config.detector is None and config.recogniser is None:
+    companions = {str(code): str(name) for code, name in (config.companions or {}).items()}
+    if (config.reader or metrics or companions) and config.detector is None and config.recogniser is None:
+        add_companions(output, companions)
         if metrics:
             add_report(output, metrics, page)
             print(f"{output} holds the figures of {config.report}.")
@@ -70,8 +73,10 @@ def bundle_runs(config: DictConfig) -> None:
     keys = ("input_px", "score_threshold", "small_px", "fine_px", "fine_weight")
     chosen = {key: config[key] for key in keys if config[key] is not None}
     detector.predictor = replace(detector.predictor, **chosen)
-    if config.read_again_below is not None:
-        recogniser.predictor = replace(recogniser.predictor, read_again_below=config.read_again_below)
+    further = {key: config[key] for key in ("read_again_below", "unreadable_below") if config[key] is not None}
+    if config.unread is not None:
+        further["unread"] = tuple(config.unread)
+    recogniser.predictor = replace(recogniser.predictor, **further)
     for module in (detector, recogniser):
         module.hparams["predictor"] = asdict(module.predictor)
     records = {path: RunRecord.read(run_folder(best_checkpoint(path))) for path in (config.detector, config.recogniser)}
@@ -104,6 +109,19 @@ def bundle_runs(config: DictConfig) -> None:
     sizes = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.1f} MB" for file in sorted(output.iterdir()))
     print(f"{output}: {sizes}")
     print(parity_held(report))
+    add_companions(output, companions)
+
+
+def add_companions(output: Path, companions: Mapping[str, str]) -> None:
+    """Gives a bundle the recognisers of others, by the codes of the countries whose plates they read.
+
+    Raises:
+        ValueError: a bundle that is not there, or recognisers that do not fit together.
+    """
+    for name in dict.fromkeys(companions.values()):
+        countries = [code for code, other in companions.items() if other == name]
+        add_companion(output, find_bundle(name), countries)
+        print(f"{output} reads plates of {', '.join(countries)} with the recogniser of {name}.", flush=True)
 
 
 def parity_held(report: ParityReport) -> str:
@@ -182,7 +200,7 @@ def reported_figures(path: Path) -> dict[str, Any]:
     """
     try:
         report = json.loads(read_regular(path, LIST_BYTES))
-        readable = readable_widths([record_of(plate) for plate in report["plates"]])
+        readable = readable_widths(records_in(report["plates"]))
         found = {"manifests": report["manifests"], "figures": report["figures"], "readable": readable.to_dict()}
         times = (report.get("made_with") or {}).get("scored")
         return {**found, **({} if times is None else {"scored": int(times)})}

@@ -34,7 +34,7 @@ from alpr.export.parity import (
 from alpr.files import whole_file
 from alpr.plates.country import CountryPack
 from alpr.plates.records import ImageArray
-from alpr.reader.card import CARD_FILE, DataSource, ModelCard, TrainingRun, WeightFile
+from alpr.reader.card import CARD_FILE, Companion, DataSource, ModelCard, TrainingRun, WeightFile
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.module import torch_recogniser
 from alpr.recognition.read import Recogniser
@@ -46,6 +46,7 @@ RECOGNISER_FILE = "recogniser.onnx"
 __all__ = [
     "ParityError",
     "ParityReport",
+    "add_companion",
     "add_reader",
     "add_report",
     "export_bundle",
@@ -233,6 +234,37 @@ def add_report(bundle: Path, metrics: Mapping[str, Any], page: Path | None = Non
             shutil.copyfile(page, part / page.name)
             others[page.name] = WeightFile.of(part / page.name)
         card = replace(card, metrics={**card.metrics, **metrics}, other_files=tuple(others.values()))
+        card.write(part)
+        card.verify(part)
+
+
+def add_companion(bundle: Path, other: Path, countries: Sequence[str]) -> None:
+    """Gives a bundle the recogniser of another one, for the plates of some countries.
+
+    The card says of it what the other's says: its data, what trained it, its settings.
+
+    Args:
+        countries: codes of countries that the bundle's own recogniser tells apart.
+
+    Raises:
+        CardError: no bundle at either place, files that are not the card's, or recognisers that do not fit together.
+    """
+    theirs = ModelCard.read(other)
+    theirs.verify(other)
+    with _remade(bundle) as (part, card):
+        path = part / f"recogniser_{theirs.name}.onnx"
+        shutil.copyfile(other / theirs.recogniser_file.file, path)
+        companion = Companion(
+            theirs.name, tuple(countries), WeightFile.of(path), theirs.recogniser, theirs.country, theirs.alphabet
+        )
+        known = {source.sha256 for source in card.data}
+        runs = {run.name for run in card.training}
+        card = replace(
+            card,
+            companions=(*(one for one in card.companions if one.name != theirs.name), companion),
+            data=(*card.data, *(source for source in theirs.data if source.sha256 not in known)),
+            training=(*card.training, *(run for run in theirs.training if run.name not in runs)),
+        )
         card.write(part)
         card.verify(part)
 

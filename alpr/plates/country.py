@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -29,7 +30,7 @@ class CountryPack:
         code: ISO 3166 alpha-2.
         alphabet: every symbol that a plate may print, in the order of the class ids.
         classes: a one-letter key per set of symbols, for the layouts' patterns.
-        confusable: groups of symbols that look alike, for reports.
+        confusable: groups of symbols that look alike; reports count mistakes among them apart.
         regions: the codes that plates begin with, and the names of what they stand for; empty where there are none.
     """
 
@@ -93,12 +94,20 @@ class CountryPack:
         """The first layout whose pattern the text fits, or None."""
         return next((layout for layout in self.layouts if layout.form_of(text, self.classes) is not None), None)
 
-    def rows_of(self, text: str, layout: str | None = None) -> int:
-        """How many rows a plate has: those of the named layout, else the fewest of the layouts that its text fits."""
-        fitting = [found for found in self.layouts if found.name == layout] or [
+    def likely_layout(self, text: str, name: str | None = None, aspect: float | None = None) -> Layout | None:
+        """The layout of a plate: the named one, else of those that its text fits the one of the nearest aspect.
+
+        Args:
+            aspect: width by height of the plate as it was photographed; None, where that is not known, for one of the
+                fewest rows.
+        """
+        fitting = [found for found in self.layouts if found.name == name] or [
             found for found in self.layouts if found.form_of(text, self.classes) is not None
         ]
-        return min((found.rows for found in fitting), default=1)
+        if aspect is None:
+            return min(fitting, key=lambda found: found.rows, default=None)
+        away = {found.name: abs(math.log(found.size_mm[1] / found.size_mm[0] / aspect)) for found in fitting}
+        return min(fitting, key=lambda found: away[found.name], default=None)
 
     def kind_of(self, text: str) -> str | None:
         """The kind of the layouts that the text fits; None where they have several kinds, or none."""

@@ -150,6 +150,16 @@ class Layout:
         """How many rows of characters it has."""
         return self.pattern.count("/") + 1
 
+    @property
+    def row_cut(self) -> float | None:
+        """Where two rows part, as a fraction of the plate's height; None of any other number of rows."""
+        if self.rows != 2:
+            return None
+        _, top, _, bottom = self.free_mm()
+        upper, lower = (self.cell_mm(row)[0] for row in range(2))
+        gap = self.row_gap_mm
+        return ((top + bottom - upper - lower - gap) / 2 + upper + gap / 2) / self.size_mm[0]
+
     def cell_mm(self, row: int) -> tuple[float, float]:
         """The (height, width) of a character's cell in a row."""
         return self.row_character_mm[row] if self.row_character_mm else self.character_mm

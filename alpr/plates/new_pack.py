@@ -20,7 +20,7 @@ classes:                     # one letter per set of symbols, for the patterns
 {classes}
 layouts:                     # one entry per kind of plate; lengths in mm, sizes are [height, width]
 {layouts}
-confusable: [0OQD, 1I, 8B, 2Z, 5S, 6G]   # groups that look alike, for reports
+confusable: [0OQD, 1I, 8B, 2Z, 5S, 6G]   # groups that look alike: reports count mistakes among them apart
 # regions: {{AB: First province}}        # codes that plates begin with; a layout then says region_places: 2
 """
 LAYOUT = """\

@@ -76,6 +76,10 @@ class Reading:
         certain: whether the score is at least the one that was asked for; None where no score was.
         country, kind: the plate's country and its kind (mostly the colour), where the recogniser has heads for them.
         country_score, kind_score: their probabilities, 0..1, as the network gives them.
+        cut: where the two rows part that the plate was read in, as a fraction of its crop's height; 0 where it was read
+            as one row, None where the recogniser does not tell.
+        state: `read`, `unreadable` (a score below what the recogniser asks for), `unknown script` (the plate of a
+            country whose script it does not know; the text is ""), or `no plate` (nothing to read there).
         slots: what the recogniser answered, before any grammar; None where nothing was asked of it. Two readings
             are equal whatever their slots.
     """
@@ -90,6 +94,8 @@ class Reading:
     country_score: float | None = None
     kind: str | None = None
     kind_score: float | None = None
+    cut: float | None = None
+    state: str = "read"
     slots: Slots | None = field(default=None, repr=False, compare=False)
 
     @property

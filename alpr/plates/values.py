@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Container, Mapping
+import re
+from collections.abc import Callable, Container, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from itertools import accumulate
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -15,6 +18,8 @@ Place = tuple[str | int, ...]
 """The keys and list positions that lead to a value."""
 MOST_PX = 16384
 """Of a side of a network's input; a card that asks for more would only fill the memory."""
+MOST_BRACKETS = 50
+"""Open at once. A pack has three."""
 MOST_VALUES = 20_000
 """With every alias written out: a few lines of aliases of aliases stand for more than any memory holds."""
 T = TypeVar("T")
@@ -68,26 +73,35 @@ def _finite(digits: str) -> float:
 
 
 def read_as(
-    kind: type[T], value: Any, place: Place = (), whole: str = "the file", complete: Container[type[Any]] = ()
+    kind: type[T],
+    value: Any,
+    place: Place = (),
+    whole: str = "the file",
+    complete: Container[type[Any]] = (),
+    loose: Container[type[Any]] = (),
 ) -> T:
     """A dataclass from a mapping of plain values, checked by the types of its fields, those inside it likewise.
 
-    A whole number passes as a number, a list as a tuple; nothing else is converted, and true is no number.
+    A whole number passes as a number, a list as a tuple or a named tuple; nothing else is converted, and true is no
+    number.
 
     Args:
         place: where the mapping stands.
         whole: what the outermost mapping is called.
         complete: dataclasses of which every key must be given, also those with a default.
+        loose: dataclasses beside whose keys others may stand; they are passed over.
 
     Raises:
         Fault: an unknown, missing or wrong entry, or one that the dataclass itself refuses.
     """
-    at = dotted(place) or whole
     if not isinstance(value, Mapping):
-        raise Fault(place, f"{at} is {short(value)}; expected a mapping.")
+        raise Fault(place, f"{dotted(place) or whole} is {short(value)}; expected a mapping.")
+    types = _types(kind)
+    if kind in loose:
+        value = {key: entry for key, entry in value.items() if key in types}
     check_keys(value, kind, place, kind in complete)
-    types = get_type_hints(kind)
-    given = {key: _checked(types[key], entry, (*place, key), complete) for key, entry in value.items()}
+    asked = _Asked(complete, loose)
+    given = {key: _checked(types[key], entry, (*place, key), asked) for key, entry in value.items()}
     try:
         return kind(**given)
     except Fault as fault:  # it names its own keys, below this place
@@ -102,9 +116,10 @@ def check_keys(value: Mapping[Any, Any], kind: type[Any], place: Place, complete
     Raises:
         Fault: such keys.
     """
-    known = {f.name: complete or (f.default is MISSING and f.default_factory is MISSING) for f in fields(kind)}
+    asked: Any = kind  # to mypy a class cannot be hashed
+    known = _needed(asked)
     unknown = [key for key in value if key not in known]
-    missing = [key for key, needed in known.items() if needed and key not in value]
+    missing = [key for key, needed in known.items() if (needed or complete) and key not in value]
     for what, wrong in (("unknown", unknown), ("missing", missing)):
         if wrong:
             named = ", ".join(dotted((*place, str(key))) for key in sorted(map(str, wrong)))
@@ -112,32 +127,57 @@ def check_keys(value: Mapping[Any, Any], kind: type[Any], place: Place, complete
             raise Fault(where, f"{what} {named}; expected the keys {', '.join(known)}.")
 
 
-def _checked(kind: Any, value: Any, place: Place, complete: Container[type[Any]]) -> Any:
+class _Asked(NamedTuple):
+    complete: Container[type[Any]]
+    loose: Container[type[Any]]
+
+
+# What follows is asked of the same few types for every plate of 100,000.
+_types: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
+_origin: Callable[[Any], Any] = cache(get_origin)
+_inner: Callable[[Any], tuple[Any, ...]] = cache(get_args)
+
+
+@cache
+def _all_floats(kind: Any) -> bool:
+    """Whether a tuple's type holds numbers alone."""
+    return set(_inner(kind)) <= {float, ...}
+
+
+@cache
+def _needed(kind: type[Any]) -> dict[str, bool]:
+    """The keys of a dataclass, and whether each has no default."""
+    return {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(kind)}
+
+
+def _checked(kind: Any, value: Any, place: Place, asked: _Asked) -> Any:
     """The value as a field of this type holds it."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if kind is Any:
+    # type(), not isinstance: True is an int
+    if kind is Any or (type(value) is kind and (kind in (str, int, bool) or (kind is float and math.isfinite(value)))):
         return value
+    origin, inner = _origin(kind), _inner(kind)
     if origin in (Union, UnionType):  # X | None
-        return None if value is None else _checked(inner[0], value, place, complete)
+        return None if value is None else _checked(inner[0], value, place, asked)
     if is_dataclass(kind):
-        return read_as(kind, value, place, complete=complete)  # type: ignore[arg-type]
+        return read_as(kind, value, place, complete=asked.complete, loose=asked.loose)  # type: ignore[arg-type]
+    if isinstance(kind, type) and issubclass(kind, tuple):  # a named one
+        return kind(*_checked(tuple[tuple(_types(kind).values())], value, place, asked))  # type: ignore[misc]
     if origin is tuple:
         several = inner[1:] == (...,)
         if not isinstance(value, list | tuple) or not (several or len(value) == len(inner)):
             wanted = "a list" if several else f"a list of {len(inner)}"
             raise Fault(place, f"{dotted(place)} is {short(value)}; expected {wanted}.")
-        return tuple(_checked(inner[0 if several else i], v, (*place, i), complete) for i, v in enumerate(value))
+        if _all_floats(kind) and all(type(v) is float for v in value) and math.isfinite(sum(value)):
+            return tuple(value)
+        return tuple(_checked(inner[0 if several else i], v, (*place, i), asked) for i, v in enumerate(value))
     if kind is dict or (origin is not None and issubclass(origin, Mapping)):
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise Fault(place, f"{dotted(place)} is {short(value)}; expected a mapping.")
         held = inner[1] if inner else Any
-        return {key: _checked(held, entry, (*place, key), complete) for key, entry in value.items()}
+        return {key: _checked(held, entry, (*place, key), asked) for key, entry in value.items()}
     if kind is float and type(value) is int:
         return float(value)
-    # type(), not isinstance: True is an int
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise Fault(place, f"{dotted(place)} is {short(value)}; expected {_KINDS[kind]}.")
-    return value
+    raise Fault(place, f"{dotted(place)} is {short(value)}; expected {_KINDS[kind]}.")
 
 
 def dotted(place: Place, end: str = "") -> str:
@@ -155,6 +195,8 @@ def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
             what its tag says.
     """
     lines: dict[Place, int] = {}
+    if _deepest(text) > MOST_BRACKETS:  # each level costs the scanner a look at all others
+        raise ValueError("its values are nested too deep.")
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
@@ -168,6 +210,12 @@ def read_with_lines(text: str) -> tuple[Any, dict[Place, int]]:
         raise ValueError(f"a value is not what its tag says: {error!r}.") from error
     finally:
         loader.dispose()
+
+
+def _deepest(text: str) -> int:
+    """The most brackets and braces that are open at once, those in texts and comments counted too."""
+    steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[{\]}]", text))
+    return max(accumulate(steps, lambda depth, step: max(0, depth + step)), default=0)
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:

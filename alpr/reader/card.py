@@ -102,6 +102,35 @@ class TrainingRun:
 
 
 @dataclass(frozen=True)
+class Companion:
+    """A recogniser that reads the plates of some countries in place of the bundle's own, which tells them apart.
+
+    Attributes:
+        name: of the bundle that it comes from.
+        countries: the codes of the countries whose plates it reads.
+        file, recogniser, country, alphabet: as those of the bundle's own recogniser.
+    """
+
+    name: str
+    countries: tuple[str, ...]
+    file: WeightFile
+    recogniser: RecogniserSettings
+    country: CountryPack
+    alphabet: str
+
+    @property
+    def charset(self) -> Charset:
+        """Its symbols and ids."""
+        return Charset(self.alphabet)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values as they stand in card.json."""
+        named = {"name": self.name, "countries": list(self.countries), **asdict(self.file)}
+        settings = asdict(self.recogniser)
+        return {**named, "alphabet": self.alphabet, "settings": settings, "country": self.country.to_dict()}
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """A bundle's card.
 
@@ -113,6 +142,7 @@ class ModelCard:
         metrics: plain values, as measured.
         reader_file: both networks and all between them as one graph; None where the bundle has none.
         other_files: what else was written with the bundle and is not needed to read, such as weights for a training.
+        companions: further recognisers, each for the plates of some of the countries that the first one tells apart.
         precision: of the weights: fp32, fp16 or int8; the metrics of a converted bundle are those of the fp32 one,
             but for "conversion".
     """
@@ -133,6 +163,7 @@ class ModelCard:
     reader_file: WeightFile | None = None
     precision: str = "fp32"
     other_files: tuple[WeightFile, ...] = ()
+    companions: tuple[Companion, ...] = ()
 
     @property
     def files(self) -> dict[str, WeightFile]:
@@ -143,7 +174,8 @@ class ModelCard:
     def _all_files(self) -> list[tuple[str, WeightFile]]:
         """Every file by its place in the card: ("detector.", ...), ("other_files[0].", ...)."""
         others = ((f"other_files[{i}].", entry) for i, entry in enumerate(self.other_files))
-        return [*((f"{key}.", entry) for key, entry in self.files.items()), *others]
+        companions = ((f"companions[{i}].", entry.file) for i, entry in enumerate(self.companions))
+        return [*((f"{key}.", entry) for key, entry in self.files.items()), *companions, *others]
 
     @property
     def charset(self) -> Charset:
@@ -171,6 +203,7 @@ class ModelCard:
             **({} if self.reader_file is None else {"reader": asdict(self.reader_file)}),
             **({} if self.precision == "fp32" else {"precision": self.precision}),
             **({"other_files": [asdict(entry) for entry in self.other_files]} if self.other_files else {}),
+            **({"companions": [entry.to_dict() for entry in self.companions]} if self.companions else {}),
         }
 
     @classmethod
@@ -196,6 +229,7 @@ class ModelCard:
             recogniser_file=WeightFile(card.recogniser.file, card.recogniser.sha256),
             alphabet=_alphabet(card.recogniser.alphabet, source),
             reader_file=card.reader,
+            companions=tuple(_companion(entry, source) for entry in card.companions),
         )
         for key, entry in result._all_files():
             _refuse_path(entry.file, f"{source}: {key}file")
@@ -209,10 +243,29 @@ class ModelCard:
                 f"{source}: recogniser.alphabet lacks {', '.join(lacking)}, which the country pack "
                 f"{result.country.code!r} prints; expected every symbol of {result.country.alphabet!r}."
             )
-        for (key, entry), (other, same) in combinations(result.files.items(), 2):
+        names = [*result.files.items(), *((f"companions[{i}]", c.file) for i, c in enumerate(result.companions))]
+        for (key, entry), (other, same) in combinations(names, 2):
             if entry.file == same.file:
                 raise CardError(f"{source}: {key}.file and {other}.file are both {entry.file!r}.")
+        result._check_companions(source)
         return result
+
+    def _check_companions(self, source: str) -> None:
+        """Each reads crops as the first recogniser makes them, of countries that this one tells apart."""
+        own, known = self.recogniser, set(self.recogniser.countries)
+        for i, companion in enumerate(self.companions):
+            where = f"{source}: companions[{i}]"
+            settings = companion.recogniser
+            if (settings.size, settings.margin) != (own.size, own.margin):
+                raise CardError(
+                    f"{where} reads crops of {settings.size} px with a margin of {settings.margin}; expected those of "
+                    f"the recogniser, {own.size} and {own.margin}."
+                )
+            if not companion.countries or not set(companion.countries) <= known:
+                raise CardError(
+                    f"{where}.countries is {list(companion.countries)}; expected some of those that the recogniser "
+                    f"tells apart, {', '.join(sorted(known)) or 'which are none'}."
+                )
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> ModelCard:
@@ -285,6 +338,13 @@ class _WrittenRecogniser(WeightFile):
 
 
 @dataclass(frozen=True)
+class _WrittenCompanion(_WrittenRecogniser):
+    name: str
+    countries: tuple[str, ...]
+    country: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class _Written:
     """A card as it stands in card.json."""
 
@@ -302,6 +362,7 @@ class _Written:
     reader: WeightFile | None = None
     precision: str = "fp32"
     other_files: tuple[WeightFile, ...] = ()
+    companions: tuple[_WrittenCompanion, ...] = ()
 
 
 _AS_WRITTEN = ("name", "created", "alpr", "commit", "data", "metrics", "training", "precision", "other_files")
@@ -316,6 +377,7 @@ _LATER: Mapping[str, Mapping[str, Any]] = {
     # One from before the calibration has no thresholds, one from before the heads has none; every crop was read once.
     "recogniser": {
         "threshold_99": None, "threshold_999": None, "countries": [], "kinds": [], "read_again_below": 0.0,
+        "row_cuts": [], "unread": [], "unreadable_below": 0.0,
     },
 }  # fmt: skip
 """The settings that came later, with the values that older cards were measured with."""
@@ -329,6 +391,14 @@ def _with_later_settings(data: Any) -> Any:
         entry = whole.get(key)
         if isinstance(entry, Mapping) and isinstance(entry.get("settings"), Mapping):
             whole[key] = {**entry, "settings": {**later, **entry["settings"]}}
+    if isinstance(whole.get("companions"), list):
+        later = _LATER["recogniser"]
+        whole["companions"] = [
+            {**one, "settings": {**later, **one["settings"]}}
+            if isinstance(one, Mapping) and isinstance(one.get("settings"), Mapping)
+            else one
+            for one in whole["companions"]
+        ]
     if isinstance(whole.get("training"), list):
         whole["training"] = [{"started_from": [], **r} if isinstance(r, Mapping) else r for r in whole["training"]]
     return whole
@@ -337,6 +407,12 @@ def _with_later_settings(data: Any) -> Any:
 _SOURCE_KEYS = ("name", "sha256", "licence")
 _RUN_KEYS = ("name", "seed", "config")
 """What an entry of a card always has."""
+
+
+def _companion(written: _WrittenCompanion, source: str) -> Companion:
+    file = WeightFile(written.file, written.sha256)
+    country, alphabet = _country(written.country, source), _alphabet(written.alphabet, source)
+    return Companion(written.name, written.countries, file, written.settings, country, alphabet)
 
 
 def _country(data: Mapping[str, Any], source: str) -> CountryPack:

@@ -35,7 +35,12 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Parts:
-    """A predictor of one half, or of two."""
+    """A predictor of one half, or of two.
+
+    Attributes:
+        confusable: groups of symbols that look alike, as the country's pack names them.
+    """
 
     detector: PlateDetector | None = None
     recogniser: PlateRecogniser | None = None
+    confusable: tuple[str, ...] = ()

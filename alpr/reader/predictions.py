@@ -23,6 +23,7 @@ from alpr.data.ccpd import decode_names
 from alpr.files import LIST_BYTES, open_regular_text, write_atomically
 from alpr.plates.geometry import box_corners, corner_box
 from alpr.plates.records import Detection, FloatArray, PlateReading, Reading
+from alpr.plates.values import Fault, expect, read_as
 
 if TYPE_CHECKING:
     from alpr.images.photograph import Photograph
@@ -66,7 +67,8 @@ def reading_record(reading: Reading, more: tuple[str, ...] = (), top: int = 0) -
     """A reading as it stands in a JSON line.
 
     Args:
-        more: further keys: rule, raw_text, certain, alternatives, country, country_score, kind, kind_score.
+        more: further keys: rule, raw_text, certain, alternatives, country, country_score, kind, kind_score, rows,
+            state.
         top: how many alternatives.
     """
     further = {
@@ -78,6 +80,8 @@ def reading_record(reading: Reading, more: tuple[str, ...] = (), top: int = 0) -
         "country_score": None if reading.country_score is None else round(reading.country_score, 4),
         "kind": reading.kind,
         "kind_score": None if reading.kind_score is None else round(reading.kind_score, 4),
+        "state": reading.state,
+        "rows": None if reading.cut is None else 2 if reading.cut else 1,
     }
     return {
         "text": reading.text,
@@ -134,9 +138,11 @@ def damage(photograph: Photograph) -> dict[str, bool]:
 
 
 def head_keys(reader: Reader) -> tuple[str, ...]:
-    """The record's further keys where the recogniser has heads for country and kind."""
-    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score")}
-    return tuple(key for output in reader.recogniser.settings.outputs for key in keys[output])
+    """The record's further keys where the recogniser names country, kind or rows, or says what it cannot read."""
+    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score"), "rows": ("rows",)}
+    settings = reader.recogniser.settings
+    says = ("state",) if settings.unread or settings.unreadable_below else ()
+    return (*(key for output in settings.outputs for key in keys[output]), *says)
 
 
 def predicted_record(predicted: Predicted) -> dict[str, Any]:
@@ -199,88 +205,88 @@ def read_predictions(path: Path) -> list[Predicted]:
     return predictions
 
 
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A reading in a JSON line; `text` null where nothing was read."""
+
+    text: str | None = None
+    text_score: float | None = None
+    characters: tuple[float, ...] = ()
+    raw_text: str | None = None
+
+    def __post_init__(self) -> None:
+        score = self.text_score
+        expect(score is None or 0 <= score <= 1, "text_score", score, "a number from 0 to 1")
+
+    @property
+    def reading(self) -> Reading:
+        score = float(bool(self.text)) if self.text_score is None else self.text_score
+        return Reading(self.text or "", score, self.characters, raw_text=self.raw_text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plate(_Read):
+    """A plate in a JSON line; of corners and box one is enough."""
+
+    score: float
+    corners: tuple[Point, Point, Point, Point] | None = None
+    box: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.corners is None and self.box is None:
+            raise ValueError("corners and box are missing; expected one of them.")
+
+    @property
+    def plate(self) -> PlateReading:
+        corners = box_corners(np.array(self.box)) if self.corners is None else np.array(self.corners)
+        box = corner_box(corners) if self.box is None else np.array(self.box)
+        found = Detection(corners.astype(np.float32), box.astype(np.float32), self.score)
+        return PlateReading(found, self.reading)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Labelled(_Read):
+    """What was read inside a label: of the image's plate number `plate`, from 0."""
+
+    plate: int
+    by: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expect(self.plate >= 0, "plate", self.plate, "the place of the plate in its image, from 0")
+        expect(self.by in ("corners", "box"), "by", self.by, "corners or box")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """An image in a JSON line."""
+
+    image: str
+    plates: tuple[_Plate, ...] | None = None
+    labelled: tuple[_Labelled, ...] = ()
+    ms: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        expect(bool(self.image), "image", self.image, "the path of an image")
+        if not self.error and self.plates is None:
+            raise ValueError("plates is missing; expected a list, empty where nothing was found.")
+        expect(all(ms >= 0 for ms in self.ms.values()), "ms", self.ms, "milliseconds by stage")
+
+
 def _predicted(line: str, number: int) -> Predicted:
     try:
-        record = json.loads(line)
+        found = read_as(_Line, json.loads(line), whole="the line", loose=(_Line, _Plate, _Labelled))
     except json.JSONDecodeError as error:
         raise PredictionsError(f"this is no JSON ({error.msg} at character {error.pos + 1}).") from error
-    if not isinstance(record, dict):
-        raise PredictionsError(f"this is {line.strip()[:40]!r}; expected a JSON object with the key image.")
-    image: Any = record.get("image")
-    _expect(isinstance(image, str) and bool(image), "image", image, "the path of an image")
-    why = record.get("error", "")
-    _expect(isinstance(why, str), "error", why, "a sentence")
-    plates: Any = record.get("plates", [] if why else None)
-    _expect(isinstance(plates, list), "plates", plates, "a list, empty where nothing was found")
-    labelled, ms = record.get("labelled", []), record.get("ms", {})
-    _expect(isinstance(labelled, list), "labelled", labelled, "a list")
-    timed = isinstance(ms, dict) and all(_is_number(v) and v >= 0 for v in ms.values())
-    _expect(timed, "ms", ms, "milliseconds by stage")
-    return Predicted(
-        image,
-        tuple(_plate(plate, f"plates[{i}]") for i, plate in enumerate(plates)),
-        tuple(_labelled(one, f"labelled[{i}]") for i, one in enumerate(labelled)),
-        ms,
-        why,
-        number,
-    )
-
-
-def _plate(record: Any, at: str) -> PlateReading:
-    _expect(isinstance(record, dict), at, record, "an object with corners or box, score and text")
-    corners, box = _numbers(record, "corners", (4, 2), at), _numbers(record, "box", (4,), at)
-    if corners is None and box is None:
-        raise PredictionsError(f"{at} has neither corners nor box; expected one of them.")
-    if corners is None:
-        assert box is not None
-        corners = np.asarray(box_corners(box), np.float32)
-    if box is None:
-        box = np.asarray(corner_box(corners), np.float32)
-    _expect(_is_number(record.get("score")), f"{at}.score", record.get("score"), "a number")
-    return PlateReading(Detection(corners, box, float(record["score"])), _reading(record, at))
-
-
-def _reading(record: Mapping[str, Any], at: str) -> Reading:
-    text, raw = record.get("text"), record.get("raw_text")
-    _expect(text is None or isinstance(text, str), f"{at}.text", text, "a text, or null where nothing was read")
-    _expect(raw is None or isinstance(raw, str), f"{at}.raw_text", raw, "a text or null")
-    score = record.get("text_score", 0.0 if not text else 1.0)
-    _expect(_is_number(score) and 0 <= score <= 1, f"{at}.text_score", score, "a number from 0 to 1")
-    characters = record.get("characters", [])
-    whole = isinstance(characters, list) and all(map(_is_number, characters))
-    _expect(whole, f"{at}.characters", characters, "a list of numbers")
-    return Reading(text or "", float(score), tuple(map(float, characters)), raw_text=raw)
-
-
-def _labelled(record: Any, at: str) -> Labelled:
-    _expect(isinstance(record, dict), at, record, "an object with plate, by and text")
-    plate, by = record.get("plate"), record.get("by")
-    _expect(type(plate) is int and plate >= 0, f"{at}.plate", plate, "the place of the plate in its image, from 0")
-    _expect(by in ("corners", "box"), f"{at}.by", by, "corners or box")
-    return Labelled(int(plate), str(by), _reading(record, at))
-
-
-def _numbers(record: Mapping[str, Any], key: str, shape: tuple[int, ...], at: str) -> FloatArray | None:
-    value = record.get(key)
-    if value is None:
-        return None
-    wanted = "four points [x, y]" if key == "corners" else "x1, y1, x2, y2"
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (ValueError, TypeError):
-        array = np.zeros(0)
-    _expect(array.shape == shape and bool(np.isfinite(array).all()), f"{at}.{key}", value, wanted)
-    return array.astype(np.float32)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _expect(holds: bool, key: str, found: Any, expected: str) -> None:
-    if not holds:
-        shown = "missing" if found is None else f"{str(found)[:60]!r}"
-        raise PredictionsError(f"{key} is {shown}; expected {expected}.")
+    except (Fault, RecursionError) as error:
+        raise PredictionsError(str(error)) from error
+    labelled = tuple(Labelled(one.plate, one.by, one.reading) for one in found.labelled)
+    return Predicted(found.image, tuple(p.plate for p in found.plates or ()), labelled, found.ms, found.error, number)
 
 
 class Assigned(NamedTuple):

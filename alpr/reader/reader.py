@@ -116,7 +116,8 @@ class Reader:
         if threshold is not None:
             self.detector = self.detector.down_to(threshold, card.detector.max_plates)
         decoding = Decoding(rules, min_score)
-        self.recogniser = Recogniser(recogniser, card.recogniser, card.charset, decoding)
+        others = _companions(card, folder, threads, providers, options)
+        self.recogniser = Recogniser(recogniser, card.recogniser, card.charset, decoding, others)
         self.card = card
         self.providers = detector.providers
         self._made_by = (folder.resolve(), options)
@@ -232,6 +233,25 @@ class Reader:
         corners = [[plate.corners for plate in one.plates] for one in found]
         readings = self.recogniser.read_scenes(photographs, corners, self.detector.settings.closest_px)
         return [list(map(PlateReading, one.plates, texts)) for one, texts in zip(found, readings, strict=True)]
+
+
+def _companions(
+    card: ModelCard,
+    folder: Path,
+    threads: int | None,
+    providers: Sequence[str] | None,
+    options: Mapping[str, Any],
+) -> dict[str, Recogniser]:
+    """The further recognisers of a bundle by the codes of their countries."""
+    found: dict[str, Recogniser] = {}
+    for one in card.companions:
+        least = options["min_score"]
+        least = one.recogniser.min_score(least) if isinstance(least, str) else least
+        rules = Grammar(one.country, one.charset) if options["grammar"] else None
+        network = OnnxRecogniser(folder / one.file.file, one.recogniser, len(one.charset), threads, providers)
+        reads = Recogniser(network, one.recogniser, one.charset, Decoding(rules, least))
+        found |= dict.fromkeys(one.countries, reads)
+    return found
 
 
 def _made_again(folder: Path, options: Mapping[str, Any]) -> Reader:

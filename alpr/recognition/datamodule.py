@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings
 from alpr.data.crop_corners import DETECTOR, Detect
-from alpr.data.manifest import fold_advice, read_sources
+from alpr.data.manifest import fold_advice
 from alpr.data.picture_sums import Sums, picture_sums
 from alpr.data.sampling import StepSampler
+from alpr.data.several_tables import read_sources
 from alpr.data.source_settings import SOURCES, batch_counts, check_share, note_older, settings_of
 from alpr.data.training_loader import training_loader
 from alpr.files import file_sha256
@@ -32,7 +33,7 @@ from alpr.recognition.data import (
 )
 from alpr.recognition.mixture.balance import balanced_weights
 from alpr.recognition.mixture.character_exchange import CharacterExchange
-from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops, RenderedCrops
+from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops, RenderedCrops, Unfolding
 from alpr.recognition.mixture.negatives import NegativeCrops
 from alpr.recognition.mixture.one_form import one_form
 from alpr.recognition.mixture.sources import (
@@ -79,6 +80,7 @@ class HeadSettings:
 
     countries: Sequence[str] = ()
     kinds: Sequence[str] = ()
+    row_cuts: Sequence[float] = ()
 
 
 def recognition_data(**settings: Any) -> RecognitionData:
@@ -155,6 +157,8 @@ class RecognitionData(TaskData):
         self.augment.geometry_of({}), self.augment.pixels_of({})  # refuse them before the work
         labels = settings_of(HeadSettings, heads or {}, "data.heads")
         self.countries, self.kinds = list(labels.countries), list(labels.kinds)
+        self.row_cuts = list(labels.row_cuts)
+        self.unfolding = Unfolding() if self.row_cuts else None
         self.epoch_samples, self.workers, self.strict, self.seed = epoch_samples, workers, strict, seed
         self.cache_mb, self.replace = cache_mb, dict(replace or {})
         given = PlateSource.each(sources)
@@ -289,13 +293,13 @@ class RecognitionData(TaskData):
         rng, packs = np.random.default_rng(self.seed), len(self.renderers)
         drawn = [ENTROPY_DRAWS * count // sum(self.counts) for count in self.counts]
         kinds: dict[tuple[str, str], list[str]] = {}
-        for renderer, count in zip(self.renderers, drawn, strict=False):
-            for _ in range(count):
+        for each, renderer, count in zip(self.rendered, self.renderers, drawn, strict=False):
+            for _ in range(count if each.read else 0):
                 text, layout = renderer.draw_text(rng)
                 kind = f"rendered {renderer.pack.code}", layout.name
                 kinds.setdefault(kind, []).append(replaced(text, self.replace))
         for source, count, weights in zip(self.sources, drawn[packs:-1], self.weights()[packs:-1], strict=True):
-            if count:
+            if count and source.settings.read:
                 texts = [source.train[i].text for i in rng.choice(len(source.train), size=count, p=weights)]
                 kinds["source", source.settings.name] = texts
         if drawn[-1]:
@@ -321,7 +325,8 @@ class RecognitionData(TaskData):
     def training_crops(self) -> TrainingCrops:
         """The augmented crops that train: rendered ones, those of each source, negatives."""
         crops: list[CropSource] = [
-            RenderedCrops(renderer, self.size, self.margin, self.replace) for renderer in self.renderers
+            RenderedCrops(renderer, self.size, self.margin, self.replace, each.read, self.unfolding)
+            for each, renderer in zip(self.rendered, self.renderers, strict=True)
         ]
         drawn_from = max(1, len(self._drawn_sources()))
         crops += [self._photographed(source, self.cache_mb / drawn_from) for source in self.sources]
@@ -345,6 +350,8 @@ class RecognitionData(TaskData):
             settings.permute,
             cache_mb,
             settings.rendered_first,
+            settings.read,
+            self.unfolding,
         )
 
     def preview(self, count: int) -> tuple[ImageArray, str]:
@@ -355,7 +362,7 @@ class RecognitionData(TaskData):
 
     def train_dataloader(self) -> DataLoader[RecognitionSample]:
         crops = self.training_crops()
-        collate = CropCollate(self.pack.charset, self.pack.slots, self.countries, self.kinds)
+        collate = CropCollate(self.pack.charset, self.pack.slots, self.countries, self.kinds, self.row_cuts)
         sizes = [source.size for source in crops.sources]
         return training_loader(
             self, crops, sizes, self.counts, collate, epoch_samples=self.epoch_samples, weights=self.weights()

@@ -55,6 +55,7 @@ class DistillationLosses(NamedTuple):
     ctc: Tensor
     country: Tensor | None
     kind: Tensor | None
+    rows: Tensor | None
     places: Tensor | None
     teacher: Tensor
 

@@ -27,7 +27,7 @@ from alpr.recognition.calibration import (
 from alpr.recognition.data import ValidationPlates
 from alpr.recognition.datamodule import RecognitionData
 from alpr.recognition.decode import decode_logits
-from alpr.recognition.mixture.crops import PhotographedCrops
+from alpr.recognition.mixture.crops import PhotographedCrops, Unfolding
 from alpr.recognition.module import RecogniserModule
 from alpr.recognition.read import Recogniser
 from alpr.reports.charts import Line, line_chart
@@ -135,14 +135,17 @@ class _Crops:
         data, plates = self.data, self.data.val_plates
         self._plain = ValidationPlates(plates)
         geometry, pixels = data.augment.geometry_of({}), data.augment.pixels_of({})
-        self._drawn = PhotographedCrops(plates, data.size, data.margin, geometry, pixels, cache_mb=0)
+        unfolding = Unfolding(folded=0) if data.unfolding else None
+        self._drawn = PhotographedCrops(
+            plates, data.size, data.margin, geometry, pixels, cache_mb=0, unfolding=unfolding
+        )
 
     def of(self, item: int) -> Iterator[ImageArray]:
         plate = self._plain[item]
         if plate.image is None:
             self.errors.append(str(plate.unreadable))
             return
-        crop = plate.image if plate.corners is None else self.recogniser.rectify(plate.image, plate.corners)
+        crop = self.recogniser.crop_of(plate.image, plate.corners, plate.cut if self.data.unfolding else None)
         if crop is not None:
             yield crop
         for draw in range(self.draws):

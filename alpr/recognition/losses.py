@@ -23,7 +23,7 @@ from alpr.recognition.targets import (
 
 @dataclass(frozen=True)
 class RecognitionLossSettings:
-    """Weights of the terms; those of the country and the kind count where the network has such heads, and that of the
+    """Weights of the terms; those of country, kind and rows count where the network has such heads, and that of the
     places where rendered crops know where their characters stand."""
 
     ctc_weight: float = 1.0
@@ -31,6 +31,7 @@ class RecognitionLossSettings:
     label_smoothing: float = 0.0
     country_weight: float = 0.2
     kind_weight: float = 0.2
+    row_weight: float = 0.2
 
 
 class RecognitionLosses(NamedTuple):
@@ -41,6 +42,7 @@ class RecognitionLosses(NamedTuple):
     ctc: Tensor
     country: Tensor | None = None  # None without this head
     kind: Tensor | None = None  # None without this head
+    rows: Tensor | None = None  # None without this head
     places: Tensor | None = None  # None without this term
 
 
@@ -123,12 +125,15 @@ def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def recognition_losses(
     logits: ReadingLogits, batch: RecognitionBatch, settings: RecognitionLossSettings
 ) -> RecognitionLosses:
-    """Slots' cross-entropy plus the auxiliary CTC term and those of country and kind of one batch."""
-    of_slots = total = slot_loss(logits.slots, batch.slots, settings.label_smoothing)
-    of_ctc = of_slots.new_zeros(())
-    if settings.ctc_weight:
-        of_ctc = settings.ctc_weight * ctc_loss(logits.ctc, batch.slots, batch.rows)
-        total = total + of_ctc
+    """Slots' cross-entropy plus the auxiliary CTC term and those of country, kind and rows of one batch."""
+    taught = batch.slots[:, 0] != UNKNOWN
+    if bool(taught.all()):
+        of_slots, of_ctc, of_places = _text_losses(logits, batch, settings)
+    else:
+        of_slots, of_ctc, of_places = _text_losses(*_those(taught, logits, batch), settings)
+    total = of_slots + of_ctc
+    if of_places is not None:
+        total = total + of_places
     country = kind = None
     if logits.countries is not None:
         country = settings.country_weight * label_loss(logits.countries, batch.countries)
@@ -136,13 +141,38 @@ def recognition_losses(
     if logits.kinds is not None:
         kind = settings.kind_weight * label_loss(logits.kinds, batch.kinds)
         total = total + kind
-    of_places = None
-    if settings.places_weight and batch.places is not None:
-        of_places = places_loss(logits.ctc, batch.slots, batch.places, batch.rows)
-        if logits.attention is not None:
-            rows = logits.attention.shape[-1] // logits.ctc.shape[2]
-            grid = rows, logits.ctc.shape[2]
-            of_places = of_places + attention_loss(logits.attention, batch.places, batch.rows, grid)
-        of_places = settings.places_weight * of_places
-        total = total + of_places
-    return RecognitionLosses(total, of_slots, of_ctc, country, kind, of_places)
+    rows = None
+    if logits.rows is not None and batch.cuts is not None:
+        rows = settings.row_weight * label_loss(logits.rows, batch.cuts)
+        total = total + rows
+    return RecognitionLosses(total, of_slots, of_ctc, country, kind, rows, of_places)
+
+
+def _those(taught: Tensor, logits: ReadingLogits, batch: RecognitionBatch) -> tuple[ReadingLogits, RecognitionBatch]:
+    """The crops of which a text is taught: what their text's losses need."""
+    places = None if batch.places is None else batch.places[taught]
+    attention = None if logits.attention is None else logits.attention[taught]
+    return (
+        logits._replace(slots=logits.slots[taught], ctc=logits.ctc[taught], attention=attention),
+        batch._replace(slots=batch.slots[taught], rows=batch.rows[taught], places=places),
+    )
+
+
+def _text_losses(
+    logits: ReadingLogits, batch: RecognitionBatch, settings: RecognitionLossSettings
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The slots' cross-entropy, and the weighted terms of the auxiliary CTC head and of the places; 0 of no crop."""
+    if not len(batch.slots):
+        nothing = logits.slots.sum() + logits.ctc.sum()  # 0, with a gradient
+        return nothing, nothing, None
+    of_slots = slot_loss(logits.slots, batch.slots, settings.label_smoothing)
+    of_ctc = of_slots.new_zeros(())
+    if settings.ctc_weight:
+        of_ctc = settings.ctc_weight * ctc_loss(logits.ctc, batch.slots, batch.rows)
+    if not (settings.places_weight and batch.places is not None):
+        return of_slots, of_ctc, None
+    of_places = places_loss(logits.ctc, batch.slots, batch.places, batch.rows)
+    if logits.attention is not None:
+        grid = logits.attention.shape[-1] // logits.ctc.shape[2], logits.ctc.shape[2]
+        of_places = of_places + attention_loss(logits.attention, batch.places, batch.rows, grid)
+    return of_slots, of_ctc, settings.places_weight * of_places

@@ -46,6 +46,7 @@ class MaskOcrSettings:
         encoder_head_width: of the encoder's heads, where it is not width / heads.
         decoder_mlp_ratio: of the decoder, where it is not mlp_ratio.
         countries, kinds: what the heads for a plate's country and kind tell apart; empty for no such head.
+        row_cuts: a head tells plates of one row and those of two that are cut here apart; see `RecogniserSettings`.
 
     Raises:
         ValueError: a setting out of its range, a crop that the stem cannot divide, or a head of fewer than two names.
@@ -71,9 +72,10 @@ class MaskOcrSettings:
     decoder_mlp_ratio: float | None = None
     countries: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    row_cuts: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("size", "stem_widths", "patch", "countries", "kinds"):
+        for name in ("size", "stem_widths", "patch", "countries", "kinds", "row_cuts"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("countries", "kinds"):
             names = getattr(self, name)
@@ -87,6 +89,8 @@ class MaskOcrSettings:
             )
         if self.text_rows < 1:
             raise ValueError(f"A text of {self.text_rows} rows; expected at least 1.")
+        if self.row_cuts and self.text_rows > 1:
+            raise ValueError(f"row_cuts unfold plates to one row of text; text_rows is {self.text_rows}, expected 1.")
         if self.stem not in STEMS:
             raise ValueError(f"stem is {self.stem!r}; expected one of {', '.join(STEMS)}.")
         if self.stem == "conv":
@@ -143,6 +147,7 @@ class ReadingLogits(NamedTuple):
     ctc: Tensor  # (B, R, C, K+1) of R rows of C tokens, class 0 = blank
     countries: Tensor | None = None  # (B, C); None without this head
     kinds: Tensor | None = None  # (B, K'); None without this head
+    rows: Tensor | None = None  # (B, 1 + cuts): one row, or two and where they part; None without this head
     attention: Tensor | None = None  # (B, L, T): how much each slot looks at each token in the last layer, sums of 1
 
 
@@ -249,7 +254,7 @@ def _nearness(slot_widths: Tensor) -> Tensor:
     return (-0.5 * slot_widths.square()).clamp(min=-4.0)
 
 
-def _label_head(width: int, names: Sequence[str]) -> nn.Sequential | None:
+def _label_head(width: int, names: Sequence[object]) -> nn.Sequential | None:
     """A layer norm and a linear classifier of pooled tokens: (B, D) -> (B, names); None where there are no names."""
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(names))) if names else None
 
@@ -257,8 +262,8 @@ def _label_head(width: int, names: Sequence[str]) -> nn.Sequential | None:
 class MaskOcr(nn.Module):
     """The recogniser: uint8 crops (B, H, W, 3) BGR -> slot logits (B, L, K+1); class 0 is the padding.
 
-    With heads for country or kind it gives a tuple: behind the slot logits those of the countries (B, C), then those of
-    the kinds (B, K'), as far as there are such heads.
+    With heads for country, kind or rows it gives a tuple: behind the slot logits those of the countries (B, C), of the
+    kinds (B, K') and of the rows (B, 1 + cuts), as far as there are such heads.
     """
 
     no_decay = frozenset({"positions", "queries", "slot_bias"})
@@ -275,6 +280,7 @@ class MaskOcr(nn.Module):
         self.classifier = nn.Linear(s.width, s.classes)
         self.ctc = nn.Linear(s.width, s.classes)
         self.country_head, self.kind_head = _label_head(s.width, s.countries), _label_head(s.width, s.kinds)
+        self.row_head = _label_head(s.width, ("one row", *s.row_cuts) if s.row_cuts else ())
         self.apply(initialise_transformer)
 
     def embed(self, crops: Tensor) -> Tensor:
@@ -310,19 +316,19 @@ class MaskOcr(nn.Module):
         logits: Tensor = self.ctc(grid)
         return logits
 
-    def label_logits(self, tokens: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Logits of the countries (B, C) and of the kinds (B, K') of tokens (B, T, D); None without the head."""
-        pooled, heads = tokens.mean(1), (self.country_head, self.kind_head)
-        countries, kinds = (None if head is None else head(pooled) for head in heads)
-        return countries, kinds
+    def label_logits(self, tokens: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Logits of countries (B, C), kinds (B, K') and rows (B, 1 + cuts) of tokens (B, T, D); None without a head."""
+        pooled, heads = tokens.mean(1), (self.country_head, self.kind_head, self.row_head)
+        countries, kinds, rows = (None if head is None else head(pooled) for head in heads)
+        return countries, kinds, rows
 
     def training_logits(self, crops: Tensor) -> ReadingLogits:
         """All heads' logits in float32, also under autocast."""
         tokens = self.encode(crops)
-        countries, kinds = (None if logits is None else logits.float() for logits in self.label_logits(tokens))
+        countries, kinds, rows = (None if logits is None else logits.float() for logits in self.label_logits(tokens))
         seen: list[Tensor] = []
         slots = self.decode(tokens, seen).float()
-        return ReadingLogits(slots, self.ctc_logits(tokens).float(), countries, kinds, seen[-1].float())
+        return ReadingLogits(slots, self.ctc_logits(tokens).float(), countries, kinds, rows, seen[-1].float())
 
     def forward(self, crops: Tensor) -> Tensor | tuple[Tensor, ...]:
         tokens = self.encode(crops)

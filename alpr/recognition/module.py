@@ -83,9 +83,10 @@ class RecogniserModule(TaskModule):
         predictor = {**(predictor or {})}
         if "size" in predictor:
             predictor["size"] = tuple(predictor["size"])
-        heads = {key: tuple((network or {}).get(key, ())) for key in ("countries", "kinds")}
+        heads = {key: tuple((network or {}).get(key, ())) for key in ("countries", "kinds", "row_cuts")}
         self.predictor = RecogniserSettings(**{**predictor, "slots": self.pack.slots, **heads})
-        of_pack = {"slots": self.pack.slots, "classes": len(self.charset), "text_rows": self.pack.rows}
+        rows = 1 if self.predictor.row_cuts else self.pack.rows
+        of_pack = {"slots": self.pack.slots, "classes": len(self.charset), "text_rows": rows}
         self.network = MaskOcr(MaskOcrSettings(**{**(network or {}), **of_pack, "size": self.predictor.size}))
         self.loss = RecognitionLossSettings(**(loss or {}))
         self.label_entropy = label_entropy
@@ -97,7 +98,8 @@ class RecogniserModule(TaskModule):
         s = self.network.settings
         rows, columns = s.token_grid
         return (
-            f"reads up to {s.slots} of {s.classes - 1} symbols in {_rows(s.text_rows)} of text from {s.tokens} tokens "
+            f"reads up to {s.slots} of {s.classes - 1} symbols in {_rows(s.text_rows)} of text"
+            f"{' (two are laid side by side)' if s.row_cuts else ''} from {s.tokens} tokens "
             f"({_rows(rows)} of {columns}); layouts of {self.pack.name}: "
             f"{', '.join(layout.name for layout in self.pack.layouts)}."
         )
@@ -145,7 +147,7 @@ class RecogniserModule(TaskModule):
             return super().parts_of(kind, settings)
         every = ["encoder", "decoder", "heads", *LABELS.values()]
         theirs, ours = settings.get("network") or {}, self.network.settings
-        names = {"country_head": "countries", "kind_head": "kinds"}
+        names = {"country_head": "countries", "kind_head": "kinds", "row_head": "row_cuts"}
         other = {LABELS[head] for head, key in names.items() if tuple(theirs.get(key, ())) != getattr(ours, key)}
         return set(every if kind == RECOGNISER else settings["learnt"]) - other
 

@@ -12,7 +12,7 @@ ENCODER = frozenset({"stem", "positions", "encoder"})
 """The parts of a recogniser that `encode` uses."""
 DECODER = frozenset({"queries", "decoder", "norm", "classifier"})
 """The parts that `decode` uses."""
-LABELS = {"country_head": "country classes", "kind_head": "kind classes"}
+LABELS = {"country_head": "country classes", "kind_head": "kind classes", "row_head": "row classes"}
 """The optional heads, each a part of its own."""
 PRETEXT = frozenset({"mask_query", "regressor", "regressor_norm", "image_decoder"})
 """What stage 1 adds."""

@@ -23,4 +23,9 @@ def sheet_of(crops: TrainingCrops, keys: Sequence[SampleKey], size: tuple[int, i
     for reason in (s.unreadable for s in samples if s.unreadable):
         print(reason)
     empty = np.zeros((*size, 3), np.uint8)
-    return drawing.sheet([captioned(empty if s.crop is None else s.crop, s.text or "(no plate)") for s in samples])
+    return drawing.sheet(
+        [
+            captioned(empty if s.crop is None else s.crop, "(no text)" if s.text is None else s.text or "(no plate)")
+            for s in samples
+        ]
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import TypeAlias
 
 import cv2
@@ -11,6 +13,7 @@ import numpy as np
 
 from alpr.images.photograph import Photograph
 from alpr.images.prepare import rectify, resize_crop
+from alpr.images.unfold import folded_size, unfolded
 from alpr.plates.charset import Charset
 from alpr.plates.geometry import plate_width
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Reading
@@ -20,22 +23,34 @@ from alpr.recognition.settings import RecogniserSettings
 RecogniserNetwork: TypeAlias = Callable[[ImageBatch], tuple[FloatArray, ...]]
 """Crops to the slots' logits (B, L, K+1), and behind them those of `RecogniserSettings.outputs`, (B, C) each."""
 
+View: TypeAlias = Callable[[tuple[int, int]], ImageArray]
+"""A plate as a crop of any (height, width) px."""
+
 CROPS_AT_ONCE = 32
 """The largest batch of the recogniser."""
-NOTHING_READ = Reading("", 0.0, ())
+NOTHING_READ = Reading("", 0.0, (), state="no plate")
 """The reading of corners from which no crop can be made."""
 READ_FROM = 0.5
 """Plates at least this share of the crop wide are read from the pixels at hand."""
 SHIFT = 1 / 96
 """Of a crop's width: how far a doubtful crop is moved to be read again, 2 px of 192, a quarter of a token."""
+NO_PLATE, UNREADABLE, UNKNOWN_SCRIPT = "no plate", "unreadable", "unknown script"
+"""The states of a plate that is not read; see `Reading.state`."""
+SURE_COUNTRY = 0.5
+"""The probability of a country from which its own recogniser reads the plate."""
 
 
 class Recogniser:
     """Reads crops: rectification or resizing, network, text.
 
+    A plate whose rows part, as the settings' head for rows says, is unfolded and read once more. One of a country that
+    another recogniser reads goes to that one. Such readings keep the country, its score and the cut of the first look.
+
     Args:
         network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), class 0 = PAD, and those of the settings' outputs.
         decoding: what a reading holds beyond the best text.
+        others: who reads the plates of other countries, by the countries' codes.
+        once: every plate is read as it is, by this recogniser.
     """
 
     def __init__(
@@ -44,11 +59,19 @@ class Recogniser:
         settings: RecogniserSettings,
         charset: Charset,
         decoding: Decoding = PLAIN,
+        others: Mapping[str, Recogniser] = MappingProxyType({}),
+        once: bool = False,
     ) -> None:
         self.network = network
+        self.others, self.once = others, once
         self.settings = settings
         self.charset = charset
         self.decoding = decoding
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """What it and the others can print."""
+        return frozenset(self.charset.symbols).union(*(other.charset.symbols for other in self.others.values()))
 
     def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
         """The readings of ready-made crops of any size, which are stretched to the network's.
@@ -56,7 +79,43 @@ class Recogniser:
         Those with a score below the settings' `read_again_below` are read twice more, moved to both sides: the three
         answers' probabilities are averaged, and where they differ the score falls.
         """
-        return [reading for batch in self._batches(crops) for reading in self._read_batch(batch)]
+        return self._read([partial(_resized, crop) for crop in crops])
+
+    def _read(self, views: Sequence[View]) -> list[Reading]:
+        readings: list[Reading] = []
+        for start in range(0, len(views), CROPS_AT_ONCE):
+            some = views[start : start + CROPS_AT_ONCE]
+            first = self._read_batch(np.stack([view(self.settings.size) for view in some]))
+            readings += first if self.once else self._read_others(some, first)
+        return [self._with_state(reading) for reading in readings]
+
+    def _with_state(self, reading: Reading) -> Reading:
+        country, settings = reading.country, self.settings
+        known = country is None or (reading.country_score or 0.0) < SURE_COUNTRY or country in self.others
+        if not known and country in settings.unread:
+            return replace(reading, text="", score=0.0, characters=(), certain=None, state=UNKNOWN_SCRIPT)
+        if not reading.text:
+            return replace(reading, state=NO_PLATE)
+        return replace(reading, state=UNREADABLE) if reading.score < settings.unreadable_below else reading
+
+    def _read_others(self, views: Sequence[View], first: list[Reading]) -> list[Reading]:
+        """The readings after those that need it were made by another recogniser, or of the unfolded plate."""
+        readings = list(first)
+        who = [self._reader_of(reading) for reading in first]
+        for reader in {id(one): one for one in who}.values():
+            mine = [i for i, one in enumerate(who) if one is reader and (one is not self or first[i].cut)]
+            if not mine:
+                continue
+            crops = [_laid_out(views[i], reader.settings.size, first[i].cut) for i in mine]
+            for i, again in zip(mine, reader._read_batch(np.stack(crops)), strict=True):
+                seen = first[i]
+                readings[i] = replace(again, country=seen.country, country_score=seen.country_score, cut=seen.cut)
+        return readings
+
+    def _reader_of(self, reading: Reading) -> Recogniser:
+        if reading.country is None or (reading.country_score or 0.0) < SURE_COUNTRY:
+            return self
+        return self.others.get(reading.country, self)
 
     def _read_batch(self, batch: ImageBatch) -> list[Reading]:
         outputs = self.network(batch)
@@ -78,7 +137,7 @@ class Recogniser:
 
     def _batches(self, crops: Sequence[ImageArray]) -> Iterator[ImageBatch]:
         for start in range(0, len(crops), CROPS_AT_ONCE):
-            yield np.stack([self._resized(crop) for crop in crops[start : start + CROPS_AT_ONCE]])
+            yield np.stack([_resized(crop, self.settings.size) for crop in crops[start : start + CROPS_AT_ONCE]])
 
     def _decoded(self, outputs: tuple[FloatArray, ...]) -> list[Reading]:
         return decode_outputs(outputs, self.settings, self.charset, self.decoding)
@@ -86,9 +145,27 @@ class Recogniser:
     def rectify(self, image: ImageArray, corners: FloatArray) -> ImageArray | None:
         """The upright crop inside four corners with the settings' margin; None where no homography exists."""
         try:
-            return rectify(image, np.asarray(corners, np.float32), self.settings.size, self.settings.margin)
+            return self._view(image, corners)(self.settings.size)
         except (ValueError, cv2.error):  # flat or boundless corners: a detection without a plate behind it
             return None
+
+    def crop_of(self, image: ImageArray, corners: FloatArray | None, cut: float | None) -> ImageArray | None:
+        """What the network is given of a plate whose rows are known; None where no homography exists.
+
+        Args:
+            corners: (4, 2) px; None where the image is the crop.
+            cut: where its two rows part, as a fraction of the plate's height; None of a plate that is read as it is.
+        """
+        margin = 0.0 if corners is None else self.settings.margin
+        view = partial(_resized, image) if corners is None else self._view(image, corners)
+        try:
+            return _laid_out(view, self.settings.size, None if cut is None else margin + (1 - 2 * margin) * cut)
+        except (ValueError, cv2.error):
+            return None
+
+    def _view(self, image: ImageArray, corners: FloatArray) -> View:
+        quad, margin = np.asarray(corners, np.float32), self.settings.margin
+        return lambda size: rectify(image, quad, size, margin)
 
     def read_plates(self, image: ImageArray, corners: Sequence[FloatArray]) -> list[Reading]:
         """The readings of the plates inside corners, each (4, 2) px of the image; flat corners read as nothing."""
@@ -103,23 +180,35 @@ class Recogniser:
             corners: (4, 2) px of the whole image, of every plate of every photograph.
             closest_px: the long side to which a photograph is decoded where a plate is narrower than `READ_FROM` says.
         """
-        crops = [
-            c for one, quads in zip(photographs, corners, strict=True) for c in self._crops(one, quads, closest_px)
+        views = [
+            view
+            for one, quads in zip(photographs, corners, strict=True)
+            for view in self._views(one, quads, closest_px)
         ]
-        readings = iter(self.read([crop for crop in crops if crop is not None]))
-        each = iter([NOTHING_READ if crop is None else next(readings) for crop in crops])
+        readings = iter(self._read([view for view in views if view is not None]))
+        each = iter([NOTHING_READ if view is None else next(readings) for view in views])
         return [[next(each) for _ in quads] for quads in corners]
 
-    def _crops(
-        self, photograph: Photograph, corners: Sequence[FloatArray], closest_px: float
-    ) -> list[ImageArray | None]:
+    def _views(self, photograph: Photograph, corners: Sequence[FloatArray], closest_px: float) -> list[View | None]:
+        """The plates of a photograph; None where no crop can be made of the corners."""
         narrowest = READ_FROM * self.settings.size[1]
         if closest_px and any(plate_width(quad / photograph.scale) < narrowest for quad in corners):
             photograph.at_least(closest_px)
-        return [self.rectify(photograph.pixels, quad / photograph.scale) for quad in corners]
+        return [self._kept_view(photograph.pixels, quad / photograph.scale) for quad in corners]
 
-    def _resized(self, crop: ImageArray) -> ImageArray:
-        return crop if crop.shape[:2] == self.settings.size else resize_crop(crop, self.settings.size)
+    def _kept_view(self, image: ImageArray, corners: FloatArray) -> View | None:
+        """A view whose crop of this recogniser's size is made at once; None where none can be made."""
+        crop, size, view = self.rectify(image, corners), self.settings.size, self._view(image, corners)
+        return None if crop is None else lambda asked: crop if asked == size else view(asked)
+
+
+def _resized(crop: ImageArray, size: tuple[int, int]) -> ImageArray:
+    return crop if crop.shape[:2] == size else resize_crop(crop, size)
+
+
+def _laid_out(view: View, size: tuple[int, int], cut: float | None) -> ImageArray:
+    """The crop of a plate as it is read: as it is, or unfolded where its rows part."""
+    return unfolded(view(folded_size(size)), cut) if cut else view(size)
 
 
 def shifted(batch: ImageBatch, px: int) -> ImageBatch:
@@ -135,10 +224,25 @@ def decode_outputs(
     logits, *heads = outputs
     readings = decode_logits(logits, charset, settings.temperature, decoding)
     for name, found in zip(settings.outputs, heads, strict=True):
-        if name == "countries":
+        if name == "rows":
+            readings = [replace(r, cut=cut) for r, cut in zip(readings, decode_cuts(found, settings), strict=True)]
+        elif name == "countries":
             labels = decode_labels(found, settings.countries)
             readings = [replace(r, country=c, country_score=p) for r, (c, p) in zip(readings, labels, strict=True)]
         else:
             labels = decode_labels(found, settings.kinds)
             readings = [replace(r, kind=k, kind_score=p) for r, (k, p) in zip(readings, labels, strict=True)]
     return readings
+
+
+def decode_cuts(logits: FloatArray, settings: RecogniserSettings) -> list[float]:
+    """Where each crop's rows part, of the logits (B, 1 + cuts) of the head for rows; 0 where one row is more likely.
+
+    Raises:
+        ValueError: another number of dimensions or classes, or logits that are not finite.
+    """
+    decode_labels(logits, ["one row", *map(str, settings.row_cuts)])  # refuses what is no answer
+    two = np.asarray(logits[:, 1:], np.float64)
+    best = two.argmax(axis=1)
+    likely = np.logaddexp.reduce(two, axis=1) > logits[:, 0]
+    return [settings.row_cuts[k] if here else 0.0 for k, here in zip(best.tolist(), likely.tolist(), strict=True)]

@@ -26,6 +26,10 @@ class RecogniserSettings:
         read_again_below: crops that read with a lower score are read twice more, moved to both sides.
         countries, kinds: what the network's heads for the plate's country and kind tell apart, in the order of their
             outputs; empty where it has no such head.
+        row_cuts: where plates of two rows may be cut to be read unfolded, as fractions of the crop's height; a head
+            tells these and plates of one row apart. Empty where every plate is read as it is.
+        unread: those of the countries whose script it does not know: their plates have no text.
+        unreadable_below: readings with a lower score have the state `unreadable`; they keep their text.
 
     Raises:
         ValueError: a value out of its range.
@@ -40,11 +44,16 @@ class RecogniserSettings:
     read_again_below: float = 0.0
     countries: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    row_cuts: tuple[float, ...] = ()
+    unread: tuple[str, ...] = ()
+    unreadable_below: float = 0.0
 
     @property
     def outputs(self) -> dict[str, int]:
         """The network's outputs behind the logits, in their order: the name of each and its number of classes."""
         heads = {"countries": len(self.countries), "kinds": len(self.kinds)}
+        if self.row_cuts:
+            heads["rows"] = 1 + len(self.row_cuts)
         return {name: classes for name, classes in heads.items() if classes}
 
     def __post_init__(self) -> None:
@@ -56,10 +65,16 @@ class RecogniserSettings:
         for key in ("threshold_99", "threshold_999"):
             value = getattr(self, key)
             expect(value is None or 0 <= value <= 1, key, value, "0 to 1, or null for none")
-        expect(0 <= self.read_again_below <= 1, "read_again_below", self.read_again_below, "0 to 1")
+        for key in ("read_again_below", "unreadable_below"):
+            expect(0 <= getattr(self, key) <= 1, key, getattr(self, key), "0 to 1")
+        strange = [code for code in self.unread if code not in self.countries]
+        expect(not strange, "unread", list(self.unread), f"some of the countries that it tells apart, {self.countries}")
         for key in ("countries", "kinds"):
             names = getattr(self, key)
             expect(len(set(names)) == len(names), key, list(names), "different names")
+        cuts = list(self.row_cuts)
+        expect(all(0 < cut < 1 for cut in cuts), "row_cuts", cuts, "fractions between 0 and 1")
+        expect(not cuts or self.size[1] % 2 == 0, "size", self.size, "an even width where plates are unfolded")
 
     def min_score(self, precision: str) -> float:
         """The threshold for a precision in per cent, "99" or "99.9".

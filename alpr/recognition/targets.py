@@ -13,7 +13,7 @@ from alpr.plates.charset import PAD, Charset
 from alpr.plates.records import FloatArray, ImageArray
 
 UNKNOWN = -1
-"""The index of a country or kind that has no label; losses pass over it."""
+"""The index of a country, a kind, rows or a text that has no label; losses pass over it."""
 UNSEEN = -1
 """The target of a token of which is not known what it sees; losses pass over it."""
 CORE = 0.6
@@ -24,16 +24,17 @@ class RecognitionBatch(NamedTuple):
     """B crops with their texts."""
 
     crops: Tensor  # (B, H, W, 3) uint8 BGR
-    slots: Tensor  # (B, L) int64, padded with PAD; of a crop without a plate all are PAD
+    slots: Tensor  # (B, L) int64, padded with PAD: all of a crop without a plate; UNKNOWN where no text is taught
     countries: Tensor  # (B,) int64 indices into a list of countries, UNKNOWN where there is no label
     kinds: Tensor  # (B,) int64 indices into a list of kinds of plates, UNKNOWN where there is no label
-    rows: Tensor  # (B,) int64, how many rows of characters the plate has
+    rows: Tensor  # (B,) int64, how many rows of characters the crop has
     places: Tensor | None = None  # (B, L, 4) x1, y1, x2, y2 of each character's cell as fractions of the crop, else NaN
+    cuts: Tensor | None = None  # (B,) int64: 0 for one row, k for two parted at the k-th of a list of cuts, or UNKNOWN
 
 
 def recognition_batch(
     crops: Sequence[ImageArray],
-    texts: Sequence[str],
+    texts: Sequence[str | None],
     charset: Charset,
     slots: int,
     *,
@@ -41,20 +42,23 @@ def recognition_batch(
     countries: Sequence[int] | None = None,
     kinds: Sequence[int] | None = None,
     rows: Sequence[int] | None = None,
+    cuts: Sequence[int] | None = None,
     places: Sequence[FloatArray | None] | None = None,
 ) -> RecognitionBatch:
     """One batch from crops of equal size and their texts.
 
     Args:
+        texts: None of a crop of which no text is taught.
         empty: whether texts may be empty, as those of crops without a plate are.
-        countries, kinds: indices, UNKNOWN where there is no label; None for no label at all.
+        countries, kinds, cuts: indices, UNKNOWN where there is no label; None for no label at all.
         rows: of characters; None for one row each.
         places: (N, 4) of each text's characters, None where they are not known; None for none at all.
 
     Raises:
         ValueError: a text that is empty, longer than the slots, or has a character outside the alphabet.
     """
-    ids = [charset.encode_padded(text, slots, empty=empty) for text in texts]
+    untaught = [UNKNOWN] * slots
+    ids = [untaught if text is None else charset.encode_padded(text, slots, empty=empty) for text in texts]
     nothing = [UNKNOWN] * len(ids)
     return RecognitionBatch(
         torch.from_numpy(np.stack(crops)),
@@ -63,6 +67,7 @@ def recognition_batch(
         torch.tensor(nothing if kinds is None else kinds, dtype=torch.int64),
         torch.tensor([1] * len(ids) if rows is None else rows, dtype=torch.int64),
         None if places is None else _padded(places, slots),
+        torch.tensor(nothing if cuts is None else cuts, dtype=torch.int64),
     )
 
 

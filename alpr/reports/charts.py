@@ -1,12 +1,14 @@
-"""Charts for HTML reports, as SVG inside the page: bars, histograms and lines. Colours come from the page's style."""
+"""Charts as SVG: bars, histograms, lines and matrices inside a page, whose style colours them; lines also as a file."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from alpr.reports.html import Html, escape
+from alpr.reports.html import CHART_STYLE, DAY, Html, escape
 
 COLOURS = 6
 """Series beyond this many begin again with the first colour."""
@@ -18,20 +20,42 @@ _LABEL_PX = 7.0  # per character, roughly, of the labels below bars
 
 @dataclass(frozen=True)
 class Line:
-    """A series of a line chart; `error` is the half height of a bar at each point. NaN leaves a gap.
+    """A series of a line chart; NaN leaves a gap.
+
+    Attributes:
+        ends: (low, high) of a bar at each point, such as an interval's.
 
     Raises:
-        ValueError: x, y and error of different lengths.
+        ValueError: x, y and ends of different lengths.
     """
 
     x: Sequence[float]
     y: Sequence[float]
-    error: Sequence[float] | None = None
+    ends: Sequence[tuple[float, float]] | None = None
 
     def __post_init__(self) -> None:
-        lengths = {len(self.x), len(self.y), len(self.x if self.error is None else self.error)}
+        lengths = {len(self.x), len(self.y), len(self.x if self.ends is None else self.ends)}
         if len(lengths) > 1:
-            raise ValueError(f"A line's x, y and error have the lengths {sorted(lengths)}; expected the same.")
+            raise ValueError(f"A line's x, y and ends have the lengths {sorted(lengths)}; expected the same.")
+
+    @property
+    def runs(self) -> list[list[_Point]]:
+        """The points between its gaps."""
+        ends = [(y, y) for y in self.y] if self.ends is None else self.ends
+        runs: list[list[_Point]] = [[]]
+        for x, y, (low, high) in zip(self.x, self.y, ends, strict=True):
+            if all(map(math.isfinite, (x, y, low, high))):
+                runs[-1].append(_Point(x, y, low, high))
+            elif runs[-1]:
+                runs.append([])
+        return [run for run in runs if run]
+
+
+class _Point(NamedTuple):
+    x: float
+    y: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -101,31 +125,57 @@ def histogram(
 
 
 def line_chart(series: Mapping[str, Line], *, title: str, unit: str = "", x_label: str = "") -> Html:
-    """Lines of one or several series, with bars of error where they are given.
+    """Lines of one or several series, with a bar at each point where its ends are given.
 
     Raises:
         ValueError: no point at all.
     """
-    points = [p for line in series.values() for p in _points(line)]
+    points = [p for line in series.values() for run in line.runs for p in run]
     if not points:
         raise ValueError(f"The line chart {title!r} has no point; expected at least one.")
-    low = min(0.0, min(y - e for _, y, e in points))
-    high = max(y + e for _, y, e in points)
-    frame = _Frame((min(p[0] for p in points), max(p[0] for p in points)), (low, _round_up(high, low)))
+    low = min(0.0, min(p.low for p in points))
+    frame = _Frame(
+        (min(p.x for p in points), max(p.x for p in points)), (low, _round_up(max(p.high for p in points), low))
+    )
+    drawn = [*_grid(frame, unit), *_lines(frame, series, unit), *_ticks_below(frame)]
+    return _chart(title, frame, drawn, list(series), x_label)
+
+
+def shares_picture(labels: Sequence[str], series: Mapping[str, Line], *, title: str, x_label: str = "") -> str:
+    """Lines of per cents over named steps as an SVG file of its own: each x of a series is the number of a label.
+
+    The series stand a little beside each other in every step, or their bars would hide one another.
+    """
+    step = _LABEL_PX * max(map(len, labels), default=1) + 14
+    width = max(_WIDTH, _LEFT + _RIGHT + step * len(labels))
+    frame = _Frame((-0.5, max(len(labels), 1) - 0.5), (0, 100), width)
+    beside = 5 / (width - _LEFT - _RIGHT) * max(len(labels), 1)
+    moved = {
+        name: Line([x + beside * (k - (len(series) - 1) / 2) for x in line.x], line.y, line.ends)
+        for k, (name, line) in enumerate(series.items())
+    }
+    below = [_text(frame.across(i), _HEIGHT - _BOTTOM + 15, label) for i, label in enumerate(labels)]
+    drawn = [*_grid(frame, " %"), *_lines(frame, moved, " %", labels), *below, *_x_label(frame, x_label)]
+    return _alone(title, frame, drawn, list(series))
+
+
+def _lines(frame: _Frame, series: Mapping[str, Line], unit: str, labels: Sequence[str] = ()) -> list[str]:
     drawn = []
     for k, (name, line) in enumerate(series.items()):
         colour = k % COLOURS
-        for run in _runs(line):
-            path = " ".join(f"{frame.across(x):.1f},{frame.up(y):.1f}" for x, y, _ in run)
+        for run in line.runs:
+            path = " ".join(f"{frame.across(p.x):.1f},{frame.up(p.y):.1f}" for p in run)
             drawn.append(f'<polyline class="line l{colour}" points="{path}"/>')
-            for x, y, e in run:
-                left = frame.across(x)
-                if e:
-                    ends = f'x1="{left:.1f}" x2="{left:.1f}" y1="{frame.up(y - e):.1f}" y2="{frame.up(y + e):.1f}"'
-                    drawn.append(f'<line class="line l{colour}" {ends}/>')
-                tip = _tip(f"{name}: {number(y)}{unit} at {number(x)}" + (f" ± {number(e)}" if e else ""))
-                drawn.append(f'<circle class="f{colour}" cx="{left:.1f}" cy="{frame.up(y):.1f}" r="3">{tip}</circle>')
-    return _chart(title, frame, [*_grid(frame, unit), *drawn, *_ticks_below(frame)], list(series), x_label)
+            for p in run:
+                x, between = frame.across(p.x), ""
+                if p.high > p.low:
+                    ends = f'x1="{x:.1f}" x2="{x:.1f}" y1="{frame.up(p.low):.1f}" y2="{frame.up(p.high):.1f}"'
+                    drawn.append(f'<line class="line bar l{colour}" {ends}/>')
+                    between = f", {number(p.low)} to {number(p.high)}"
+                at = labels[round(p.x)] if labels else number(p.x)
+                tip = _tip(f"{name}: {number(p.y)}{unit} at {at}{between}")
+                drawn.append(f'<circle class="f{colour}" cx="{x:.1f}" cy="{frame.up(p.y):.1f}" r="3">{tip}</circle>')
+    return drawn
 
 
 def matrix_chart(
@@ -153,11 +203,7 @@ def matrix_chart(
     width, height = left + side * len(columns) + 4, 24 + side * len(rows) + (18 if x_label else 0)
     if x_label:
         drawn.append(_text(left + side * len(columns) / 2, height - 4, x_label))
-    return Html(
-        f'<figure class="chart"><figcaption>{escape(title)}</figcaption><svg class="wide" role="img" '
-        f'aria-label="{escape(title)}" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} '
-        f'{height:.0f}">{"".join(drawn)}</svg></figure>\n'
-    )
+    return _figure(title, (width, height), drawn, [], wide=True)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
@@ -176,22 +222,6 @@ def number(value: float) -> str:
     if abs(value) >= 10_000:
         return f"{value / 1000:,.4g}k"
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def _points(line: Line) -> list[tuple[float, float, float]]:
-    errors = line.error or [0.0] * len(line.x)
-    return [p for p in zip(line.x, line.y, errors, strict=True) if all(map(math.isfinite, p))]
-
-
-def _runs(line: Line) -> list[list[tuple[float, float, float]]]:
-    """The points of a line between its gaps."""
-    runs: list[list[tuple[float, float, float]]] = [[]]
-    for point in zip(line.x, line.y, line.error or [0.0] * len(line.x), strict=True):
-        if all(map(math.isfinite, point)):
-            runs[-1].append(point)
-        elif runs[-1]:
-            runs.append([])
-    return [run for run in runs if run]
 
 
 def _check(series: Mapping[str, Sequence[float]], n: int, what: str) -> None:
@@ -238,13 +268,60 @@ def _tip(text: str) -> str:
     return f"<title>{escape(text)}</title>" if text else ""
 
 
+def _x_label(frame: _Frame, label: str) -> list[str]:
+    return [_text((_LEFT + frame.width - _RIGHT) / 2, _HEIGHT - 4, label)] if label else []
+
+
 def _chart(title: str, frame: _Frame, drawn: Sequence[str], names: Sequence[str], x_label: str) -> Html:
-    below = [_text((_LEFT + frame.width - _RIGHT) / 2, _HEIGHT - 4, x_label)] if x_label else []
+    whole = [*drawn, *_x_label(frame, x_label)]
+    return _figure(title, (frame.width, _HEIGHT), whole, names, wide=frame.width > 1.5 * _WIDTH)
+
+
+def _figure(
+    title: str, size: tuple[float, float], drawn: Sequence[str], names: Sequence[str], *, wide: bool = False
+) -> Html:
+    """A drawing of (width, height) in a page, below its title and the names of its series."""
     legend = "".join(f'<span><i class="f{k % COLOURS}"></i>{escape(n)}</span>' for k, n in enumerate(names) if n)
-    wide = ' class="wide"' if frame.width > 1.5 * _WIDTH else ""
+    scrolls = ' class="wide"' if wide else ""
     return Html(
         f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
         f"{f'<div class=legend>{legend}</div>' if legend else ''}"
-        f'<svg{wide} role="img" aria-label="{escape(title)}" width="{frame.width:.0f}" height="{_HEIGHT:.0f}" '
-        f'viewBox="0 0 {frame.width:.0f} {_HEIGHT:.0f}">{"".join((*drawn, *below))}</svg></figure>\n'
+        f"<svg{scrolls} {_drawing(title, size, drawn)}</figure>\n"
+    )
+
+
+def _alone(title: str, frame: _Frame, drawn: Sequence[str], names: Sequence[str]) -> str:
+    """The same as a file, with the colours of the day written out: few programs for pictures know variables."""
+    legend = []
+    left = _LEFT
+    for k, name in enumerate(names):
+        legend.append(f'<circle class="f{k % COLOURS}" cx="{left:.1f}" cy="10" r="4"/>')
+        legend.append(_text(left + 8, 14, name, "start"))
+        left += 24 + _LABEL_PX * len(name)
+    style = re.sub(r"var\(--(\w+)\)", lambda found: DAY[found[1]], CHART_STYLE)
+    height = _HEIGHT + 20
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" class="chart" font-family="sans-serif" font-size="12" '
+        + _drawing(
+            title,
+            (frame.width, height),
+            [
+                f"<style>\n{style}</style>",
+                f'<rect width="{frame.width:.0f}" height="{height:.0f}" fill="{DAY["back"]}"/>',
+                *legend,
+                '<g transform="translate(0 20)">',
+                *drawn,
+                "</g>",
+            ],
+        )
+        + "\n"
+    )
+
+
+def _drawing(title: str, size: tuple[float, float], drawn: Sequence[str]) -> str:
+    """What follows `<svg`."""
+    width, height = size
+    return (
+        f'role="img" aria-label="{escape(title)}" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}">{"".join(drawn)}</svg>'
     )

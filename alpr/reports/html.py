@@ -7,9 +7,10 @@ Everything that is not `Html` is escaped: plates' texts and file names come from
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -59,10 +60,14 @@ class Page:
 
     Attributes:
         lead: a sentence or two below the title.
+        script: what the page runs, which is all that it may run; mostly nothing.
+        style: rules beside those of all pages.
     """
 
     title: str
     lead: str = ""
+    script: str = ""
+    style: str = ""
     _sections: list[tuple[str, list[Html]]] = field(default_factory=list)
 
     def add(self, heading: str, *parts: str) -> None:
@@ -70,19 +75,23 @@ class Page:
         self._sections.append((heading, [p if isinstance(p, Html) else paragraph(p) for p in parts]))
 
     def render(self) -> str:
-        """The whole file. Its policy forbids scripts and every request to another place."""
+        """The whole file. Its policy forbids every request to another place, and all scripts but its own."""
         links = "".join(f'<li><a href="#s{i}">{escape(h)}</a></li>' for i, (h, _) in enumerate(self._sections, 1))
         body = "\n".join(
             f'<section id="s{i}"><h2>{escape(heading)}</h2>\n{"".join(parts)}</section>'
             for i, (heading, parts) in enumerate(self._sections, 1)
         )
+        policy, run = _POLICY, ""
+        if self.script:
+            digest = base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
+            policy, run = f"{_POLICY}; script-src 'sha256-{digest}'", f"<script>{self.script}</script>\n"
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-            f"<title>{escape(self.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+            f"<title>{escape(self.title)}</title>\n<style>{_STYLE}{self.style}</style>\n</head>\n<body>\n"
             f"<header><h1>{escape(self.title)}</h1>{paragraph(self.lead) if self.lead else ''}</header>\n"
-            f'<nav aria-label="Contents"><ol>{links}</ol></nav>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
+            f'<nav aria-label="Contents"><ol>{links}</ol></nav>\n<main>\n{body}\n</main>\n{run}</body>\n</html>\n'
         )
 
     def write(self, path: Path) -> None:
@@ -209,13 +218,22 @@ def picture_sheet(pictures: Iterable[Picture], *, limit: int = 48, longer_px: in
         if len(shown) == limit:
             left_out += 1
             continue
-        remark = f"<small>{escape(picture.remark)}</small>" if picture.remark else ""
-        shown.append(
-            f'<figure><img loading="lazy" alt="{_plain(picture.caption)}" src="{_data_uri(picture.image, longer_px)}">'
-            f"<figcaption>{escape(picture.caption)}{remark}</figcaption></figure>\n"
-        )
+        shown.append(figure(picture, longer_px=longer_px))
     more = paragraph(f"Not shown: {left_out:,} more.") if left_out else ""
     return Html(f'<div class="sheet">{"".join(shown)}</div>\n{more}')
+
+
+def figure(picture: Picture, *, longer_px: int = PICTURE_PX) -> Html:
+    """One picture with its caption.
+
+    Args:
+        longer_px: a larger one is scaled down to this longer side.
+    """
+    remark = f"<small>{escape(picture.remark)}</small>" if picture.remark else ""
+    return Html(
+        f'<figure><img loading="lazy" alt="{_plain(picture.caption)}" src="{_data_uri(picture.image, longer_px)}">'
+        f"<figcaption>{escape(picture.caption)}{remark}</figcaption></figure>\n"
+    )
 
 
 def _plain(caption: str) -> str:
@@ -233,13 +251,32 @@ def _data_uri(image: ImageArray, longer_px: int) -> str:
 
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c2024; --soft: #5d6670; --line: #d9dee3; --back: #ffffff; --box: #f4f6f8;
-  --link: #0b5cad; --c0: #2f6fb3; --c1: #d9731a; --c2: #2b9a66; --c3: #a1529b; --c4: #8a7a1f; --c5: #c0435c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a2abb5; --line: #363d45; --back: #14171a;
-  --box: #1e2328; --link: #7db7f2; --c0: #6aa9ea; --c1: #f29a4c; --c2: #57c793; --c3: #cf8ac9; --c4: #cdbb52;
-  --c5: #ef7f95; } }
-* { box-sizing: border-box; }
+DAY = {
+    "ink": "#1c2024", "soft": "#5d6670", "line": "#d9dee3", "back": "#ffffff", "box": "#f4f6f8", "link": "#0b5cad",
+    "c0": "#2f6fb3", "c1": "#d9731a", "c2": "#2b9a66", "c3": "#a1529b", "c4": "#8a7a1f", "c5": "#c0435c",
+}  # fmt: skip
+"""The colours of a page, and of a picture of a chart; c0 to c5 are those of the series."""
+_NIGHT = {
+    "ink": "#e6e9ec", "soft": "#a2abb5", "line": "#363d45", "back": "#14171a", "box": "#1e2328", "link": "#7db7f2",
+    "c0": "#6aa9ea", "c1": "#f29a4c", "c2": "#57c793", "c3": "#cf8ac9", "c4": "#cdbb52", "c5": "#ef7f95",
+}  # fmt: skip
+
+
+def _declared(colours: Mapping[str, str]) -> str:
+    return " ".join(f"--{name}: {colour};" for name, colour in colours.items())
+
+
+CHART_STYLE = """.chart text { fill: var(--soft); }
+.chart .axis { stroke: var(--line); stroke-width: 1; fill: none; }
+.chart .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.chart .bar { stroke-width: 1.2; stroke-opacity: .6; }
+.chart .area { fill-opacity: .12; stroke-width: 1.6; }
+""" + "".join(f".chart .f{i} {{ fill: var(--c{i}); }} .chart .l{i} {{ stroke: var(--c{i}); }}\n" for i in range(6))
+_STYLE = (
+    f""":root {{ color-scheme: light dark; {_declared(DAY)} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {_declared(_NIGHT)} }} }}
+"""
+    + """* { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 1rem 1.25rem 4rem; background: var(--back); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Noto Sans CJK SC", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0; overflow-wrap: anywhere; }
@@ -274,18 +311,13 @@ details { margin: .6rem 0; } summary { cursor: pointer; color: var(--link); }
 .chart svg { display: block; width: 100%; max-width: 36rem; height: auto;
   font: 12px system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif; }
 .chart svg.wide { width: auto; max-width: none; }
-.chart text { fill: var(--soft); }
-.chart .axis { stroke: var(--line); stroke-width: 1; fill: none; }
-.chart .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.chart .area { fill-opacity: .12; stroke-width: 1.6; }
 .legend { display: flex; flex-wrap: wrap; gap: 0 1rem; font-size: .85rem; color: var(--soft);
   position: sticky; left: 0; }
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .35em; }
 @media (max-width: 40rem) { body { padding: .5rem .75rem 3rem; } .key div { min-width: 6.5rem; flex: 1 1 6.5rem; }
   .key dd { font-size: 1.15rem; } .sheet figure { max-width: calc(50% - .4rem); } }
 @media print { nav { display: none; } section { break-inside: avoid-page; } }
-""" + "".join(
-    f".chart .f{i} {{ fill: var(--c{i}); }} .chart .l{i} {{ stroke: var(--c{i}); }} "
-    f".legend .f{i} {{ background: var(--c{i}); }}\n"
-    for i in range(6)
+"""
+    + CHART_STYLE
+    + "".join(f".legend .f{i} {{ background: var(--c{i}); }}\n" for i in range(6))
 )

@@ -22,6 +22,7 @@ import numpy as np
 from alpr.files import LIST_BYTES, read_regular, write_atomically
 from alpr.plates.country import CountryPack
 from alpr.plates.layout import Layout
+from alpr.plates.values import expect, read_as, strict_json
 from alpr.synthetic.glyphs import STROKE_CHARACTERS, Mask
 
 FORMAT = 1
@@ -132,10 +133,10 @@ class GlyphBank:
         data = read_regular(path, LIST_BYTES)
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                note = json.loads(arrays["note"].tobytes())
+                note = strict_json(arrays["note"].tobytes())
                 bank = _from_note(note, {name: arrays[name] for name in arrays.files if name != "note"})
-        except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{path} is no whole glyph bank: {error}. Make it again.") from error
+        except (ValueError, KeyError, EOFError, OSError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{path} is no whole glyph bank: {str(error).rstrip('.')}. Make it again.") from error
         if pack is not None:
             try:
                 bank.check(pack)
@@ -153,19 +154,40 @@ def _save(buffer: io.BytesIO, arrays: dict[str, Any]) -> None:
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
 
 
-def _from_note(note: dict[str, Any], arrays: dict[str, Any]) -> GlyphBank:
-    if note["format"] != FORMAT:
-        raise ValueError(f"its format is {note['format']}, expected {FORMAT}")
-    if len(note["glyphs"]) != len(arrays):
-        raise ValueError(f"it lists {len(note['glyphs'])} characters and holds {len(arrays)}")
+@dataclass(frozen=True)
+class _Glyph:
+    """An entry of a bank's note: the glyphs of one character."""
+
+    face: str
+    character: str
+    cells: int
+    agreement: float
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What a bank's file says beside its masks."""
+
+    format: int
+    code: str
+    split: str
+    sources: Mapping[str, str]
+    glyphs: tuple[_Glyph, ...]
+
+    def __post_init__(self) -> None:
+        expect(self.format == FORMAT, "format", self.format, str(FORMAT))
+
+
+def _from_note(values: Any, arrays: dict[str, Any]) -> GlyphBank:
+    note = read_as(_Note, values, whole="its note")
+    if len(note.glyphs) != len(arrays):
+        raise ValueError(f"it lists {len(note.glyphs)} characters and holds {len(arrays)}")
     masks, records = {}, {}
-    for i, entry in enumerate(note["glyphs"]):
+    for i, entry in enumerate(note.glyphs):
         array = arrays[f"glyph_{i}"]
         if array.dtype != np.uint8 or array.ndim != 3 or 0 in array.shape:
-            raise ValueError(
-                f"{entry['character']!r} is {array.dtype} of shape {array.shape}, expected uint8 (V, H, W)"
-            )
-        key = str(entry["face"]), str(entry["character"])
+            raise ValueError(f"{entry.character!r} is {array.dtype} of shape {array.shape}, expected uint8 (V, H, W)")
+        key = entry.face, entry.character
         masks[key] = array
-        records[key] = GlyphRecord(int(entry["cells"]), float(entry["agreement"]))
-    return GlyphBank(str(note["code"]), masks, records, dict(note["sources"]), str(note["split"]))
+        records[key] = GlyphRecord(entry.cells, entry.agreement)
+    return GlyphBank(note.code, masks, records, note.sources, note.split)

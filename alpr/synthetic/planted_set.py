@@ -19,9 +19,10 @@ import numpy as np
 
 from alpr.data.columns import IGNORE, KIND_COLUMN, Rejection
 from alpr.data.decoded_images import Photographs
-from alpr.data.manifest import Manifest, where_from, write_rejected
+from alpr.data.manifest import Manifest, write_rejected
 from alpr.data.origins import write_origin
 from alpr.data.processes import run_in_processes
+from alpr.data.scenes import where_from
 from alpr.files import SMALL_BYTES, read_regular, write_atomically
 from alpr.plates.country import CountryPack
 from alpr.plates.records import Plate, Scene

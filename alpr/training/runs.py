@@ -102,7 +102,8 @@ def load_reader(
         RunError: nothing there, another kind of model, or weights that do not fit.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Parts(
-        detector=None if detector is None else load_detector(detector).to(device).detector(),
-        recogniser=None if recogniser is None else load_recogniser(recogniser).to(device).recogniser(grammar),
-    )
+    found = None if detector is None else load_detector(detector).to(device).detector()
+    if recogniser is None:
+        return Parts(found)
+    module = load_recogniser(recogniser).to(device)
+    return Parts(found, module.recogniser(grammar), module.pack.confusable)

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alpr.cli.main import app
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 
 
 def run(*words: object) -> Result:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 from alpr.cli.main import app
-from alpr.data.manifest import read_manifest
+from alpr.data.several_tables import read_manifest
 
 
 def run(*words: object) -> Result:

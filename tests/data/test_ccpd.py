@@ -25,7 +25,7 @@ from alpr.data.ccpd_folders import (
     tables_of_lists,
 )
 from alpr.data.columns import ManifestError
-from alpr.data.manifest import read_manifest
+from alpr.data.several_tables import read_manifest
 from alpr.plates.country import CountryPack
 from alpr.plates.geometry import corner_box, is_convex_clockwise
 

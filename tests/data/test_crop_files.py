@@ -21,7 +21,8 @@ from alpr.data.ccpd_folders import REJECTED_TABLE, TABLE
 from alpr.data.columns import ManifestError
 from alpr.data.crop_files import CropSettings, extract, extract_subset
 from alpr.data.decoded_images import read_upper_part
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.images.prepare import UnreadableImage, read_image
 
 CORNERS = ((100, 200), (290, 230), (300, 300), (110, 270))

@@ -15,7 +15,8 @@ from alpr.data.importers.formats import FORMATS, export, guess
 from alpr.data.importers.labels import Wanted
 from alpr.data.importers.text_files import encoded_as, read_rows, read_xml
 from alpr.data.importers.texts import cleaned
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 
 NAMED = VOC.replace(">licence<", ">车牌<")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ from alpr.data.importers.corner_order import mend_order
 from alpr.data.importers.formats import FORMATS, export, guess, written_formats
 from alpr.data.importers.labels import Imported, Wanted
 from alpr.data.importers.places import image_size, split_of_folders, split_of_name
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 
 
 @pytest.mark.parametrize(("name", "files", "images", "rows"), LITERAL, ids=[case[0] for case in LITERAL])
@@ -195,6 +197,22 @@ def test_bad_records_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert "no image of this name" in reasons["missing"]
     with pytest.raises(ManifestError, match=r"\.txt"):
         FORMATS["yolo"].read(source, Wanted(strict=True))
+
+
+def test_open_images_of_other_tools_have_names_for_codes_and_tables_in_a_folder(tmp_path: Path) -> None:
+    head = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax\n"
+    boxes = f"{head}a,,license_plate,1,0.2,0.6,0.25,0.625\na,,car,1,0,1,0,1\n"
+    files = {"annotations/train-annotations-bbox.csv": boxes}
+    found = FORMATS["open-images"].read(lay_out(tmp_path, files, ["images/train/a.jpg"]), Wanted())
+    assert found.manifest.image == ["images/train/a.jpg"] and found.manifest.box[0].tolist() == pytest.approx(BOX)
+    assert found.manifest.split == ["train"]
+
+
+def test_label_studio_counts_the_pixels_of_voc_from_zero(tmp_path: Path) -> None:
+    owned = VOC.replace("<folder>", "<owner><name>Label Studio</name></owner><folder>")
+    source = lay_out(tmp_path, {"Annotations/a.xml": owned}, ["JPEGImages/a.jpg"])
+    box = [float(v) for v in re.findall(r"<[xy]m..>(.*?)<", VOC)]
+    assert FORMATS["voc"].read(source, Wanted()).manifest.box[0].tolist() == box[:4]
 
 
 def test_voc_coordinates_from_zero_are_taken_as_they_stand(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from alpr import files
 from alpr.data.columns import COLUMNS, CORNER_COLUMNS, convex_clockwise, number_cells
-from alpr.data.manifest import Manifest, ManifestError, fold_of, join_manifests, read_manifest, where_from
+from alpr.data.manifest import Manifest, ManifestError, fold_of
+from alpr.data.scenes import where_from
+from alpr.data.several_tables import join_manifests, read_manifest
 from alpr.plates.geometry import is_convex_clockwise
 
 SQUARE = (1.0, 2.0, 11.0, 2.5, 11.0, 6.0, 1.0, 5.5)

@@ -31,9 +31,12 @@ def test_one_line_is_an_entry_for_what_nothing_else_knows(tmp_path: Path) -> Non
     ("text", "said"),
     [
         ("", "holds no entry; expected `licence: own`"),
-        ("crops/br: {licence: A, licens: B}", "licens is unknown; expected texts of licence, origin"),
-        ("crops/br: {licence: 3}", "licence is no text"),
-        ("crops/br: {licence: A, made_from: font}", "made_from is no text"),
+        (
+            "crops/br: {licence: A, licens: B}",
+            "own.yaml, line 1: unknown crops/br.licens; expected the keys licence, origin",
+        ),
+        ("crops/br: {licence: 3}", "crops/br.licence is 3; expected a text"),
+        ("crops/br: {licence: A, made_from: font}", "crops/br.made_from is 'font'; expected a list"),
         ("crops/br: {origin: somewhere}", "an entry has no licence"),
         ("a: [", "cannot be read"),
     ],

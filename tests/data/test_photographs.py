@@ -13,9 +13,10 @@ from rich.console import Console
 from tiny_detection import batch_of
 
 from alpr.data.columns import ManifestError
-from alpr.data.manifest import Manifest, fold_of, read_manifest, read_sources
+from alpr.data.manifest import Manifest, fold_of
 from alpr.data.new_split import Asked, write_split
 from alpr.data.overlap import parts_of_manifest
+from alpr.data.several_tables import read_manifest, read_sources
 from alpr.data.splitting import leaks, plate_groups
 from alpr.detection.datamodule import DetectionData
 from alpr.detection.targets import IGNORED

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from alpr.data.columns import BOX_COLUMNS, COLUMNS
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
 from alpr.data.separated_text import separated_text
+from alpr.data.several_tables import read_manifest
 from alpr.doctor.mending import write_mended
 from alpr.doctor.table import read_rows
 

@@ -20,7 +20,8 @@ from tiny_runs import DETECTOR, RECOGNISER, overrides
 from alpr import files as files_module
 from alpr.data import shards
 from alpr.data.columns import ManifestError
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.data.shards import INDEX, REJECTED_TABLE, TABLE, damaged, make_shards, read_index
 from alpr.doctor.images import read_bytes as doctor_reads
 from alpr.images.prepare import UnreadableImage, read_image
@@ -216,6 +217,12 @@ def test_the_index_says_what_is_wrong_with_it(tmp_path: Path) -> None:
         read_index(tmp_path)
     (tmp_path / INDEX).write_text('{"shards": [{"file": "a"}]}')
     with pytest.raises(ManifestError, match="is no index of shards"):
+        read_index(tmp_path)
+    (tmp_path / INDEX).write_text(
+        '{"shard_mb": 1, "manifest_sha256": "", "rows": 1, "images": 1, "shards": [{"file": "a", "start": 0, '
+        '"stop": 1, "images": 1, "bytes": "many", "sha256": ""}]}'
+    )
+    with pytest.raises(ManifestError, match=r"shards\[0\].bytes is 'many'; expected a whole number"):
         read_index(tmp_path)
     with pytest.raises(ManifestError, match="0 MB"):
         shards.make_shards(Manifest.of(tmp_path, []), tmp_path, 0)

@@ -15,7 +15,8 @@ from test_fingerprints import picture
 from tiny_runs import ENVIRONMENT, REPOSITORY
 
 from alpr.data.columns import ManifestError
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.data.splitting import (
     GAP,
     Frames,

@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.decoded_images import Photographs
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
 from alpr.data.sampling import SampleKey, StepSampler, single_thread
+from alpr.data.several_tables import read_manifest
 from alpr.detection.data import BadLabel, TrainingScenes, collate
 from alpr.detection.datamodule import DetectionData, HeldScenes
 from alpr.detection.model import make_anchors

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from alpr.cli.main import app
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.doctor.alike_texts import Pair, alike_findings, near_texts
 from alpr.doctor.examination import Settings, examine
 from alpr.doctor.findings import Finding

@@ -44,7 +44,13 @@ def test_table_picture_and_file_say_the_same(tmp_path: Path) -> None:
     picture = ElementTree.fromstring(curve_svg(curves))
     texts = [e.text for e in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert {"320 px", "640 px", "12-16", "16-24", "24-32", "100 %"} <= set(texts)
-    assert len(list(picture.iter("{http://www.w3.org/2000/svg}circle"))) == 2
+    points = [c for c in picture.iter("{http://www.w3.org/2000/svg}circle") if c.findtext("{*}title")]
+    assert [p.findtext("{*}title") for p in points] == [
+        "320 px: 50 % at 12-16, 9.45 to 90.5",
+        "640 px: 100 % at 24-32, 20.7 to 100",
+    ]
+    assert float(points[0].attrib["cy"]) > float(points[1].attrib["cy"])  # 50 % stands below 100 %
+    assert "var(" not in curve_svg(curves)  # a program for pictures knows no variables
     ElementTree.fromstring(curve_svg([recall_curve([], 320)]))
 
 

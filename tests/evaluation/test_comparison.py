@@ -60,6 +60,6 @@ def test_the_script_compares_files_and_refuses_what_is_no_report(tmp_path: Path)
     command = [sys.executable, "-m", "alpr", "compare"]
     one = written(tmp_path, "one", None)
     (tmp_path / "no.json").write_text("{}", encoding="utf-8")
-    for second, code, said in ((one, 0, "Settings that differ:\n  none"), (tmp_path / "no.json", 2, "is no report")):
+    for second, code, said in ((one, 0, "Settings that differ:\n  none"), (tmp_path / "no.json", 2, "missing plates")):
         done = subprocess.run([*command, one, second], env=ENVIRONMENT, cwd=REPOSITORY, capture_output=True, text=True)
         assert done.returncode == code and said in done.stdout + done.stderr

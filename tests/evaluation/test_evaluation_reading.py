@@ -96,6 +96,20 @@ def test_replaced_characters_count_as_equal_in_labels_and_readings(tmp_path: Pat
     assert value(report, "read_on_crops") == 1 and report.plates[0].text == "00A" and report.replaced == {"O": "0"}
 
 
+def test_mistakes_among_symbols_that_look_alike_are_marked_and_counted_apart(tmp_path: Path) -> None:
+    crop = Scene(draw(tmp_path / "a.png", [(50, [0, 0, 200, 140])]), (Plate("0A8X"),))
+    predictor = Parts(recogniser=ColourRecogniser({50: "OAZ"}))
+    report = evaluate(predictor, [crop], confusable=("0OQ", "8B"))
+    out = StringIO()
+    print_report(report, Console(file=out, width=200))
+    assert "0 as O 1 (alike), 8 as nothing 1, X as Z 1" in out.getvalue()
+    assert "look alike, by the country's pack: 1 of 3 wrong characters." in out.getvalue()
+    written = evaluation_page(report, None).render()
+    assert written.count("<td>yes</td>") == 1 and ": 1 of 3 wrong characters." in written
+    plain = evaluation_page(evaluate(predictor, [crop]), None).render()
+    assert "look alike" not in plain
+
+
 def test_the_page_marks_what_differs_and_shows_unsure_plates(tmp_path: Path) -> None:
     scenes = [scene(tmp_path, f"{c}<b>.png", (c, BOXES[0])) for c in (50, 100, 200)]
     gallery = Gallery()

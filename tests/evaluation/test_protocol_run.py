@@ -16,7 +16,8 @@ from tiny_bundle import write_bundle
 from tiny_runs import Scripts
 
 from alpr.data.ccpd_folders import TABLE, subset_manifest
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.evaluation.evaluate import evaluate
 from alpr.evaluation.protocols.report import protocol_report
 from alpr.evaluation.protocols.rules import Protocol

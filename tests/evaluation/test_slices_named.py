@@ -14,7 +14,7 @@ from tiny_runs import Scripts
 
 from alpr.data.manifest import Manifest
 from alpr.evaluation.comparison import read_evaluated
-from alpr.evaluation.outcomes import record_of
+from alpr.evaluation.outcomes import records_in
 from alpr.evaluation.slices import columns_of, slices_named
 
 
@@ -66,7 +66,7 @@ def test_the_command_slices_by_a_column_and_old_reports_are_still_read(tmp_path:
     assert "By rows" in done.text and "By rows" in (out / "report.html").read_text(encoding="utf-8")
     assert max(map(len, (line for line in done.text.splitlines() if str(tmp_path) not in line))) <= 80
     plate = report["plates"][0]
-    assert "hull_iou" in plate and record_of(plate).iou == plate["hull_iou"] > 0.5
+    assert "hull_iou" in plate and records_in([plate])[0].iou == plate["hull_iou"] > 0.5
     old = {key: value for key, value in plate.items() if key != "column"}  # as reports were before
     report["plates"] = [old]
     (out / "report.json").write_text(json.dumps(report), encoding="utf-8")

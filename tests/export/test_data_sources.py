@@ -86,7 +86,7 @@ def test_what_was_rendered_says_what_it_was_made_from(tmp_path: Path, china: Cou
 def test_a_planted_set_has_the_licence_of_its_photographs(tmp_path: Path, china: CountryPack) -> None:
     from tiny_weights import write_scenes
 
-    from alpr.data.manifest import read_manifest
+    from alpr.data.several_tables import read_manifest
 
     write_scenes(tmp_path / "crops" / "br", ["皖A12"]).write(tmp_path / "crops" / "br" / "labels.csv")
     manifest: Manifest = read_manifest(tmp_path / "crops" / "br" / "labels.csv")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alpr.data.manifest import read_manifest
+from alpr.data.several_tables import read_manifest
 from alpr.plates.country import CountryPack
 from alpr.plates.fonts import PACKAGED_FACES, STROKE_FACES
 from alpr.synthetic import pack_preview

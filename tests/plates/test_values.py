@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pytest
 
@@ -69,6 +70,27 @@ def test_a_wrong_value_is_refused_by_its_key_and_line(old: str, new: str, senten
     with pytest.raises(Fault) as error:
         read_as(Plate, values)
     assert located("f.yaml", error.value, lines) == sentence
+
+
+class Count(NamedTuple):
+    plates: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Counted:
+    whole: Count
+
+
+def test_a_named_tuple_is_a_list_and_a_loose_mapping_may_hold_more() -> None:
+    values = {"whole": [3, "a"], "more": 1}
+    assert read_as(Counted, values, loose=(Counted,)) == Counted(Count(3, "a"))
+    with pytest.raises(Fault, match="unknown more"):
+        read_as(Counted, values)
+    with pytest.raises(Fault, match=r"whole is \[3\]; expected a list of 2"):
+        read_as(Counted, {"whole": [3]})
+    with pytest.raises(Fault, match=r"whole\[0\] is 'b'; expected a whole number"):
+        read_as(Counted, {"whole": ["b", "a"]})
 
 
 def test_of_a_complete_kind_every_key_is_needed() -> None:

@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from tiny_runs import RECOGNISER, overrides
 
-from alpr.data.manifest import read_manifest
+from alpr.data.several_tables import read_manifest
 from alpr.plates.charset import Charset
 from alpr.recognition.calibration import (
     Calibration,

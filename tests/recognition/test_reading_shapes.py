@@ -22,23 +22,19 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "configs" / "experiment"
 ONE_ROW_OF_CHINA = (
     "blue, green small, green large, yellow, yellow learner, police, Hong Kong and Macao, embassy, consulate"
 )
+EVERY_LATIN = "one row, long, narrow, short, two rows, two rows, the upper one smaller, two rows, the lower one smaller"
 OTHERS = {  # rendered beside the experiment's own country
     "world_recogniser": {
-        "br": (7, 3),
-        "us": (8, 5),
-        "ar": (7, 2),
-        "gb": (7, 3),
-        "sk": (7, 1),
-        "ua": (8, 2),
-        "tr": (8, 1),
+        "br": (7, 5), "us": (8, 5), "ar": (7, 3), "gb": (7, 4), "sk": (7, 2), "ua": (8, 3), "tr": (8, 2),
+        "in": (11, 2), "vn": (9, 5), "cn": (8, 11), "eg": (7, 4), "kr": (9, 4),
     }
-}
+}  # fmt: skip
 """(slots, layouts) of the packs that an experiment names beside its country."""
 RECORDED = {  # country, rows of text, (rows, columns) of tokens, slots, layouts
     "demo_recogniser": ("CN", 1, (1, 24), 8, "blue, green small, green large"),
     "br_recogniser": ("BR", 1, (1, 24), 7, "old, old commercial, Mercosur"),
     "us_recogniser": ("US", 1, (1, 24), 8, "three and four, dashed, dotted, plain, of any length"),
-    "world_recogniser": ("ZZ", 1, (1, 24), 8, "one row"),
+    "world_recogniser": ("ZZ", 1, (1, 24), 12, EVERY_LATIN),
     **dict.fromkeys(
         (
             "ccpd_recogniser", "ccpd_green_recogniser",

@@ -39,7 +39,7 @@ def page() -> Page:
         side_by_side(
             bar_chart([NASTY, "b"], {NASTY: [1, 2]}, title=NASTY, x_label=NASTY),
             histogram([0, 1, 2], {NASTY: [1, 2], "other": [2, 0]}, title=NASTY),
-            line_chart({NASTY: Line([0, 1], [1, 2], [0.5, 0.5])}, title=NASTY),
+            line_chart({NASTY: Line([0, 1], [1, 2], [(0.5, 1.5), (1.5, 2.5)])}, title=NASTY),
         ),
         table([NASTY], [[NASTY], ["x"]], caption=NASTY),
         picture_sheet([Picture(image, NASTY, NASTY)]),
@@ -111,7 +111,7 @@ def test_bars_are_as_high_as_their_values() -> None:
 
 
 def test_a_line_has_its_gaps_and_errors() -> None:
-    line = Line([0, 1, 2, 3], [1, 2, math.nan, 4], [0.5, 0, 0, 1])
+    line = Line([0, 1, 2, 3], [1, 2, math.nan, 4], [(0.5, 2), (2, 2), (0, 0), (3, 5)])
     root = drawing(line_chart({"a": line}, title="t"))
     assert len(root.findall("polyline")) == 2 and len(root.findall("circle")) == 3 and len(root.findall("line")) == 2
     with pytest.raises(ValueError, match="has no point"):

@@ -10,8 +10,9 @@ import pytest
 
 from alpr.data.augment import PixelAugment, PixelSettings, SceneGeometry
 from alpr.data.ccpd import decode_name
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
 from alpr.data.sampling import SampleKey
+from alpr.data.several_tables import read_manifest
 from alpr.detection.data import TrainingScenes
 from alpr.plates.country import CountryPack
 from alpr.plates.geometry import box_corners, corner_box, homography, plate_height, transform_points

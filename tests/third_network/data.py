@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
 from alpr.data.sampling import SampleKey
+from alpr.data.several_tables import read_manifest
 from alpr.data.training_loader import training_loader
 from alpr.images.prepare import read_image, resize_crop
 from alpr.plates.records import ImageArray

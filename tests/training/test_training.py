@@ -20,7 +20,8 @@ import torch
 from tiny_runs import DETECTOR, ENVIRONMENT, RECOGNISER, REPOSITORY, Scripts, overrides
 
 import alpr
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
+from alpr.data.several_tables import read_manifest
 from alpr.detection.datamodule import DetectionData
 from alpr.detection.module import DetectorModule
 from alpr.files import file_sha256
@@ -250,7 +251,7 @@ def test_two_processes_leave_one_folder_and_the_figures_of_one(tiny_data: Path, 
 
 def cer_in_one_process(run: Path, data: Path) -> float | None:
     """The same held-back plates through the last averaged weights, without a trainer."""
-    from alpr.data.manifest import read_manifest
+    from alpr.data.several_tables import read_manifest
     from alpr.recognition.data import ValidationPlates, labelled_crops
     from alpr.recognition.metrics import RecognitionMetrics
 

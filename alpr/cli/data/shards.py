@@ -27,7 +27,7 @@ def shards(
     """
     console = plain_console()
     with complaints("Interrupted; finished shards are whole. Run the same command to go on."):
-        from alpr.data.manifest import read_manifest
+        from alpr.data.several_tables import read_manifest
         from alpr.data.shards import DEFAULT_MB, damaged, make_shards, read_index
 
         if bool(tables) == check:

@@ -30,7 +30,7 @@ def sheet(
     A page shows five plates, a row each: 24x24 px around every labelled corner, twelve times enlarged, with the
     image's own coordinates every 5 px and a cross at the label. Note the true corner's x and y in the table.
     """
-    from alpr.data.manifest import read_manifest
+    from alpr.data.several_tables import read_manifest
     from alpr.doctor.label_sheets import distances, distances_text, write_sheets
 
     with complaints():

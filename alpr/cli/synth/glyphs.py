@@ -34,7 +34,7 @@ def glyphs(
     bank, and keep the bank where version control does not see it: it is made of your photographs.
     """
     with complaints():
-        from alpr.data.manifest import read_manifest
+        from alpr.data.several_tables import read_manifest
         from alpr.plates.country import CountryPack
         from alpr.synthetic.glyph_making import MakingSettings, make_bank
         from alpr.synthetic.glyph_sheet import report, write_sheet

@@ -38,7 +38,7 @@ def plant(
     photograph, the recogniser. Photographs of which only boxes are labelled serve: quads are fitted into them.
     """
     with complaints("Interrupted; the same command makes the set anew."):
-        from alpr.data.manifest import read_manifest
+        from alpr.data.several_tables import read_manifest
         from alpr.plates.country import CountryPack
         from alpr.synthetic.planted_set import TABLE, plant_set
 

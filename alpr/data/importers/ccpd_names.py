@@ -18,7 +18,7 @@ from alpr.data.importers.labels import Imported, Wanted
 from alpr.data.importers.outgoing import Outgoing, OutgoingScene
 from alpr.data.importers.places import files_of, image_size
 from alpr.data.importers.text_files import first_lines
-from alpr.data.manifest import join_manifests
+from alpr.data.several_tables import join_manifests
 from alpr.images.prepare import IMAGE_SUFFIXES, UnreadableImage
 
 _KEPT = ("area", "tilt_h", "tilt_v", "brightness", "blurriness", "subset")

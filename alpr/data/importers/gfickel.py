@@ -15,7 +15,7 @@ from alpr.data.importers.labels import Imported, Wanted
 from alpr.data.importers.outgoing import Outgoing, of_split
 from alpr.data.importers.places import files_of
 from alpr.data.importers.text_files import first_lines
-from alpr.data.manifest import join_manifests, read_manifest
+from alpr.data.several_tables import join_manifests, read_manifest
 
 COLUMNS = (
     *("image_path", "left", "top", "right", "bottom"),

@@ -2,8 +2,9 @@
 
 Columns among others: ImageID, LabelName, XMin, XMax, YMin, YMax, IsGroupOf. Plates are `/m/01jfm_`, "Vehicle
 registration plate"; `class-descriptions*.csv` beside the file names the other classes. An image with only other classes
-is not known to hold no plate and is left out; a group becomes a region to ignore. Source: the data format page of the
-Open Images web site.
+is not known to hold no plate and is left out; a group becomes a region to ignore. Other tools write sets of their own
+in this form, with names for codes (`/m/...`) and the tables in a folder beside that of the images; there the class is
+taken whose name says that it is plates. Source: the data format page of the Open Images web site.
 """
 
 from __future__ import annotations
@@ -36,23 +37,25 @@ def _is_boxes(path: Path) -> bool:
 
 def read(source: Path, wanted: Wanted) -> Imported:
     """The plates of every file of boxes of the source."""
-    labels = Labels(root_of(source), wanted, others_mean_empty=False, known_plates=(_PLATE_NAME,))
+    tables = list(filter(_is_boxes, files_of(source, (".csv",))))
+    rows_of = {path: list(csv.DictReader(read_text(path).splitlines())) for path in tables}
+    own = any(not (row["LabelName"] or "/").startswith("/") for rows in rows_of.values() for row in rows)
+    known = () if own else (_PLATE_NAME,)
+    labels = Labels(root_of(source), wanted, others_mean_empty=False, known_plates=known)
     names = {PLATE: _PLATE_NAME}
-    for path in sorted(labels.root.glob("*class-descriptions*.csv")):
+    for path in sorted(labels.root.rglob("*class-descriptions*.csv")):
         names |= {cells[0]: cells[1] for cells in csv.reader(read_text(path).splitlines()) if len(cells) > 1}
     names[PLATE] = _PLATE_NAME  # "Plate" is a dish there
-    for path in filter(_is_boxes, files_of(source, (".csv",))):
+    for path, rows in rows_of.items():
         split = split_of_name(path.stem)
-        near = [
-            path.parent / part for part in (split, path.stem.split("-")[0], f"images/{split}", "images", "data") if part
-        ]
+        parts = [part for part in (split, path.stem.split("-")[0], f"images/{split}", "images", "data") if part]
+        near = [folder / part for folder in dict.fromkeys((path.parent, labels.root)) for part in parts]
         sizes: dict[str, tuple[Path, tuple[int, int]] | str] = {}
-        rows = list(csv.DictReader(read_text(path).splitlines()))
         asked = set(wanted.classes)
         for number, row in enumerate(tracked(rows, f"Reading {path.name}", "labels"), start=2):
             identity, code = row["ImageID"] or "", row["LabelName"] or ""
             label = code if code in asked else names.get(code, code)
-            if not asked and not wanted.label_is_text and code != PLATE:
+            if not asked and not wanted.label_is_text and not own and code != PLATE:
                 labels.add(path, number, identity, label=label)  # counted as left out; its image need not be there
                 continue
             if identity not in sizes:

@@ -12,7 +12,7 @@ from alpr.data.importers.outgoing import Outgoing
 from alpr.data.importers.places import Picture, picture_of
 from alpr.data.importers.text_files import header_of
 from alpr.data.importers.texts import cleaned
-from alpr.data.manifest import read_manifest
+from alpr.data.several_tables import read_manifest
 from alpr.images.prepare import UnreadableImage
 
 _COMPANION = "another plate of this image was left out"

@@ -1,8 +1,9 @@
 """Pascal VOC: one XML file of boxes for each photograph.
 
 VOC counts pixels from 1 and a box holds both its end pixels, so that 1, 1, 2, 2 is four pixels. Labelling tools often
-write other numbers under the same names: where a coordinate of the data set is 0 or has decimals, all are taken as they
-stand. `difficult` marks a region to ignore. Source: the development kit documents of the PASCAL VOC challenges.
+write other numbers under the same names: where a coordinate of the data set is 0 or has decimals, or Label Studio wrote
+it, all are taken as they stand. `difficult` marks a region to ignore. Source: the development kit documents of the
+PASCAL VOC challenges.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from alpr.data.importers.places import files_of, root_of, split_of_folders, trac
 from alpr.data.importers.text_files import first_lines, read_text, read_xml
 
 _START = re.compile(r"<annotation[\s>]")
+_FROM_0 = "Label Studio"
+"""An owner that counts pixels from 0."""
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -45,18 +48,22 @@ def read(source: Path, wanted: Wanted) -> Imported:
     labels = Labels(root_of(source), wanted)
     splits = _listed_splits(labels.root)
     objects: list[_Object] = []
+    from_0 = False
     for path in tracked(files_of(source, (".xml",)), "Reading annotations", "files"):
         try:
             root = read_xml(path)
         except ManifestError as error:
             labels.reject(path, 0, labels.files.of_stem(path.stem, path.parent) or path.stem, str(error).rstrip("."))
             continue
+        from_0 |= root.findtext("owner/name") == _FROM_0
         objects += _objects(labels, path, root, splits)
     numbers = [v for o in objects for v in o.box if math.isfinite(v)]
-    as_they_stand = any(v != int(v) for v in numbers) or any(0 in o.box[:2] for o in objects)
+    as_they_stand = from_0 or any(v != int(v) for v in numbers) or any(0 in o.box[:2] for o in objects)
     if objects:
         how = (
-            "hold a 0 or decimals and are taken as they stand" if as_they_stand else "count pixels from 1, as VOC does"
+            "hold a 0 or decimals, or come from Label Studio, and are taken as they stand"
+            if as_they_stand
+            else "count pixels from 1, as VOC does"
         )
         labels.notes.append(f"The coordinates {how}.")
     shift = 0 if as_they_stand else 1

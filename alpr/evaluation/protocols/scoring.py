@@ -12,8 +12,9 @@ from rich.console import Console
 from alpr.data.ccpd import split_of_subset
 from alpr.data.ccpd_folders import manifest_of_names, read_list
 from alpr.data.corrections import Correction
-from alpr.data.manifest import Manifest, join_manifests, read_manifest
+from alpr.data.manifest import Manifest
 from alpr.data.overlap import Overlap, Part, overlap_of, parts_of_files, parts_of_manifest
+from alpr.data.several_tables import join_manifests, read_manifest
 from alpr.evaluation.page import protocol_page
 from alpr.evaluation.protocols.grids import grids_of, overlap_grids, score_grids
 from alpr.evaluation.protocols.matching import selected_rows

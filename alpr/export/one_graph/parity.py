@@ -126,7 +126,7 @@ def _compared(
     card: ModelCard, folder: Path, network: OnnxDetector, path: Path, images: Sequence[ImageArray]
 ) -> ReaderParity:
     recogniser = OnnxRecogniser(folder / card.recogniser_file.file, card.recogniser, len(card.charset))
-    reader = Recogniser(recogniser, card.recogniser, card.charset)
+    reader = Recogniser(recogniser, card.recogniser, card.charset, once=True)
     predictor, session = Reader.from_parts(Detector(network, card.detector), reader), open_session(path)
     tally = _Tally()
     for scale in FRAME_SCALES:

@@ -11,6 +11,7 @@ import numpy as np
 
 from alpr.data.augment import PixelAugment, warp
 from alpr.images.prepare import UnreadableImage, read_image, rectify
+from alpr.images.unfold import folded_size, unfolded, unfolded_places
 from alpr.plates.charset import replaced
 from alpr.plates.geometry import FlatQuad, corner_box, homography, plate_height
 from alpr.plates.records import FloatArray, ImageArray
@@ -64,11 +65,35 @@ def _slanted(geometry: CropGeometry, strength: float, rng: np.random.Generator) 
     return np.asarray(turn @ np.array([[1, rng.normal(0, geometry.shear * strength)], [0, 1]]))
 
 
+@dataclass(frozen=True)
+class Unfolding:
+    """How plates of two rows are drawn for a recogniser that reads them unfolded.
+
+    Attributes:
+        folded: the share that is drawn as it is: it teaches that there are two rows and where they part, no text.
+        error: deviation of the cut of the others, as a fraction of the crop's height.
+    """
+
+    folded: float = 0.3
+    error: float = 0.015
+
+    def drawn(self, cut: float, rng: np.random.Generator) -> float | None:
+        """Where to cut this time; None leaves the plate folded."""
+        return None if rng.random() < self.folded else float(np.clip(cut + rng.normal(0, self.error), 0.2, 0.8))
+
+
+def in_crop(cut: float, margin: float) -> float:
+    """Where two rows part as a fraction of the crop's height, of one of the plate's height."""
+    return margin + (1 - 2 * margin) * cut
+
+
 class RenderedCrops:
     """Synthetic plates of a country pack, made on the fly.
 
     Args:
         replace: characters that others count as, as in the labels of the photographs.
+        read: whether their texts are taught.
+        unfolding: None draws plates of two rows as they are.
     """
 
     size = None
@@ -79,15 +104,28 @@ class RenderedCrops:
         crop_size: tuple[int, int],
         margin: float,
         replace: Mapping[str, Any] | None = None,
+        read: bool = True,
+        unfolding: Unfolding | None = None,
     ) -> None:
         self.renderer, self.crop_size, self.margin, self.replace = renderer, crop_size, margin, dict(replace or {})
+        self.read, self.unfolding = read, unfolding
 
     def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
         text, layout = self.renderer.draw_text(rng)
-        made = self.renderer.crop_of(text, layout, rng, self.crop_size, self.margin)
+        code, kind = self.renderer.pack.code, layout.kind or None
+        two = self.unfolding is not None and layout.row_cut is not None
+        cut = in_crop(layout.row_cut, self.margin) if two and layout.row_cut is not None else 0.0
+        at = self.unfolding.drawn(cut, rng) if two and self.read and self.unfolding is not None else None
+        size = self.crop_size if at is None else folded_size(self.crop_size)
+        made = self.renderer.crop_of(text, layout, rng, size, self.margin)
+        if not self.read or (two and at is None):
+            return DrawnCrop(made.crop, None, code, kind, cut=cut)
         read = replaced(made.text, self.replace)
         places = made.places if len(read) == len(made.text) else None
-        return DrawnCrop(made.crop, read, self.renderer.pack.code, layout.kind or None, layout.rows, places)
+        if at is None:
+            return DrawnCrop(made.crop, read, code, kind, layout.rows, places, cut)
+        places = None if places is None else unfolded_places(places, at)
+        return DrawnCrop(unfolded(made.crop, at), read, code, kind, 1, places)
 
 
 class PhotographedCrops:
@@ -97,6 +135,8 @@ class PhotographedCrops:
     photograph is not decoded for every draw.
 
     Args:
+        read: whether their texts are taught.
+        unfolding: None draws plates of two rows as they are.
         exchange: puts other plates' characters into a plate, in the share `permute` of the draws, and a rendered first
             character in the share `rendered_first`.
         cache_mb: of surroundings kept in each process; the least recently used go first.
@@ -113,7 +153,10 @@ class PhotographedCrops:
         permute: float = 0.0,
         cache_mb: float = 400.0,
         rendered_first: float = 0.0,
+        read: bool = True,
+        unfolding: Unfolding | None = None,
     ) -> None:
+        self.read, self.unfolding = read, unfolding
         self.crops, self.crop_size, self.margin = crops, crop_size, margin
         self.geometry, self.pixels = geometry, pixels
         self.exchange, self.permute, self.capacity = exchange, permute, int(cache_mb * 1e6)
@@ -133,23 +176,34 @@ class PhotographedCrops:
             image, text = self.exchange(item, image, corners, self._surroundings, rng)
         if self.exchange is not None and self.rendered_first and rng.random() < self.rendered_first:
             image, text = self.exchange.rendered_first(item, image, corners, text, rng)
+        cut = 0.0
+        if self.unfolding is not None and label.cut is not None:
+            cut = label.cut if corners is None else in_crop(label.cut, self.margin)
+        at = self.unfolding.drawn(cut, rng) if self.unfolding is not None and cut and self.read else None
         try:
-            if corners is None:
-                crop = self._reframed(image, rng)
-            else:
-                crop = rectify(image, jittered(corners, self.geometry, rng), self.crop_size, self.margin)
+            crop = self._cut(image, corners, self.crop_size if at is None else folded_size(self.crop_size), rng)
         except FlatQuad as error:
             raise UnreadableImage(f"{label.place or label.image}: {error}") from error
-        return DrawnCrop(self.pixels(crop, rng), text, label.country, label.kind, label.rows)
+        if not self.read:
+            return DrawnCrop(self.pixels(crop, rng), None, label.country, label.kind)
+        if at is not None:
+            return DrawnCrop(self.pixels(unfolded(crop, at), rng), text, label.country, label.kind)
+        if cut:
+            return DrawnCrop(self.pixels(crop, rng), None, label.country, label.kind, cut=cut)
+        return DrawnCrop(self.pixels(crop, rng), text, label.country, label.kind, label.rows, cut=0.0)
 
-    def _reframed(self, image: ImageArray, rng: np.random.Generator) -> ImageArray:
-        """A ready-made crop seen through an erring frame; what lies outside it repeats its edge."""
+    def _cut(
+        self, image: ImageArray, corners: FloatArray | None, size: tuple[int, int], rng: np.random.Generator
+    ) -> ImageArray:
+        """The crop of this size as erring corners cut it; what lies outside a ready-made crop repeats its edge."""
+        if corners is not None:
+            return rectify(image, jittered(corners, self.geometry, rng), size, self.margin)
         height, width = image.shape[:2]
         whole = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-        crop_h, crop_w = self.crop_size
+        crop_h, crop_w = size
         target = np.array([[0, 0], [crop_w, 0], [crop_w, crop_h], [0, crop_h]], np.float32)
         frame = jittered(whole, self.geometry, rng)
-        return warp(image, homography(frame, target), self.crop_size, border="replicate")
+        return warp(image, homography(frame, target), size, border="replicate")
 
     def _surroundings(self, item: int) -> Surroundings:
         if item in self._cache:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from alpr.data.crop_corners import CORNERS, CROPS, DETECTOR, Detect, FoundCorners, find_corners
-from alpr.data.manifest import Manifest, Scenes
+from alpr.data.manifest import Manifest
+from alpr.data.scenes import Scenes
 from alpr.data.source_settings import SOURCES, check_share, settings_of
 from alpr.plates.charset import replaced
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
+from alpr.plates.geometry import plate_height, plate_width
 from alpr.plates.values import expect
 from alpr.recognition.data import LabelledCrop, labelled_crops
 from alpr.recognition.mixture.usable_labels import usable
@@ -21,6 +23,8 @@ from alpr.synthetic.renderer import PlateRenderer
 OWN = "own"
 """The name of the run's own country among those that are rendered."""
 WHERE_RENDERED = "data.rendered"
+HALF = 0.5
+"""Where two rows part on a plate of no known layout, as a fraction of its height."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class PlateSource:
         plates: only so many plates of these, a tenth of them held back; see `Manifest.plates`. None for all.
         crops: by which corners plates are cut: `corners` (labelled), `box` (upright), or `detector` (found by
             data.detector). Ready-made crops are taken as they are.
+        read: whether texts are taught; without them plates teach their country and their rows alone, such as those of
+            a script that this reader does not know. They choose no checkpoint.
         complete: whether every plate in its photographs is labelled; only then is their background cut as negatives.
         replace: characters to put in place of others in the labels, such as {O: "0"}; on top of data.replace.
         kind: of all its plates, where its table has no column `colour`; see `kind_label`.
@@ -56,6 +62,7 @@ class PlateSource:
     split: str | None = "train"
     plates: int | None = None
     crops: str = CORNERS
+    read: bool = True
     complete: bool = True
     replace: Mapping[str, Any] = field(default_factory=dict)
     kind: str = ""
@@ -112,6 +119,19 @@ def kind_label(crop: LabelledCrop, pack: CountryPack, of_source: str = "") -> st
     return crop.kind or of_source or named.get(crop.layout or "") or pack.kind_of(crop.text)
 
 
+def rows_label(crop: LabelledCrop, pack: CountryPack) -> tuple[int, float | None]:
+    """How many rows a labelled plate has, and where two part.
+
+    What the table's column `rows` says, else what the layout has that the text and the plate's shape fit.
+    """
+    aspect = None if crop.corners is None else float(plate_width(crop.corners) / plate_height(crop.corners))
+    layout = pack.likely_layout(crop.text, crop.layout, aspect)
+    rows = crop.rows or (1 if layout is None else layout.rows)
+    if rows != 2:
+        return rows, None
+    return rows, HALF if layout is None or layout.row_cut is None else layout.row_cut
+
+
 @dataclass(frozen=True)
 class RenderedPlates:
     """Rendered plates of a country in every batch.
@@ -123,6 +143,7 @@ class RenderedPlates:
         glyph_bank: glyphs of real plates for them (alpr synth glyphs), relative to the root of the data.
         bank_share: how many of them take these.
         without: ingredients that they lack, see `alpr.synthetic.renderer.INGREDIENTS`.
+        read: whether their texts are taught, see `PlateSource`.
         layouts: which layouts are drawn, see `CountryPack.reading`; "all" that the reader has the rows for, and of
             the run's country all that it reads.
 
@@ -136,6 +157,7 @@ class RenderedPlates:
     glyph_bank: str | None = None
     bank_share: float = 0.8
     without: Sequence[str] = ()
+    read: bool = True
     layouts: str | Sequence[str] | None = ALL_LAYOUTS
 
     def __post_init__(self) -> None:
@@ -179,7 +201,10 @@ class RenderedPlates:
         Raises:
             ValueError: a pack, its symbols, characters or rows that do not fit, or a glyph bank that is not its own.
         """
-        pack = country.reading(self.layouts).within(reader.rows)
+        pack = country.reading(self.layouts)
+        if not self.read:
+            return PlateRenderer(pack, without=self.without)
+        pack = pack.within(reader.rows)
         lacking = sorted(set(pack.alphabet) - set(reader.alphabet))
         if lacking or pack.slots > reader.slots:
             symbols = f" and the symbols {' '.join(lacking)}" if lacking else ""
@@ -249,14 +274,16 @@ class LoadedPlates:
         Raises:
             ValueError: strict, and a label, size or file that cannot be used.
         """
-        both = [labelled_crops(scenes, self.settings.crops, found) for scenes in (self.train_scenes, self.held_scenes)]
+        read = self.settings.read
+        both = [
+            labelled_crops(scenes, self.settings.crops, found, texts=read)
+            for scenes in ((self.train_scenes, self.held_scenes) if read else (self.train_scenes,))
+        ]
         self.textless, self.unfound = sum(b.textless for b in both), sum(b.unfound for b in both)
-        (self.train, refused), (self.held, more) = (
-            usable(b.crops, pack.charset, pack.slots, self.strict) for b in both
-        )
-        self.refused = refused + more
+        found_usable = [usable(b.crops, pack.charset if read else None, pack.slots, self.strict) for b in both]
+        self.refused = [sentence for _, refused in found_usable for sentence in refused]
         packs = others or {}
-        self.train, self.held = (self._with_rows(part, pack, packs) for part in (self.train, self.held))
+        self.train, self.held = ([*(self._with_rows(part, pack, packs) for part, _ in found_usable), []])[:2]
 
     def _with_rows(
         self, crops: list[LabelledCrop], pack: CountryPack, others: Mapping[str, CountryPack]
@@ -265,9 +292,9 @@ class LoadedPlates:
         kept = []
         for crop in crops:
             own = others.get(crop.country or "", others.get(pack.code, pack))
-            kind, rows = kind_label(crop, own, self.settings.kind), own.rows_of(crop.text, crop.layout)
-            if rows <= pack.rows:
-                kept.append(replace(crop, kind=kind, rows=rows))
+            kind, (rows, cut) = kind_label(crop, own, self.settings.kind), rows_label(crop, own)
+            if rows <= pack.rows or not self.settings.read:
+                kept.append(replace(crop, kind=kind, rows=rows, cut=cut))
                 continue
             sentence = (
                 f"{crop.place or crop.image}: the plate {crop.text!r} has {rows} rows of text, this run reads "

@@ -17,11 +17,14 @@ SMALLEST_PX = (5, 10)
 
 
 def usable(
-    crops: Sequence[LabelledCrop], charset: Charset, slots: int, strict: bool = False
+    crops: Sequence[LabelledCrop], charset: Charset | None, slots: int, strict: bool = False
 ) -> tuple[list[LabelledCrop], list[str]]:
     """The crops that can be used, and a sentence about each of the others that names its row.
 
     Ready-made crops are opened as far as their header; of photographs only the file must be there.
+
+    Args:
+        charset: of the texts; None where no text is taught.
 
     Raises:
         ValueError: strict, and a crop cannot be used.
@@ -30,7 +33,8 @@ def usable(
     there: dict[Path, str] = {}
     for crop in crops:
         try:
-            charset.encode_padded(crop.text, slots)
+            if charset is not None:
+                charset.encode_padded(crop.text, slots)
             _check_size(crop)
             if crop.image not in there:
                 there[crop.image] = _missing(crop.image)

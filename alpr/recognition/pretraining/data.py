@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from alpr.data.augment import PixelAugment, PixelSettings
-from alpr.data.manifest import Manifest, read_manifest
+from alpr.data.manifest import Manifest
 from alpr.data.picture_sums import Sums, picture_sums
 from alpr.data.sampling import SampleKey
+from alpr.data.several_tables import read_manifest
 from alpr.data.training_loader import training_loader
 from alpr.images.prepare import UnreadableImage, read_image, rectify, resize_crop
 from alpr.plates.charset import Charset
