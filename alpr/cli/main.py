@@ -21,6 +21,8 @@ VERBS: Table = {  # word -> file of alpr/cli and function, or what a group is fo
     "watch": "watch:watch",
     "info": "info:info",
     "bench": "bench:bench",
+    "serve": "serve:serve",
+    "send": "send:send",
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
     "export": "export:export",
