@@ -43,7 +43,7 @@ class PlateSource:
             a script that this reader does not know. They choose no checkpoint.
         complete: whether every plate in its photographs is labelled; only then is their background cut as negatives.
         replace: characters to put in place of others in the labels, such as {O: "0"}; on top of data.replace.
-        country: of all its plates, where its table names none: a code, or a name that the head for countries alone knows.
+        country: of all its plates, where its table names none: a code, or a name that only the country head knows.
         kind: of all its plates, where its table has no column `colour`; see `kind_label`.
         balance: see `balanced_weights`.
         permute: probability that characters of other plates take the place of a plate's own.
