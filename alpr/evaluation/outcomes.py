@@ -212,7 +212,7 @@ def _values_of(plate: PlateRecord) -> dict[str, Any]:
 
 def without_slots(readings: Sequence[Reading]) -> list[Reading]:
     """Readings without what no evaluation looks at: 100,000 of them stand in memory."""
-    return [replace(reading, slots=None) for reading in readings]
+    return [replace(reading, slots=None, countries={}) for reading in readings]
 
 
 def write_report(report: EvaluationReport, path: Path) -> None:

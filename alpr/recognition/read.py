@@ -107,8 +107,8 @@ class Recogniser:
         folded = [i for i, reading in enumerate(first) if reading.cut]
         for i, again in zip(folded, self._read_laid_out(views, first, folded), strict=True):
             seen = first[i]
-            labels = {"country": seen.country, "country_score": seen.country_score, "countries": seen.countries}
-            readings[i] = replace(again, **labels, cut=seen.cut)
+            again = replace(again, country=seen.country, country_score=seen.country_score, countries=seen.countries)
+            readings[i] = replace(again, cut=seen.cut)
         for reader in {id(one): one for one in self.others.values()}.values():
             codes = [code for code, one in self.others.items() if one is reader]
             shares = [sum(reading.countries.get(code, 0.0) for code in codes) for reading in first]
