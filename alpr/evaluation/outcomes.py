@@ -206,7 +206,8 @@ def _iou_named(plate: Any) -> Any:
 
 
 def _values_of(plate: PlateRecord) -> dict[str, Any]:
-    values = asdict(plate, dict_factory=lambda items: {key: value for key, value in items if key != "slots"})
+    unseen = ("slots", "countries")
+    values = asdict(plate, dict_factory=lambda items: {key: value for key, value in items if key not in unseen})
     return {"hull_iou" if key == "iou" else key: value for key, value in values.items()}
 
 

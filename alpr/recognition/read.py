@@ -38,8 +38,8 @@ NO_PLATE, UNREADABLE, UNKNOWN_SCRIPT = "no plate", "unreadable", "unknown script
 """The states of a plate that is not read; see `Reading.state`."""
 POSSIBLE_COUNTRY = 0.05
 """The probability of its countries from which another recogniser reads a plate too."""
-SURE_COUNTRY = 0.5
-"""The probability of a country whose script is not known from which a plate has no text."""
+STRANGE_TEXT = 0.1
+"""What the score of a text counts as that nobody here can read, beside the score of the text that was read."""
 
 
 class Recogniser:
@@ -93,10 +93,12 @@ class Recogniser:
         return [self._with_state(reading) for reading in readings]
 
     def _with_state(self, reading: Reading) -> Reading:
-        country, settings = reading.country, self.settings
-        known = country is None or (reading.country_score or 0.0) < SURE_COUNTRY or country in self.others
-        if not known and country in settings.unread:
-            return replace(reading, text="", score=0.0, characters=(), certain=None, state=UNKNOWN_SCRIPT)
+        unread = {code: reading.countries.get(code, 0.0) for code in self.settings.unread if code not in self.others}
+        share, settings = sum(unread.values()), self.settings
+        if reading.text and share * STRANGE_TEXT > (1 - share) * reading.score:
+            country = max(unread, key=lambda code: unread[code])
+            named = replace(reading, country=country, country_score=unread[country], certain=None)
+            return replace(named, text="", score=0.0, characters=(), state=UNKNOWN_SCRIPT)
         if not reading.text:
             return replace(reading, state=NO_PLATE)
         return replace(reading, state=UNREADABLE) if reading.score < settings.unreadable_below else reading

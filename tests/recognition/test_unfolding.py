@@ -124,10 +124,12 @@ def test_two_recognisers_share_the_countries(shares: dict[str, float], certain: 
 def test_what_shows_no_plate_stays_empty_and_an_unknown_script_has_no_text() -> None:
     empty = countries({"BR": 0.6, "CN": 0.4}, text="").read([folded(0, 0)])[0]
     assert (empty.text, empty.state) == ("", "no plate")
-    alone = countries({"BR": 0.1, "CN": 0.9}, others=False).read([folded(0, 0)])[0]
+    alone = countries({"BR": 0.02, "US": 0.02, "CN": 0.96}, others=False).read([folded(0, 0)])[0]
     assert (alone.text, alone.score, alone.country, alone.state) == ("", 0.0, "CN", "unknown script")
-    unsure = countries({"BR": 0.3, "US": 0.3, "CN": 0.4}, others=False).read([folded(0, 0)])[0]
-    assert (unsure.text, unsure.state) == ("AA", "read")
+    sure = countries({"BR": 0.15, "US": 0.15, "CN": 0.7}, others=False).read([folded(0, 0)])[0]
+    assert (sure.text, sure.state) == ("AA", "read"), "the text speaks for itself"
+    unsure = countries({"BR": 0.15, "US": 0.15, "CN": 0.7}, certain=0.2, others=False).read([folded(0, 0)])[0]
+    assert (unsure.text, unsure.state) == ("", "unknown script")
 
 
 def test_a_reading_says_its_state() -> None:
