@@ -14,10 +14,10 @@ import numpy as np
 from alpr.images.photograph import Photograph
 from alpr.images.prepare import rectify, resize_crop
 from alpr.images.unfold import folded_size, unfolded
-from alpr.plates.charset import Charset
+from alpr.plates.charset import PAD, Charset
 from alpr.plates.geometry import plate_width
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Reading
-from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits, mean_logits
+from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits, mean_logits, softmax
 from alpr.recognition.settings import RecogniserSettings
 
 RecogniserNetwork: TypeAlias = Callable[[ImageBatch], tuple[FloatArray, ...]]
@@ -36,15 +36,18 @@ SHIFT = 1 / 96
 """Of a crop's width: how far a doubtful crop is moved to be read again, 2 px of 192, a quarter of a token."""
 NO_PLATE, UNREADABLE, UNKNOWN_SCRIPT = "no plate", "unreadable", "unknown script"
 """The states of a plate that is not read; see `Reading.state`."""
-SURE_COUNTRY = 0.5
-"""The probability of a country from which its own recogniser reads the plate."""
+POSSIBLE_COUNTRY = 0.05
+"""The probability of its countries from which another recogniser reads a plate too."""
+STRANGE_TEXT = 0.1
+"""What the score of a text counts as that nobody here can read, beside the score of the text that was read."""
 
 
 class Recogniser:
     """Reads crops: rectification or resizing, network, text.
 
-    A plate whose rows part, as the settings' head for rows says, is unfolded and read once more. One of a country that
-    another recogniser reads goes to that one. Such readings keep the country, its score and the cut of the first look.
+    A plate whose rows part, as the settings' head for rows says, is unfolded and read once more. One that may be of a
+    country that another recogniser reads is read by that one too; the text counts whose score times the probability of
+    its countries is higher. Country and cut are those of the first look.
 
     Args:
         network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), class 0 = PAD, and those of the settings' outputs.
@@ -90,32 +93,37 @@ class Recogniser:
         return [self._with_state(reading) for reading in readings]
 
     def _with_state(self, reading: Reading) -> Reading:
-        country, settings = reading.country, self.settings
-        known = country is None or (reading.country_score or 0.0) < SURE_COUNTRY or country in self.others
-        if not known and country in settings.unread:
-            return replace(reading, text="", score=0.0, characters=(), certain=None, state=UNKNOWN_SCRIPT)
+        unread = {code: reading.countries.get(code, 0.0) for code in self.settings.unread if code not in self.others}
+        share, settings = sum(unread.values()), self.settings
+        if reading.text and share * STRANGE_TEXT > (1 - share) * reading.score:
+            country = max(unread, key=lambda code: unread[code])
+            named = replace(reading, country=country, country_score=unread[country], certain=None)
+            return replace(named, text="", score=0.0, characters=(), state=UNKNOWN_SCRIPT)
         if not reading.text:
             return replace(reading, state=NO_PLATE)
         return replace(reading, state=UNREADABLE) if reading.score < settings.unreadable_below else reading
 
     def _read_others(self, views: Sequence[View], first: list[Reading]) -> list[Reading]:
-        """The readings after those that need it were made by another recogniser, or of the unfolded plate."""
+        """The readings after those that need it were made of the unfolded plate, or by another recogniser."""
         readings = list(first)
-        who = [self._reader_of(reading) for reading in first]
-        for reader in {id(one): one for one in who}.values():
-            mine = [i for i, one in enumerate(who) if one is reader and (one is not self or first[i].cut)]
-            if not mine:
-                continue
-            crops = [_laid_out(views[i], reader.settings.size, first[i].cut) for i in mine]
-            for i, again in zip(mine, reader._read_batch(np.stack(crops)), strict=True):
-                seen = first[i]
-                readings[i] = replace(again, country=seen.country, country_score=seen.country_score, cut=seen.cut)
+        folded = [i for i, reading in enumerate(first) if reading.cut]
+        for i, again in zip(folded, self._read_laid_out(views, first, folded), strict=True):
+            seen = first[i]
+            again = replace(again, country=seen.country, country_score=seen.country_score, countries=seen.countries)
+            readings[i] = replace(again, cut=seen.cut)
+        for reader in {id(one): one for one in self.others.values()}.values():
+            codes = [code for code, one in self.others.items() if one is reader]
+            shares = [sum(reading.countries.get(code, 0.0) for code in codes) for reading in first]
+            asked = [i for i, share in enumerate(shares) if share >= POSSIBLE_COUNTRY]
+            for i, other in zip(asked, reader._read_laid_out(views, first, asked), strict=True):
+                readings[i] = _likelier(readings[i], other, codes, shares[i])
         return readings
 
-    def _reader_of(self, reading: Reading) -> Recogniser:
-        if reading.country is None or (reading.country_score or 0.0) < SURE_COUNTRY:
-            return self
-        return self.others.get(reading.country, self)
+    def _read_laid_out(self, views: Sequence[View], first: Sequence[Reading], chosen: Sequence[int]) -> list[Reading]:
+        if not chosen:
+            return []
+        crops = [_laid_out(views[i], self.settings.size, first[i].cut) for i in chosen]
+        return self._read_batch(np.stack(crops))
 
     def _read_batch(self, batch: ImageBatch) -> list[Reading]:
         outputs = self.network(batch)
@@ -228,11 +236,35 @@ def decode_outputs(
             readings = [replace(r, cut=cut) for r, cut in zip(readings, decode_cuts(found, settings), strict=True)]
         elif name == "countries":
             labels = decode_labels(found, settings.countries)
-            readings = [replace(r, country=c, country_score=p) for r, (c, p) in zip(readings, labels, strict=True)]
+            each = [dict(zip(settings.countries, row, strict=True)) for row in softmax(found).tolist()]
+            readings = [
+                replace(r, country=c, country_score=p, countries=shares)
+                for r, (c, p), shares in zip(readings, labels, each, strict=True)
+            ]
         else:
             labels = decode_labels(found, settings.kinds)
             readings = [replace(r, kind=k, kind_score=p) for r, (k, p) in zip(readings, labels, strict=True)]
     return readings
+
+
+def _likelier(own: Reading, other: Reading, codes: Sequence[str], share: float) -> Reading:
+    """The reading of two recognisers whose text is more probable, with the likeliest of its countries.
+
+    Args:
+        codes: the countries that the other one reads, `share` their probability together.
+    """
+    theirs = share * _probability(other) > (1 - share) * _probability(own)
+    left = {code: p for code, p in own.countries.items() if (code in codes) == theirs}
+    country = max(left, key=lambda code: left[code], default=None)
+    score = None if country is None else left[country]
+    return replace(other if theirs else own, country=country, country_score=score, countries=own.countries, cut=own.cut)
+
+
+def _probability(reading: Reading) -> float:
+    """Of exactly this text; of the empty one that there is no character, where its score is 0."""
+    if reading.text or reading.slots is None:
+        return reading.score
+    return float(np.exp(reading.slots.log_probabilities[:, PAD].sum()))
 
 
 def decode_cuts(logits: FloatArray, settings: RecogniserSettings) -> list[float]:
