@@ -7,6 +7,7 @@ from averaged characters of real Chinese plates; the other faces change it by wh
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
@@ -296,6 +297,10 @@ def softened(mask: Mask, rows: int) -> Mask:
     return np.asarray(np.clip((soft.astype(np.float32) - 40) * (255 / 175), 0, 255), dtype=np.uint8)
 
 
+_PIECES = re.compile("[\u0600-\u06ff]+|.")
+"""What is drawn at once: a word whose letters are joined, or one character."""
+
+
 @lru_cache(maxsize=1024)
 def text_mask(text: str, size: tuple[int, int]) -> Mask:
     """A line of small print as a mask (h, w), centred: strokes where they do, else the CJK font.
@@ -305,7 +310,7 @@ def text_mask(text: str, size: tuple[int, int]) -> Mask:
     """
     height, width = size
     cell = max(2, round(0.62 * height))
-    letters = [_print(c, (height, cell)) for c in text]
+    letters = [_print(piece, (height, cell * len(piece))) for piece in _PIECES.findall(text)]
     whole = np.concatenate([np.pad(m, ((0, 0), (0, max(1, height // 6)))) for m in letters], axis=1)
     if whole.shape[1] > width:
         whole = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -326,4 +331,5 @@ def _print(character: str, size: tuple[int, int]) -> Mask:
     if character.islower() and character.upper() in _STROKES:
         small = stroke_mask(character.upper(), (max(2, round(0.75 * size[0])), size[1]), 15, "round")
         return np.pad(small, ((size[0] - small.shape[0], 0), (0, 0)))
-    return font_mask(character, size, "noto-arabic" if "ARABIC" in unicodedata.name(character, "") else "noto-cjk", 2.0)
+    arabic = "ARABIC" in unicodedata.name(character[0], "")
+    return font_mask(character, size, "noto-arabic" if arabic else "noto-cjk", 2.0)

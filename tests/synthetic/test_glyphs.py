@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from alpr.synthetic.glyphs import Mask, can_draw, font_mask
+from alpr.plates.country import CountryPack
+from alpr.synthetic.glyph_making import _first_glyph
+from alpr.synthetic.glyphs import Mask, can_draw, font_mask, text_mask
 
 CELL = (60, 36)
 
@@ -39,3 +43,16 @@ def test_a_word_is_drawn_in_one_piece() -> None:
     assert can_draw("تونس", "amiri") and not can_draw("تونس", "barlow") and not can_draw("تونس", "round")
     word, letter = (ink(font_mask(text, (60, 200), "amiri")) for text in ("تونس", "ت"))
     assert 200 >= word[3] - word[2] > 1.5 * (letter[3] - letter[2])
+
+
+def test_a_glyph_bank_looks_for_the_word_and_not_for_its_symbol() -> None:
+    layout = CountryPack.find("tn").layouts[0]
+    word, letter = (_first_glyph("T", each, (90, 52)) for each in (layout, replace(layout, drawn_as=())))
+    assert not np.array_equal(word, letter)
+
+
+def test_small_print_joins_the_letters_of_an_arabic_word() -> None:
+    word, letters = (ink(text_mask(text, (40, 300))) for text in ("مصر", "م ص ر"))
+    assert word[3] - word[2] < letters[3] - letters[2]
+    columns = (text_mask("مصر", (40, 300)) > 64).any(axis=0)
+    assert np.count_nonzero(np.diff(columns.astype(int)) == 1) <= 2  # at most the last letter stands apart
