@@ -14,9 +14,10 @@ import numpy as np
 from alpr.images.photograph import Photograph
 from alpr.images.prepare import rectify, resize_crop
 from alpr.images.unfold import folded_size, unfolded
-from alpr.plates.charset import PAD, Charset
+from alpr.plates.charset import Charset
 from alpr.plates.geometry import plate_width
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Reading
+from alpr.recognition.candidates import Candidate, most_probable
 from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits, mean_logits, softmax
 from alpr.recognition.settings import RecogniserSettings
 
@@ -36,8 +37,8 @@ SHIFT = 1 / 96
 """Of a crop's width: how far a doubtful crop is moved to be read again, 2 px of 192, a quarter of a token."""
 NO_PLATE, UNREADABLE, UNKNOWN_SCRIPT = "no plate", "unreadable", "unknown script"
 """The states of a plate that is not read; see `Reading.state`."""
-POSSIBLE_COUNTRY = 0.05
-"""The probability of its countries from which another recogniser reads a plate too."""
+POSSIBLE = 0.05
+"""The probability of its countries, and of one row, from which another recogniser reads a plate too."""
 STRANGE_TEXT = 0.1
 """What the score of a text counts as that nobody here can read, beside the score of the text that was read."""
 
@@ -45,9 +46,8 @@ STRANGE_TEXT = 0.1
 class Recogniser:
     """Reads crops: rectification or resizing, network, text.
 
-    A plate whose rows part, as the settings' head for rows says, is unfolded and read once more. One that may be of a
-    country that another recogniser reads is read by that one too; the text counts whose score times the probability of
-    its countries is higher. Country and cut are those of the first look.
+    A plate that more likely has two rows, as the settings' head for rows says, is unfolded and read once more. One that
+    may be of a country that another recogniser reads is read by that one too. See `candidates` for which text counts.
 
     Args:
         network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), class 0 = PAD, and those of the settings' outputs.
@@ -104,26 +104,36 @@ class Recogniser:
         return replace(reading, state=UNREADABLE) if reading.score < settings.unreadable_below else reading
 
     def _read_others(self, views: Sequence[View], first: list[Reading]) -> list[Reading]:
-        """The readings after those that need it were made of the unfolded plate, or by another recogniser."""
-        readings = list(first)
+        """The most probable readings, of unfolded plates and of other recognisers too where these are possible."""
+        own = [code for code in self.settings.countries if code not in self.others]
+        flat = 0.0 if self.settings.row_cuts else None
+        left = [1.0 - sum(reading.countries.get(code, 0.0) for code in self.others) for reading in first]
+        found = [
+            [Candidate(share * _one_row(reading), reading, own, flat)]
+            for share, reading in zip(left, first, strict=True)
+        ]
         folded = [i for i, reading in enumerate(first) if reading.cut]
-        for i, again in zip(folded, self._read_laid_out(views, first, folded), strict=True):
-            seen = first[i]
-            again = replace(again, country=seen.country, country_score=seen.country_score, countries=seen.countries)
-            readings[i] = replace(again, cut=seen.cut)
+        for i, again in zip(folded, self._laid_out(views, first, folded), strict=True):
+            found[i].append(Candidate(left[i] * (1 - _one_row(first[i])), again, own, first[i].cut))
         for reader in {id(one): one for one in self.others.values()}.values():
             codes = [code for code, one in self.others.items() if one is reader]
             shares = [sum(reading.countries.get(code, 0.0) for code in codes) for reading in first]
-            asked = [i for i, share in enumerate(shares) if share >= POSSIBLE_COUNTRY]
-            for i, other in zip(asked, reader._read_laid_out(views, first, asked), strict=True):
-                readings[i] = _likelier(readings[i], other, codes, shares[i])
-        return readings
+            asked = [i for i, share in enumerate(shares) if share >= POSSIBLE]
+            as_it_is = [i for i in asked if _one_row(first[i]) >= POSSIBLE]
+            for i, other in zip(as_it_is, reader._as_they_are(views, as_it_is), strict=True):
+                found[i].append(Candidate(shares[i] * _one_row(first[i]), other, codes, flat))
+            folded = [i for i in asked if first[i].cut]
+            for i, other in zip(folded, reader._laid_out(views, first, folded), strict=True):
+                found[i].append(Candidate(shares[i] * (1 - _one_row(first[i])), other, codes, first[i].cut))
+        each = zip(found, first, strict=True)
+        return [one if len(some) == 1 else most_probable(some, one) for some, one in each]
 
-    def _read_laid_out(self, views: Sequence[View], first: Sequence[Reading], chosen: Sequence[int]) -> list[Reading]:
-        if not chosen:
-            return []
+    def _as_they_are(self, views: Sequence[View], chosen: Sequence[int]) -> list[Reading]:
+        return self._read_batch(np.stack([views[i](self.settings.size) for i in chosen])) if chosen else []
+
+    def _laid_out(self, views: Sequence[View], first: Sequence[Reading], chosen: Sequence[int]) -> list[Reading]:
         crops = [_laid_out(views[i], self.settings.size, first[i].cut) for i in chosen]
-        return self._read_batch(np.stack(crops))
+        return self._read_batch(np.stack(crops)) if crops else []
 
     def _read_batch(self, batch: ImageBatch) -> list[Reading]:
         outputs = self.network(batch)
@@ -233,7 +243,8 @@ def decode_outputs(
     readings = decode_logits(logits, charset, settings.temperature, decoding)
     for name, found in zip(settings.outputs, heads, strict=True):
         if name == "rows":
-            readings = [replace(r, cut=cut) for r, cut in zip(readings, decode_cuts(found, settings), strict=True)]
+            cuts = decode_cuts(found, settings)
+            readings = [replace(r, cut=cut, two_rows=two) for r, (cut, two) in zip(readings, cuts, strict=True)]
         elif name == "countries":
             labels = decode_labels(found, settings.countries)
             each = [dict(zip(settings.countries, row, strict=True)) for row in softmax(found).tolist()]
@@ -247,34 +258,20 @@ def decode_outputs(
     return readings
 
 
-def _likelier(own: Reading, other: Reading, codes: Sequence[str], share: float) -> Reading:
-    """The reading of two recognisers whose text is more probable, with the likeliest of its countries.
-
-    Args:
-        codes: the countries that the other one reads, `share` their probability together.
-    """
-    theirs = share * _probability(other) > (1 - share) * _probability(own)
-    left = {code: p for code, p in own.countries.items() if (code in codes) == theirs}
-    country = max(left, key=lambda code: left[code], default=None)
-    score = None if country is None else left[country]
-    return replace(other if theirs else own, country=country, country_score=score, countries=own.countries, cut=own.cut)
+def _one_row(reading: Reading) -> float:
+    """The probability that a plate has one row; 1 where nothing tells."""
+    return 1.0 - (reading.two_rows or 0.0)
 
 
-def _probability(reading: Reading) -> float:
-    """Of exactly this text; of the empty one that there is no character, where its score is 0."""
-    if reading.text or reading.slots is None:
-        return reading.score
-    return float(np.exp(reading.slots.log_probabilities[:, PAD].sum()))
+def decode_cuts(logits: FloatArray, settings: RecogniserSettings) -> list[tuple[float, float]]:
+    """Where each crop's rows part and how likely there are two, of the logits (B, 1 + cuts) of the head for rows.
 
-
-def decode_cuts(logits: FloatArray, settings: RecogniserSettings) -> list[float]:
-    """Where each crop's rows part, of the logits (B, 1 + cuts) of the head for rows; 0 where one row is more likely.
+    The cut is 0 where one row is more likely.
 
     Raises:
         ValueError: another number of dimensions or classes, or logits that are not finite.
     """
     decode_labels(logits, ["one row", *map(str, settings.row_cuts)])  # refuses what is no answer
-    two = np.asarray(logits[:, 1:], np.float64)
-    best = two.argmax(axis=1)
-    likely = np.logaddexp.reduce(two, axis=1) > logits[:, 0]
-    return [settings.row_cuts[k] if here else 0.0 for k, here in zip(best.tolist(), likely.tolist(), strict=True)]
+    probabilities = softmax(logits)
+    best, two = probabilities[:, 1:].argmax(axis=1).tolist(), (1 - probabilities[:, 0]).tolist()
+    return [(settings.row_cuts[k] if p > 0.5 else 0.0, p) for k, p in zip(best, two, strict=True)]

@@ -80,9 +80,21 @@ def test_a_plate_of_two_rows_is_read_once_more_unfolded_and_keeps_its_corners() 
     assert Recogniser(network([], two), settings(row_cuts=CUTS), AB, once=True).read([folded()])[0].cut == 0.5
 
 
+@pytest.mark.parametrize(("flat", "laid", "cut"), [(9.0, 0.1, 0.0), (0.1, 9.0, 0.5), (9.0, 9.0, 0.5)])
+def test_a_text_that_reads_well_stands_against_doubtful_rows(flat: float, laid: float, cut: float) -> None:
+    def run(batch: np.ndarray) -> tuple[np.ndarray, ...]:
+        logits = np.zeros((len(batch), 2, 3), np.float32)
+        logits[..., 1] = [[flat if colours(crop) == "BB" else laid] * 2 for crop in batch]
+        return logits, np.log(np.tile(np.array([0.3, 0.1, 0.5, 0.1], np.float32), (len(batch), 1)))
+
+    reading = Recogniser(run, settings(row_cuts=CUTS), AB).read([folded()])[0]
+    assert (reading.text, reading.cut) == ("AA", cut) and reading.two_rows == pytest.approx(0.7, abs=1e-6)
+
+
 def test_two_rows_must_be_more_likely_than_one_over_all_cuts() -> None:
     logits = np.log(np.array([[0.4, 0.2, 0.3, 0.1], [0.6, 0.0001, 0.39, 0.0099]], np.float32))
-    assert decode_cuts(logits, settings(row_cuts=CUTS)) == [0.5, 0.0]
+    (first, two), (second, one) = decode_cuts(logits, settings(row_cuts=CUTS))
+    assert (first, second) == (0.5, 0.0) and (two, one) == pytest.approx((0.6, 0.4), abs=1e-6)
     with pytest.raises(ValueError, match="gave logits"):
         decode_cuts(logits[:, :3], settings(row_cuts=CUTS))
 
