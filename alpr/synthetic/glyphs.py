@@ -220,7 +220,7 @@ def _load_font(path: Path, number: int, px: int) -> FreeTypeFont:
         raise ValueError(f"The font {path} cannot be read: {error}") from error
     if "wght]" in path.name:  # a variable font comes in its lightest weight
         axes = font.get_variation_axes()
-        font.set_variation_by_axes([700 if axis["name"] == b"Weight" else axis["default"] for axis in axes])
+        font.set_variation_by_axes([700 if axis["name"] == b"Weight" else axis["default"] or 0 for axis in axes])
     return font
 
 

@@ -145,7 +145,13 @@ def _pattern_of(symbols: str, rows: int) -> str:
     """The usual pattern, of the classes that the alphabet has."""
     has_letters, has_digits = any(not c.isdigit() for c in symbols), any(c.isdigit() for c in symbols)
     pattern = _PATTERNS[rows]
-    return pattern if has_letters and has_digits else pattern.replace(*("LD" if has_digits else "DL"))
+    return (
+        pattern
+        if has_letters and has_digits
+        else pattern.replace("L", "D")
+        if has_digits
+        else pattern.replace("D", "L")
+    )
 
 
 def _patterns(answer: str, symbols: str, rows: int) -> list[str]:
