@@ -28,15 +28,13 @@ from alpr.cli.reading import (
     Top,
     Wanted,
     Workers,
-    damage,
-    head_keys,
     results_of,
 )
 from alpr.plates.country import CountryPack
 from alpr.plates.records import PlateReading
 from alpr.reader.blur import blur_plates
 from alpr.reader.many_images import Item
-from alpr.reader.predictions import plate_record
+from alpr.reader.predictions import head_keys, image_record
 from alpr.reader.reader import Reader
 from alpr.reader.results import PLATE_COLUMNS
 from alpr.reports.drawing import annotate as draw_plates
@@ -135,16 +133,8 @@ def predict(
         plates = least.sure(found.plates) if blur is not None else found.plates
         if drafting is not None:
             plates = drafting.add(item.path, plates)
-        height, width = found.photograph.size
-        ms = found.ms._replace(decode=opened.ms)
-        record = {
-            "image": str(item.path),
-            "width": width,
-            "height": height,
-            **damage(found.photograph),
-            "plates": [plate_record(plate, (*wanted.keys, *head_keys(reader)), wanted.top) for plate in plates],
-            "ms": {stage: round(spent, 2) for stage, spent in ms._asdict().items()},
-        }
+        read = found._replace(plates=plates, ms=found.ms._replace(decode=opened.ms))
+        record = image_record(str(item.path), read, (*wanted.keys, *head_keys(reader)), wanted.top)
         copies = []
         if annotate is not None:
             copies.append((annotate, draw_plates(found.photograph.pixels, plates)))

@@ -25,12 +25,10 @@ from alpr.cli.reading import (
     Top,
     Wanted,
     Workers,
-    damage,
-    head_keys,
     results_of,
 )
 from alpr.reader.many_images import Item
-from alpr.reader.predictions import reading_record
+from alpr.reader.predictions import crop_record, head_keys
 from alpr.reader.reader import Reader
 from alpr.reader.results import CROP_COLUMNS
 from alpr.reports.drawing import annotate_crop
@@ -65,8 +63,8 @@ def read(
     def read_one(reader: Reader, item: Item, opened: Opened) -> Outcome:
         crop = opened.photograph.pixels
         reading = reader.read_crops([crop], as_is=as_is)[0]
-        read = reading_record(reading, (*wanted.keys, *head_keys(reader)), wanted.top)
-        record = {"image": str(item.path), **damage(opened.photograph), **read}
+        keys = (*wanted.keys, *head_keys(reader))
+        record = crop_record(str(item.path), opened.photograph, reading, keys, wanted.top)
         return Outcome(record, [(annotate, annotate_crop(crop, reading))] if annotate else ())
 
     results = results_of(output, form, (*CROP_COLUMNS, *wanted.keys), texts)

@@ -28,6 +28,7 @@ from alpr.reader.many_images import (
     refuse_overwriting,
     save_image,
 )
+from alpr.reader.predictions import head_keys
 from alpr.reader.reader import Reader, find_bundle
 from alpr.reader.results import Results
 
@@ -262,19 +263,6 @@ def end_at_a_closed_pipe() -> NoReturn:
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes out what is left at its end
     raise typer.Exit(128 + 13)
-
-
-def damage(photograph: Photograph) -> dict[str, bool]:
-    """The record's further key where a part of the picture is missing from its file."""
-    return {"damaged": True} if photograph.damaged else {}
-
-
-def head_keys(reader: Reader) -> tuple[str, ...]:
-    """The record's further keys where the recogniser names country, kind or rows, or says what it cannot read."""
-    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score"), "rows": ("rows",)}
-    settings = reader.recogniser.settings
-    says = ("state",) if settings.unread or settings.unreadable_below else ()
-    return (*(key for output in settings.outputs for key in keys[output]), *says)
 
 
 def _read_one(

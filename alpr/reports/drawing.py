@@ -39,7 +39,7 @@ def annotate(image: ImageArray, plates: Sequence[PlateReading]) -> ImageArray:
     for plate in plates:
         corners = plate.detection.corners
         draw_quad(canvas, corners, thickness)
-        _draw_label(canvas, label(plate.reading), corner_box(corners), height)
+        draw_label(canvas, label(plate.reading), corner_box(corners), height)
     return canvas
 
 
@@ -83,7 +83,8 @@ def draw_quad(
         cv2.circle(canvas, start, 8 * (2 * thickness), START, -1, cv2.LINE_AA, shift=3)
 
 
-def _draw_label(canvas: ImageArray, text: str, box: FloatArray, height: int) -> None:
+def draw_label(canvas: ImageArray, text: str, box: FloatArray, height: int) -> None:
+    """Draws a text, about `height` px high, on a dark strip above a box (4,) px; beneath it where there is no room."""
     mask = _rendered(text, height)
     pad = max(2, height // 6)
     h, w = mask.shape[0] + 2 * pad, mask.shape[1] + 2 * pad

@@ -43,6 +43,7 @@ class PlateSource:
             a script that this reader does not know. They choose no checkpoint.
         complete: whether every plate in its photographs is labelled; only then is their background cut as negatives.
         replace: characters to put in place of others in the labels, such as {O: "0"}; on top of data.replace.
+        country: of all its plates, where its table names none: a code, or a name that only the country head knows.
         kind: of all its plates, where its table has no column `colour`; see `kind_label`.
         balance: see `balanced_weights`.
         permute: probability that characters of other plates take the place of a plate's own.
@@ -65,6 +66,7 @@ class PlateSource:
     read: bool = True
     complete: bool = True
     replace: Mapping[str, Any] = field(default_factory=dict)
+    country: str = ""
     kind: str = ""
     balance: float = 0.0
     permute: float = 0.0
@@ -294,7 +296,8 @@ class LoadedPlates:
             own = others.get(crop.country or "", others.get(pack.code, pack))
             kind, (rows, cut) = kind_label(crop, own, self.settings.kind), rows_label(crop, own)
             if rows <= pack.rows or not self.settings.read:
-                kept.append(replace(crop, kind=kind, rows=rows, cut=cut))
+                country = crop.country or self.settings.country or None
+                kept.append(replace(crop, country=country, kind=kind, rows=rows, cut=cut))
                 continue
             sentence = (
                 f"{crop.place or crop.image}: the plate {crop.text!r} has {rows} rows of text, this run reads "
