@@ -25,10 +25,9 @@ from alpr.cli.reading import (
     Top,
     Wanted,
     Workers,
-    damage,
-    head_keys,
     results_of,
 )
+from alpr.reader.image_records import damage, head_keys
 from alpr.reader.many_images import Item
 from alpr.reader.predictions import reading_record
 from alpr.reader.reader import Reader
