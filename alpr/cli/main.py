@@ -19,8 +19,11 @@ VERBS: Table = {  # word -> file of alpr/cli and function, or what a group is fo
     "predict": "predict:predict",
     "read": "read:read",
     "merge": "merge:merge_shards",
+    "watch": "watch:watch",
     "info": "info:info",
     "bench": "bench:bench",
+    "serve": "serve:serve",
+    "send": "send:send",
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
     "export": "export:export",
@@ -49,12 +52,13 @@ VERBS: Table = {  # word -> file of alpr/cli and function, or what a group is fo
         {"new": "country.new:new", "preview": "country.preview:preview_plates", "list": "country.listing:packs"},
     ),
     "synth": (
-        "Synthetic plates, scenes and glyphs.",
+        "Synthetic plates, scenes, glyphs and video clips.",
         {
             "ccpd": "synth.ccpd:synth_ccpd",
             "plates": "synth.plates:plates",
             "plant": "synth.plant:plant",
             "glyphs": "synth.glyphs:glyphs",
+            "clip": "synth.clip:clip",
         },
     ),
 }

@@ -34,8 +34,9 @@ from alpr.cli.reading import (
 from alpr.plates.country import CountryPack
 from alpr.plates.records import PlateReading
 from alpr.reader.blur import blur_plates
-from alpr.reader.image_records import head_keys, image_record, read_images
+from alpr.reader.image_records import read_images
 from alpr.reader.many_images import InputError, Item
+from alpr.reader.predictions import head_keys, image_record
 from alpr.reader.reader import Reader
 from alpr.reader.results import PLATE_COLUMNS
 from alpr.reader.shares import Share, ShareError
@@ -156,7 +157,8 @@ def predict(
         plates = least.sure(found.plates) if blur is not None else found.plates
         if drafting is not None:
             plates = drafting.add(item.path, plates)
-        record = image_record(item.path, found, plates, opened.ms, (*wanted.keys, *head_keys(reader)), wanted.top)
+        read = found._replace(plates=plates, ms=found.ms._replace(decode=opened.ms))
+        record = image_record(str(item.path), read, (*wanted.keys, *head_keys(reader)), wanted.top)
         copies = []
         if annotate is not None:
             copies.append((annotate, draw_plates(found.photograph.pixels, plates)))
@@ -229,13 +231,12 @@ class _Least:
     def lower(self, reader: Reader) -> None:
         self.detector = reader.detector
         settings = reader.detector.settings
-        usual = settings.score_threshold
-        score = usual / 2 if self.score is None else min(self.score, usual)
+        score = settings.score_threshold / 2 if self.score is None else self.score
+        score = min(score, reader.detector.lowest)
         reader.detector = reader.detector.down_to(score, max(self.MOST_PLATES, settings.max_plates))
 
     def sure(self, plates: Sequence[PlateReading]) -> list[PlateReading]:
-        kept = {id(detection) for detection in self.detector.sure([plate.detection for plate in plates])}
-        return [plate for plate in plates if id(plate.detection) in kept]
+        return self.detector.kept(plates)
 
 
 def _drafting(form: DraftFormat | None, folder: Path, country: str | None) -> Drafting | None:

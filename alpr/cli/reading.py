@@ -21,7 +21,7 @@ from alpr.data.processes import spread
 from alpr.images.photograph import Photograph
 from alpr.images.read_ahead import ahead
 from alpr.plates.records import ImageArray
-from alpr.reader.image_records import UNREAD, failure, head_keys
+from alpr.reader.image_records import UNREAD, failure
 from alpr.reader.many_images import (
     InputError,
     Item,
@@ -33,6 +33,7 @@ from alpr.reader.many_images import (
     save_image,
 )
 from alpr.reader.parquet import need_parquet
+from alpr.reader.predictions import head_keys
 from alpr.reader.reader import Reader, find_bundle
 from alpr.reader.results import Results
 from alpr.reader.shares import Share

@@ -14,7 +14,12 @@ RENAMED = {"--model": "--bundle", "--num-workers": "--workers", "--ccpd-dir": "-
 NOTED = {"--model"}
 """Old names about which a note is printed."""
 TRAINING = """albumentations hydra lightning omegaconf onnx onnxscript PIL safetensors timm torch torchvision"""
-EXTRAS = {**dict.fromkeys(TRAINING.split(), "train"), "faster_coco_eval": "eval"}
+SERVING = """fastapi uvicorn python_multipart"""
+EXTRAS = {
+    **dict.fromkeys(TRAINING.split(), "train"),
+    **dict.fromkeys(SERVING.split(), "serve"),
+    "faster_coco_eval": "eval",
+}
 """Modules that the base installation lacks, and the extra that brings them."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -145,6 +146,7 @@ class ModelCard:
         companions: further recognisers, each for the plates of some of the countries that the first one tells apart.
         precision: of the weights: fp32, fp16 or int8; the metrics of a converted bundle are those of the fp32 one,
             but for "conversion".
+        fusion_temperature: of texts that are fused from several frames (`video/fusion.py`); None where it is not known.
     """
 
     name: str
@@ -164,6 +166,7 @@ class ModelCard:
     precision: str = "fp32"
     other_files: tuple[WeightFile, ...] = ()
     companions: tuple[Companion, ...] = ()
+    fusion_temperature: float | None = None
 
     @property
     def files(self) -> dict[str, WeightFile]:
@@ -204,6 +207,7 @@ class ModelCard:
             **({} if self.precision == "fp32" else {"precision": self.precision}),
             **({"other_files": [asdict(entry) for entry in self.other_files]} if self.other_files else {}),
             **({"companions": [entry.to_dict() for entry in self.companions]} if self.companions else {}),
+            **({} if self.fusion_temperature is None else {"fusion_temperature": self.fusion_temperature}),
         }
 
     @classmethod
@@ -237,6 +241,8 @@ class ModelCard:
                 raise CardError(f"{source}: {key}sha256 is {short(entry.sha256)}; expected 64 hexadecimal digits.")
         if result.precision not in PRECISIONS:
             raise CardError(f"{source}: precision is {result.precision!r}; expected {', '.join(PRECISIONS)}.")
+        if result.fusion_temperature is not None and not 0 < result.fusion_temperature < math.inf:
+            raise CardError(f"{source}: fusion_temperature is {result.fusion_temperature}; expected a number above 0.")
         lacking = sorted(set(result.country.alphabet) - set(result.alphabet))
         if lacking:
             raise CardError(
@@ -363,16 +369,23 @@ class _Written:
     precision: str = "fp32"
     other_files: tuple[WeightFile, ...] = ()
     companions: tuple[_WrittenCompanion, ...] = ()
+    fusion_temperature: float | None = None
 
 
-_AS_WRITTEN = ("name", "created", "alpr", "commit", "data", "metrics", "training", "precision", "other_files")
+_AS_WRITTEN = (
+    "name", "created", "alpr", "commit", "data", "metrics", "training", "precision", "other_files",
+    "fusion_temperature",
+)  # fmt: skip
 """What a card in the file holds as `ModelCard` does."""
 _COMPLETE = (DetectorSettings, RecogniserSettings, TrainingRun)
 _LATER: Mapping[str, Mapping[str, Any]] = {
-    # A card from before the vote, or the second look, was measured without it.
+    # A card from before the vote, a further look or the reading of faint plates was measured without it.
     "detector": {
         key: getattr(DetectorSettings(corner_vote=None), key)
-        for key in ("corner_vote", "fine_px", "sure_score", "small_px", "fine_weight")
+        for key in (
+            "corner_vote", "fine_px", "sure_score", "small_px", "fine_weight", "middle_px", "finer_corners",
+            "widest_fine", "wide_score", "others_score", "credible_from", "credible_text", "crops_below",
+        )
     },
     # One from before the calibration has no thresholds, one from before the heads has none; every crop was read once.
     "recogniser": {

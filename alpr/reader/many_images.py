@@ -61,7 +61,7 @@ class PassedOver:
         if self.suffixes.keys() & HEIF_SUFFIXES:
             hints.append(" `pip install 'alpr-train[heif]'` lets HEIC and AVIF be read.")
         if self.suffixes.keys() & VIDEOS:
-            hints.append(" Of a video, Reader.stream reads the frames.")
+            hints.append(" `alpr watch` reads videos.")
         return "".join(hints)
 
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from alpr.files import LIST_BYTES, open_regular_text, write_atomically
 from alpr.plates.geometry import box_corners, corner_box
 from alpr.plates.records import Detection, FloatArray, PlateReading, Reading
 from alpr.plates.values import Fault, expect, read_as
+
+if TYPE_CHECKING:
+    from alpr.images.photograph import Photograph
+    from alpr.reader.reader import Reader, TimedReading
 
 NOT_READ = Reading("", 0.0, ())
 
@@ -101,6 +105,44 @@ def plate_record(plate: PlateReading, more: tuple[str, ...] = (), top: int = 0) 
 def _rounded(points: FloatArray) -> Any:
     # through float64: a float32 prints as 199.50999450683594
     return np.round(points.astype(np.float64), 2).tolist()
+
+
+def image_record(image: str, read: TimedReading, more: tuple[str, ...] = (), top: int = 0) -> dict[str, Any]:
+    """An image that was read, as it stands in a JSON line of `alpr predict`.
+
+    Args:
+        image: what it is called.
+        more, top: see `reading_record`.
+    """
+    height, width = read.photograph.size
+    return {
+        "image": image,
+        "width": width,
+        "height": height,
+        **damage(read.photograph),
+        "plates": [plate_record(plate, more, top) for plate in read.plates],
+        "ms": {stage: round(spent, 2) for stage, spent in read.ms._asdict().items()},
+    }
+
+
+def crop_record(
+    image: str, photograph: Photograph, reading: Reading, more: tuple[str, ...] = (), top: int = 0
+) -> dict[str, Any]:
+    """A ready-made crop that was read, as it stands in a JSON line of `alpr read`."""
+    return {"image": image, **damage(photograph), **reading_record(reading, more, top)}
+
+
+def damage(photograph: Photograph) -> dict[str, bool]:
+    """The record's further key where a part of the picture is missing from its file."""
+    return {"damaged": True} if photograph.damaged else {}
+
+
+def head_keys(reader: Reader) -> tuple[str, ...]:
+    """The record's further keys where the recogniser names country, kind or rows, or says what it cannot read."""
+    keys = {"countries": ("country", "country_score"), "kinds": ("kind", "kind_score"), "rows": ("rows",)}
+    settings = reader.recogniser.settings
+    says = ("state",) if settings.unread or settings.unreadable_below else ()
+    return (*(key for output in settings.outputs for key in keys[output]), *says)
 
 
 def predicted_record(predicted: Predicted) -> dict[str, Any]:

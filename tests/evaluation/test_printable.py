@@ -11,7 +11,6 @@ import pytest
 
 from alpr.data.manifest import Manifest
 from alpr.evaluation.evaluate import evaluate
-from alpr.plates.charset import Charset
 from alpr.plates.records import FloatArray, ImageArray, Reading
 from alpr.reader.parts import Parts
 
@@ -21,7 +20,7 @@ TEXTS = ["AB1", "ab1", "A·1", "A 1", "皖B1", "AB1", "OB1"]
 class Reads:
     """Reads AB1 whatever it sees."""
 
-    charset = Charset("AB01")
+    symbols = frozenset("AB01")
 
     def read(self, crops: Sequence[ImageArray]) -> list[Reading]:
         return [Reading("AB1", 1.0, (1.0,) * 3) for _ in crops]
@@ -31,7 +30,7 @@ class Reads:
 
 
 class ReadsAnything(Reads):
-    charset = None  # type: ignore[assignment]
+    symbols = None  # type: ignore[assignment]
 
 
 def manifest(folder: Path, placed: bool) -> Manifest:

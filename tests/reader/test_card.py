@@ -41,6 +41,7 @@ def test_round_trip(bundle: Path, china: CountryPack) -> None:
         training=(TrainingRun("ccpd", 1, {"lr": 0.001, "layers": [1, 2]}), TrainingRun("other")),
         detector=DetectorSettings(input_px=640, score_threshold=0),
         recogniser=RecogniserSettings(size=(32, 128), temperature=1.5, threshold_99=0.9),
+        fusion_temperature=0.7,
     )
     card.write(bundle)
     assert ModelCard.read(bundle) == card
@@ -53,6 +54,7 @@ def test_round_trip(bundle: Path, china: CountryPack) -> None:
     [
         (lambda d: d.update(format=2), r"format is 2; this version of alpr reads format 1"),
         (lambda d: d.pop("format"), r"missing format"),
+        (lambda d: d.update(fusion_temperature=0), r"fusion_temperature is 0.*; expected a number above 0"),
         (lambda d: d.pop("country"), r"missing country; expected the keys"),
         (lambda d: d.update(colour=1), r"unknown colour; expected the keys"),
         (lambda d: d["detector"].pop("sha256"), r"missing detector\.sha256"),
