@@ -18,6 +18,7 @@ Table = Mapping[str, "str | tuple[str, Table]"]
 VERBS: Table = {  # word -> file of alpr/cli and function, or what a group is for and its verbs
     "predict": "predict:predict",
     "read": "read:read",
+    "merge": "merge:merge_shards",
     "watch": "watch:watch",
     "info": "info:info",
     "bench": "bench:bench",
@@ -33,6 +34,7 @@ VERBS: Table = {  # word -> file of alpr/cli and function, or what a group is fo
     "data": (
         "Tables of labelled plates: make, check, split, look at them.",
         {
+            "list": "data.list:list_images",
             "convert": "data.convert:convert_data",
             "check": "data.check:check",
             "split": "data.split:split",
