@@ -63,14 +63,14 @@ class Watch:
     keep_frames: bool = False
     seen: Callable[[Seen], object] = lambda seen: None
     watchers: dict[str, Watcher] = field(default_factory=dict)
-    _still: dict[str, _Still] = field(default_factory=dict)
+    _still: dict[str, Still] = field(default_factory=dict)
     _stopped: bool = False
 
     def __post_init__(self) -> None:
         for source in self.sources:
             self.watchers.setdefault(source.name, self.watcher(source))
             if isinstance(source, Camera):
-                self._still[source.name] = _Still()
+                self._still[source.name] = Still()
 
     def watcher(self, source: Source, first_track: int = 1) -> Watcher:
         """A watcher with these settings."""
@@ -90,13 +90,13 @@ class Watch:
             while left and not self._stopped:
                 idle = True
                 for source in list(left):
-                    frame = source.take(wait=len(left) == 1 and not source.live)
+                    frame = source.take(wait=len(left) == 1)
                     if frame is not None:
                         idle = False
                         yield from self._read(source, frame)
                     elif source.ended:
                         left.remove(source)
-                        yield from self._finished(self.watchers[source.name].end())
+                        yield from finished(self.watchers[source.name].end())
                     elif source.live:
                         yield from self._passed(source)
                 if idle:
@@ -111,7 +111,7 @@ class Watch:
         """The events of the vehicles that cameras had in view when the watch was broken off."""
         for source in self.sources:
             if source.live:
-                yield from self._finished(self.watchers[source.name].end())
+                yield from finished(self.watchers[source.name].end())
 
     def stop(self) -> None:
         """Ends the watch after the frame at hand; may be called from another thread or a signal."""
@@ -133,21 +133,29 @@ class Watch:
             if still is not None:
                 still.read(frame, plates)
         events = watcher.feed(frame, plates, again=again)
-        yield from self._finished(events)
+        yield from finished(events)
         self.seen(Seen(source, watcher, frame, plates, watcher.tracker.tracks))
 
     def _passed(self, source: Source) -> Iterator[Event]:
         """The events of a camera that gives no frame for longer than its tracks live."""
-        watcher, camera = self.watchers[source.name], source
-        if watcher.empty or not isinstance(camera, Camera) or camera.silent_s() <= self.settings.tracks.lost_s + 1:
-            return
-        yield from self._finished(watcher.end())
+        watcher = self.watchers[source.name]
+        if silent(source, watcher):
+            yield from finished(watcher.end())
 
-    def _finished(self, events: Sequence[Event]) -> Iterator[Event]:
-        for event in events:
-            if event.picture is not None and event.corners is not None:
-                event = replace(event, crop=upright(event.picture, event.corners))
-            yield event
+
+def finished(events: Sequence[Event]) -> Iterator[Event]:
+    """Events with their crop, where their picture is kept."""
+    for event in events:
+        if event.picture is not None and event.corners is not None:
+            event = replace(event, crop=upright(event.picture, event.corners))
+        yield event
+
+
+def silent(source: Source, watcher: Watcher) -> bool:
+    """Whether a camera has vehicles in view and gives no frame for longer than its tracks live."""
+    if watcher.empty or not isinstance(source, Camera):
+        return False
+    return source.silent_s() > watcher.settings.tracks.lost_s + 1
 
 
 def watch(
@@ -192,7 +200,7 @@ def upright(image: ImageArray, corners: FloatArray) -> ImageArray | None:
         return None
 
 
-class _Still:
+class Still:
     """Whether a camera's picture is the one that was read last: an empty road is not read 25 times a second."""
 
     def __init__(self) -> None:

@@ -26,7 +26,6 @@ from tiny_runs import ENVIRONMENT, REPOSITORY
 from typer.testing import CliRunner
 
 from alpr.cli.main import app
-from alpr.serving.results import Results
 from alpr.serving.sending import Sender, old_datagrams
 from alpr.serving.server import Server, Settings
 from alpr.serving.sockets import address
@@ -68,8 +67,8 @@ class Lined:
 def lined(bundle: Path, tmp_path: Path) -> Iterator[Lined]:
     with serving(bundle, Settings(udp=HERE, tcp=HERE, folder=tmp_path)) as server:
         file = io.StringIO()
-        assert server.udp is not None and isinstance(server.udp.ended, Results)
-        server.udp.ended.sinks[-1].file = file  # type: ignore[attr-defined]
+        assert server.udp is not None
+        server.udp.results.ordered[-1].file = file  # type: ignore[attr-defined]
         yield Lined(server, file)
 
 
