@@ -12,7 +12,7 @@ from alpr.serving.new_form import answer
 from alpr.serving.queue import FrameQueue
 from alpr.serving.results import Results
 from alpr.serving.sockets import bound
-from alpr.serving.whole import Whole, disorder
+from alpr.serving.whole import Whole
 
 log = logging.getLogger("alpr.serving")
 
@@ -89,8 +89,7 @@ class UdpServer:
                     self.socket.sendto(text, address)
             self.results(frame, how)
 
-        check = None if whole.vouched else disorder
-        frame = Frame(client, f"{client}/{whole.name}", whole.data, ended, check=check, held=whole.held)
+        frame = Frame(client, f"{client}/{whole.name}", whole.data, ended, check=whole.check, held=whole.held)
         self.results.expect(frame)
         self.queue.offer(frame)
 
