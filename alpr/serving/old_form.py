@@ -3,8 +3,8 @@
 The published clients send no order, no checksum and no end, and read no answer. Other than in the C++ server a last
 datagram of 4 bytes is data, not a size; a doubled datagram is dropped; a frame that gets no more is given up.
 
-Nothing in a JPEG proves that its parts are in order, but a network that reorders datagrams shows it soon: by late copies,
-by data behind a frame, by a short part before a long one, by pictures that do not fit their data. From then on, and for
+Nothing in a JPEG proves that its parts are in order, but a network that reorders datagrams shows it soon: by late
+copies, data behind a frame, a short part before a long one, a picture that does not fit its data. From then on, and for
 longer each time, only files with checksums are read of that sender.
 """
 
