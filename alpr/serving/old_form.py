@@ -18,7 +18,9 @@ from alpr.serving.whole import PNG, Whole, disorder
 
 SIZE_BYTES = 4
 DOUBT_S = (60.0, 600.0, 3600.0)
-"""For which a sender is doubted after its first, second and each further sign of disorder in time that it was not."""
+"""For which a sender is doubted after its first, second and each further sign of disorder."""
+ODD_FRAMES = 20
+"""Two pictures within so many that do not fit their data are a sign; of one in 150 that is wrongly believed."""
 
 
 class OldForm:
@@ -37,7 +39,7 @@ class OldForm:
         self.most, self.hold, self.note, self.lost = most, hold, note, lost
         self.frames = 0
         self._held: Held | None = None
-        self._doubts = 0
+        self._doubts, self._odd = 0, -ODD_FRAMES
         self._doubted_until = -1.0
         self._after_whole, self._last = False, b""
         self._now = 0.0
@@ -96,14 +98,17 @@ class OldForm:
     def _check(self, data: bytes) -> str | None:
         why = disorder(data)
         if why is not None:
-            self._doubt()
+            if self.frames - self._odd < ODD_FRAMES:
+                self._doubt(lasting=False)
+            self._odd = self.frames
         return why
 
-    def _doubt(self) -> None:
-        if self._now >= self._doubted_until:
-            self.note("senders doubted")
-            self._doubted_until = self._now + DOUBT_S[min(self._doubts, len(DOUBT_S) - 1)]
-            self._doubts += 1
+    def _doubt(self, *, lasting: bool = True) -> None:
+        if self._now < self._doubted_until:
+            return
+        self.note("senders doubted")
+        self._doubted_until = self._now + DOUBT_S[min(self._doubts, len(DOUBT_S) - 1) if lasting else 0]
+        self._doubts += lasting
 
     def _announced(self, data: bytes, now: float) -> None:
         (size,) = struct.unpack("<i", data)
