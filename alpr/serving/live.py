@@ -26,6 +26,7 @@ from alpr.video import frames as video
 from alpr.video.camera import Camera
 from alpr.video.event_files import EventLines, write_evidence
 from alpr.video.events import Event, Watcher, WatchSettings
+from alpr.video.looks import Looks
 from alpr.video.plate_lists import PlateList
 from alpr.video.sources import open_source
 from alpr.video.watch import Still, finished, silent, temperature_of
@@ -182,6 +183,7 @@ class _Watched:
 
     def __post_init__(self) -> None:
         self.client = f"watch/{self.source.name}"
+        self.looks = Looks()
         self.still = Still() if isinstance(self.source, Camera) else None
         self.thread = threading.Thread(target=self._run, name=self.client, daemon=True)
 
@@ -210,16 +212,17 @@ class _Watched:
         plates = None if self.still is None else self.still.plates_of(frame)
         again = plates is not None
         if plates is None:
-            ended = self._read(frame)
+            ended = self._read(frame, one_look=not self.looks.twice())
             if ended.read is None:
                 return False
             plates = ended.read.plates
             if self.still is not None:
                 self.still.read(frame, plates)
         self.tell(self.watcher.feed(frame, plates, again=again))
+        self.looks.followed(frame.number, self.watcher.tracker.tracks)
         return False
 
-    def _read(self, frame: video.Frame) -> Ended:
+    def _read(self, frame: video.Frame, *, one_look: bool) -> Ended:
         """Has a frame read; one of a file is offered until it was."""
         while True:
             over = threading.Event()
@@ -230,7 +233,7 @@ class _Watched:
                 over.set()
 
             name = f"{self.source.name}#{frame.number}"
-            self.queue.offer(Frame(self.client, name, frame.image, told, own=True))
+            self.queue.offer(Frame(self.client, name, frame.image, told, own=True, one_look=one_look))
             over.wait()
             (ended,) = kept
             self.source.counts.broken += ended.outcome is Outcome.UNREADABLE

@@ -24,6 +24,7 @@ from alpr.video.camera import Camera
 from alpr.video.events import Event, Watcher, WatchSettings
 from alpr.video.frames import Frame, Source
 from alpr.video.fusion import TEMPERATURE
+from alpr.video.looks import EVERY, Looks, one_look
 from alpr.video.plate_lists import PlateList
 from alpr.video.sources import open_source
 from alpr.video.tracks import Track
@@ -53,6 +54,7 @@ class Watch:
         watchers: by the source's name; their counts say what was not read and why.
         seen: is called after every frame that was read, when its events have been taken.
         keep_frames: whether events bring the picture and the crop that they were read from.
+        looks: see `Looks`.
     """
 
     sources: Sequence[Source]
@@ -62,12 +64,16 @@ class Watch:
     lists: PlateList | None = None
     keep_frames: bool = False
     seen: Callable[[Seen], object] = lambda seen: None
+    looks: int = EVERY
     watchers: dict[str, Watcher] = field(default_factory=dict)
+    _looks: dict[str, Looks] = field(default_factory=dict)
     _still: dict[str, Still] = field(default_factory=dict)
     _stopped: bool = False
 
     def __post_init__(self) -> None:
+        self._one_look = one_look(self.reader)
         for source in self.sources:
+            self._looks[source.name] = Looks(self.looks)
             self.watchers.setdefault(source.name, self.watcher(source))
             if isinstance(source, Camera):
                 self._still[source.name] = Still()
@@ -119,13 +125,15 @@ class Watch:
 
     def _read(self, source: Source, frame: Frame) -> Iterator[Event]:
         watcher, still = self.watchers[source.name], self._still.get(source.name)
+        looks = self._looks[source.name]
         if self.lists is not None:
             self.lists.refresh()
         plates = None if still is None else still.plates_of(frame)
         again = plates is not None
         if plates is None:
             try:
-                plates = self.reader(frame.image)
+                place = None if source.live else frame.number // getattr(source, "every", 1)
+                plates = (self.reader if looks.twice(place) else self._one_look)(frame.image)
             except (ValueError, MemoryError, cv2.error) as error:
                 source.counts.broken += 1
                 source.told(f"{source.name}, frame {frame.number}: {str(error).strip()}")
@@ -133,6 +141,7 @@ class Watch:
             if still is not None:
                 still.read(frame, plates)
         events = watcher.feed(frame, plates, again=again)
+        looks.followed(frame.number, watcher.tracker.tracks)
         yield from finished(events)
         self.seen(Seen(source, watcher, frame, plates, watcher.tracker.tracks))
 
@@ -165,6 +174,7 @@ def watch(
     *,
     every: int = 1,
     keep_frames: bool = False,
+    looks: int = EVERY,
 ) -> Iterator[Event]:
     """The events of one source or of several: a file gives one per vehicle, a camera goes on until it is stopped.
 
@@ -172,6 +182,7 @@ def watch(
         source: see `sources.open_source`.
         every: only every n-th frame is read.
         keep_frames: whether events bring their picture and their crop.
+        looks: of how many frames one gets the detector's second look on an empty road; 1 for every frame.
 
     Raises:
         SourceError: what cannot be opened, at once.
@@ -182,7 +193,7 @@ def watch(
         names = {other.name for other in opened}
         opened.append(open_source(one, every=every, taken=names) if isinstance(one, str) else one)
     settings = settings or WatchSettings(temperature=temperature_of(reader))
-    return iter(Watch(opened, reader, settings, keep_frames=keep_frames))
+    return iter(Watch(opened, reader, settings, keep_frames=keep_frames, looks=looks))
 
 
 def temperature_of(reader: Reader) -> float:
