@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from alpr.reader.reader import Reader
 from alpr.video.tracks import Track
 
-EVERY = 5
+EVERY = 8
 """Frames of which one is looked at twice on an empty road, and one once where small plates are followed."""
 
 
