@@ -45,9 +45,44 @@ def serve(
             "--udp-output", metavar="DIR", help="A folder per plate of UDP and TCP frames, as the old server."
         ),
     ] = None,
-    webhook: Annotated[
-        str | None, typer.Option("--webhook", metavar="URL", help="Post the readings of UDP and TCP frames here.")
+    watch: Annotated[
+        list[str] | None,
+        typer.Option("--watch", metavar="SOURCE", help="[NAME=] a camera or stream, as alpr watch. Repeatable."),
     ] = None,
+    every: Annotated[
+        int, typer.Option("--every", metavar="N", min=1, help="Read every N-th frame of these sources.")
+    ] = 1,
+    events: Annotated[
+        Path | None, typer.Option("--events", metavar="FILE", help="Add their events to this file; else on stdout.")
+    ] = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", metavar="DIR", help="Write each event's best frame and crop.")
+    ] = None,
+    zone: Annotated[
+        list[str] | None, typer.Option("--zone", metavar="ZONE", help="Zones of sources, as alpr watch. Repeatable.")
+    ] = None,
+    min_width: Annotated[
+        float, typer.Option("--min-width", metavar="PX", min=0, help="No event of narrower plates.")
+    ] = 0.0,
+    quiet: Annotated[
+        float, typer.Option("--quiet", metavar="S", min=0, help="A text again within S seconds is no new event.")
+    ] = 10.0,
+    after: Annotated[
+        float | None, typer.Option("--after", metavar="S", min=0, help="Events S seconds after the first sighting.")
+    ] = None,
+    plate_list: Annotated[
+        list[Path] | None, typer.Option("--list", metavar="CSV", help="Known plates, as alpr watch. Repeatable.")
+    ] = None,
+    list_distance: Annotated[
+        int, typer.Option("--list-distance", metavar="N", min=0, help="Edits allowed, where a line names none.")
+    ] = 0,
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", metavar="URL", help="POST events, and readings of UDP and TCP frames.")
+    ] = None,
+    webhook_picture: Annotated[bool, typer.Option("--webhook-picture", help="Events with their crop.")] = False,
+    spool: Annotated[Path, typer.Option("--spool", metavar="FILE", help="What is to be posted waits here.")] = Path(
+        "serve.spool"
+    ),
     queue: Annotated[int, typer.Option("--queue", metavar="N", min=2, help="Frames that may wait.")] = 256,
     batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Frames that are read together.")] = 4,
     delay_ms: Annotated[
@@ -67,16 +102,20 @@ def serve(
     """Read plates for others, over HTTP, UDP and TCP, from one queue.
 
     An ADDRESS is HOST:PORT. Every frame is read, refused, unreadable or too late, and counted by client. Readings of
-    UDP and TCP frames are JSON lines on stdout, the log is JSON on stderr. SIGTERM finishes what was accepted. HTTP
-    needs the extra `serve`.
+    UDP and TCP frames, and events of cameras, are JSON lines on stdout, the log is JSON on stderr. SIGTERM finishes
+    what was accepted and writes the events of the cars in view. HTTP needs the extra `serve`.
     """
-    if http is None and udp is None and tcp is None:
+    if http is None and udp is None and tcp is None and not watch:
         stop(
-            "alpr serve serves nothing yet; expected --http, --udp or --tcp with an address, such as 127.0.0.1:8000.", 2
-        )
+            "alpr serve serves nothing yet; expected --http, --udp or --tcp with an address, such as 127.0.0.1:8000, "
+            "or --watch with a camera.", 2,
+        )  # fmt: skip
+    from alpr.serving.live import LiveSettings
     from alpr.serving.log import log_as_json
     from alpr.serving.queue import Limits
     from alpr.serving.server import Server, Settings
+    from alpr.video.events import WatchSettings
+    from alpr.video.zones import Zone
 
     log_as_json()
     sys.setswitchinterval(0.0005)  # else the receiving thread waits 5 ms for its turn behind those that read
@@ -92,9 +131,16 @@ def serve(
 
             token = read_token(token_file)
         reader = Reader(find_bundle(bundle), threads=1, providers=provider, grammar=grammar, min_score=wanted.lowest)
+        watched = WatchSettings(
+            min_width_px=min_width, quiet_s=quiet, after_s=after, zones=tuple(map(Zone.parse, zone or ()))
+        )
+        live = LiveSettings(
+            tuple(watch), every, events, evidence, watched, tuple(plate_list or ()), list_distance, grammar,
+            webhook_picture,
+        ) if watch else None  # fmt: skip
         settings = Settings(
-            http, udp, tcp, threads or available_cores(), limits, wanted.keys, top, token, udp_output, webhook,
-            log_texts, udp_timeout,
+            http, udp, tcp, threads or available_cores(), limits, wanted.keys, top, token, udp_output, webhook, spool,
+            live, log_texts, udp_timeout,
         )  # fmt: skip
         server = Server(reader, settings)
         server.serve_until(_stopped())

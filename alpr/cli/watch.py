@@ -11,6 +11,7 @@ import typer
 
 from alpr.cli.options import BundleOption, complaints
 from alpr.cli.reading import Grammar, Output, Providers, Resume, Threads
+from alpr.video.looks import EVERY
 
 Folder = Path | None
 
@@ -45,6 +46,9 @@ def watch(
     threshold: Annotated[
         float | None, typer.Option("--threshold", metavar="S", min=0, max=1, help="Find plates from this score on.")
     ] = None,
+    looks: Annotated[
+        int, typer.Option("--looks", metavar="N", min=1, help="Look twice at every N-th frame of an empty road.")
+    ] = EVERY,
     grammar: Grammar = False,
     only_grammar: Annotated[
         bool, typer.Option("--only-grammar", help="A text that fits no layout is no event.")
@@ -125,6 +129,7 @@ def watch(
         run = Run(
             sources, reader, settings, outputs, grammar or only_grammar,
             PlateList(plate_list, list_distance) if plate_list else None, every=every, fps=fps, give_up_s=give_up,
+            looks=looks,
         )  # fmt: skip
         with suppress(ValueError):  # outside the main thread, as in tests
             signal.signal(signal.SIGTERM, lambda *_: run.stop())

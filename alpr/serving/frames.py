@@ -62,6 +62,9 @@ class Frame:
         check: of the bytes, before they are decoded: a sentence's rest where they must not be read, such as of a
             protocol that may have mixed up their parts.
         held: the memory its bytes hold; it is given back when the frame ends.
+        own: whether it is of a source of the server's own, which has one frame under way at most: there is a place for
+            it also where strangers fill the queue.
+        one_look: whether the detector looks at it once only.
         arrived: seconds of the monotonic clock.
         over: whether it has ended.
     """
@@ -73,6 +76,8 @@ class Frame:
     kind: Kind = Kind.SCENE
     check: Callable[[bytes], str | None] | None = None
     held: Held | None = None
+    own: bool = False
+    one_look: bool = False
     arrived: float = field(default_factory=time.monotonic)
     over: bool = False
 

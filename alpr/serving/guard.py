@@ -21,8 +21,8 @@ log = logging.getLogger("alpr.serving.http")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-OPEN = frozenset({"/", "/page.js", "/health", "/ready"})
-"""Paths that need no token: the page asks for it, and probes have none."""
+OPEN = frozenset({"/", "/page.js", "/events", "/events.js", "/health", "/ready"})
+"""Paths that need no token: the pages ask for it, and probes have none."""
 KEYED = ("/v2/", "/v3/")
 """Paths whose clients can only send a token as `secret_key` in the address."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -19,12 +20,16 @@ from alpr import __version__
 from alpr.reader.card import ModelCard
 from alpr.serving.answers import Shape, shaped
 from alpr.serving.bodies import Body, Refusal, client_of, from_base64, received
+from alpr.serving.event_stream import KEPT, EventStream
 from alpr.serving.frames import Ended, Frame, Kind, Outcome
 from alpr.serving.metrics import CONTENT_TYPE, metrics
 from alpr.serving.queue import FrameQueue
+from alpr.serving.routes_page import routes_page
 
 _STATUS = {Outcome.READ: 200, Outcome.UNREADABLE: 422, Outcome.REFUSED: 503, Outcome.LATE: 503}
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src blob:; connect-src 'self'"
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src blob: data:; connect-src 'self'"
+
+_STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
 @dataclass
@@ -34,6 +39,7 @@ class Service:
     Attributes:
         card: of the bundle; None for a reader made from parts.
         ready, alive: whether frames are taken, and whether all threads are at work.
+        stream: of the events of cameras; None where none are watched.
         texts: whether the log may hold what was read.
     """
 
@@ -41,6 +47,7 @@ class Service:
     card: ModelCard | None
     ready: Callable[[], bool]
     alive: Callable[[], bool]
+    stream: EventStream | None = None
     texts: bool = False
 
 
@@ -110,12 +117,14 @@ Format = Annotated[str, Query(alias="format", description="The answer's form: " 
 def make_app(service: Service) -> FastAPI:
     """The application with all routes."""
     app = FastAPI(
-        title="alpr", version=__version__, summary="Finds and reads licence plates.", redoc_url=None,
+        title="alpr", version=__version__, summary="Finds and reads licence plates.", docs_url=None, redoc_url=None,
         responses=_FAILURES,
     )  # fmt: skip
     _add_reading(app, service)
     _add_foreign(app, service)
     _add_figures(app, service)
+    _add_events(app, service)
+    _add_pages(app)
     _add_failures(app)
     return app
 
@@ -191,16 +200,43 @@ def _add_figures(app: FastAPI, service: Service) -> None:
         """All counts, for Prometheus."""
         return Response(metrics(service.queue), media_type=CONTENT_TYPE)
 
-    page = resources.files("alpr.serving") / "page"
-    html, script = ((page / name).read_bytes() for name in ("index.html", "page.js"))
 
-    @app.get("/", include_in_schema=False)
-    async def index() -> Response:
-        return Response(html, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _POLICY})
+def _add_events(app: FastAPI, service: Service) -> None:
+    @app.get("/v1/events", tags=["cameras"], response_class=StreamingResponse, responses={200: {"content": _STREAM}})
+    async def events(request: Request, recent: Annotated[int, Query(ge=0, le=KEPT)] = 0) -> Response:
+        """The events of the server's cameras as they come, one JSON object each, with `picture`, the crop as a JPEG in
+        base64; `recent` of those before come first. `Last-Event-ID` goes on behind an event."""
+        if service.stream is None:
+            raise Refusal(404, "No camera is watched here; alpr serve --watch NAME=rtsp://... does.")
+        if service.stream.full:
+            raise Refusal(503, "Too many listen to the events already, or the server is stopping.", 5)
+        last = request.headers.get("last-event-id", "")
+        behind = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(service.stream.listen(behind, recent), media_type="text/event-stream", headers=headers)
 
-    @app.get("/page.js", include_in_schema=False)
-    async def code() -> Response:
-        return Response(script, media_type="text/javascript; charset=utf-8")
+
+def _add_pages(app: FastAPI) -> None:
+    """Pages and their scripts. None of them asks another host for anything."""
+    folder = resources.files("alpr.serving") / "page"
+    for path, name in {
+        "/": "index.html", "/page.js": "page.js", "/events": "events.html", "/events.js": "events.js"
+    }.items():  # fmt: skip
+        app.add_api_route(path, _file(folder.joinpath(name).read_bytes(), name), include_in_schema=False)
+
+    @app.get("/docs", include_in_schema=False)
+    async def routes() -> Response:
+        return Response(routes_page(app.openapi()), media_type="text/html; charset=utf-8")
+
+
+def _file(data: bytes, name: str) -> Callable[[], Awaitable[Response]]:
+    kind = "text/javascript" if name.endswith(".js") else "text/html"
+    headers = {"Content-Security-Policy": _POLICY}
+
+    async def give() -> Response:
+        return Response(data, media_type=f"{kind}; charset=utf-8", headers=headers)
+
+    return give
 
 
 def _add_failures(app: FastAPI) -> None:

@@ -139,7 +139,7 @@ class NewForm:
         self._forget(one)
         told = {"stream": header.stream, "frame": header.frame}
         reply = (told, min(DATAGRAM_BYTES, one.received)) if header.flags & ANSWER else None
-        return Whole(f"{header.stream}#{header.frame}", file, one.held, reply, vouched=True)
+        return Whole(f"{header.stream}#{header.frame}", file, one.held, reply)
 
     def _forget(self, one: _UnderWay) -> None:
         del self._under_way[one.header.identity]

@@ -69,7 +69,7 @@ class FrameQueue:
         with self._changed:
             own = len(self._waiting.get(frame.client, ()))
             share = own >= max(1, self.limits.frames // 2)
-            full = self._count >= self.limits.frames
+            full = self._count >= self.limits.frames and not frame.own
             if not (self._closed or full or share):
                 self._waiting.setdefault(frame.client, deque()).append(frame)
                 self._count += 1

@@ -8,15 +8,12 @@ import json
 import logging
 import math
 import os
-import queue
 import shutil
 import sys
 import threading
-import time
-import urllib.error
-import urllib.request
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,8 +22,9 @@ import numpy as np
 
 from alpr.images.prepare import rectify
 from alpr.plates.records import ImageArray, PlateReading
-from alpr.serving.frames import Ended, Frame
+from alpr.serving.frames import Ended, Frame, Outcome
 from alpr.serving.tally import Tally
+from alpr.video.webhook import Webhook
 
 log = logging.getLogger("alpr.serving")
 
@@ -36,17 +34,52 @@ PLATE_SIZE = (112, 512)
 
 
 class Results:
-    """Hands every frame that ended to all places; what fails there is counted and logged, and nothing waits for it."""
+    """Hands every frame that ended to all places; what fails there is counted and logged.
 
-    def __init__(self, sinks: Sequence[Sink], tally: Tally) -> None:
-        self.sinks = sinks
+    Args:
+        sinks: get a frame as soon as it has ended.
+        ordered: get the frames of one client, afterwards, in the order in which they were `expected`.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], tally: Tally, ordered: Sequence[Sink] = ()) -> None:
+        self.sinks, self.ordered = sinks, ordered
         self.tally = tally
+        self._lock = threading.Lock()
+        self._under_way: dict[str, OrderedDict[Frame, tuple[Ended, dict[str, Any]] | None]] = {}
+
+    def expect(self, frame: Frame) -> None:
+        """A frame is about to be offered: what comes after it of its client waits until it has ended."""
+        with self._lock:
+            self._under_way.setdefault(frame.client, OrderedDict())[frame] = None
 
     def __call__(self, frame: Frame, ended: Ended) -> None:
         """Takes how a frame ended."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         record = {"time": now, "client": frame.client, "outcome": ended.outcome.value, **ended.record}
-        for sink in self.sinks:
+        self._hand(self.sinks, frame, ended, record)
+        with self._lock:
+            line = self._under_way.get(frame.client)
+            if line is None or frame not in line or ended.outcome is Outcome.REFUSED:
+                # What was refused says nothing and waits for nobody: a flood of it would fill the memory.
+                self._drop(frame)
+                self._hand(self.ordered, frame, ended, record)
+            else:
+                line[frame] = (replace(ended, read=None), record)  # without its pixels
+            self._flush(frame.client)
+
+    def _flush(self, client: str) -> None:
+        line = self._under_way.get(client)
+        while line and (first := next(iter(line.items())))[1] is not None:
+            line.popitem(last=False)
+            self._hand(self.ordered, first[0], *first[1])
+        if not line:
+            self._under_way.pop(client, None)
+
+    def _drop(self, frame: Frame) -> None:
+        self._under_way.get(frame.client, OrderedDict()).pop(frame, None)
+
+    def _hand(self, sinks: Sequence[Sink], frame: Frame, ended: Ended, record: dict[str, Any]) -> None:
+        for sink in sinks:
             try:
                 sink(frame, ended, record)
             except (OSError, ValueError, cv2.error) as error:
@@ -67,6 +100,20 @@ class Lines:
         with self._lock:
             self.file.write(line + "\n")
             self.file.flush()
+
+
+class Posted:
+    """Puts every record into the spool of a webhook."""
+
+    def __init__(self, hook: Webhook, tally: Tally) -> None:
+        self.hook, self.tally = hook, tally
+        self._numbers = itertools.count(1)
+        self._run = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
+
+    def __call__(self, frame: Frame, ended: Ended, record: dict[str, Any]) -> None:
+        """Spools a record."""
+        if not self.hook.put(f"{self._run}-{next(self._numbers)}", record):
+            self.tally.note("webhook records dropped")
 
 
 class Folders:
@@ -109,55 +156,3 @@ class Folders:
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
-
-
-class Webhook:
-    """Posts every record as JSON to a URL that the operator named, from a thread of its own.
-
-    A post that fails is tried again after 1, 2 and 4 s; at most `MOST` wait, and more are counted and dropped.
-    """
-
-    MOST = 1000
-    PAUSES_S = (1.0, 2.0, 4.0)
-
-    def __init__(self, url: str, tally: Tally, timeout_s: float = 5.0) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r} is no webhook; expected a URL that begins with http:// or https://.")
-        self.url, self.tally, self.timeout_s = url, tally, timeout_s
-        self._waiting: queue.Queue[bytes | None] = queue.Queue(self.MOST)
-        self._until = math.inf
-        self._thread = threading.Thread(target=self._post_all, name="webhook", daemon=True)
-        self._thread.start()
-
-    def __call__(self, frame: Frame, ended: Ended, record: dict[str, Any]) -> None:
-        """Puts a record into the line."""
-        try:
-            self._waiting.put_nowait(json.dumps(record, ensure_ascii=False).encode())
-        except queue.Full:
-            self.tally.note("webhook records dropped")
-
-    def close(self, seconds: float = 10.0) -> None:
-        """Posts what waits for at most so many seconds."""
-        self._until = time.monotonic() + seconds
-        with suppress(queue.Full):
-            self._waiting.put(None, timeout=seconds)
-        self._thread.join(max(0.0, self._until - time.monotonic()))
-
-    def _post_all(self) -> None:
-        while (body := self._waiting.get()) is not None:
-            for pause in (*self.PAUSES_S, None):
-                if self._posted(body):
-                    break
-                if pause is None or time.monotonic() + pause > self._until:
-                    self.tally.note("webhook records dropped")
-                    break
-                time.sleep(pause)
-
-    def _posted(self, body: bytes) -> bool:
-        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=self.timeout_s):
-                return True
-        except (OSError, ValueError, urllib.error.URLError) as error:
-            log.warning("the webhook did not take a record: %s", error)
-            return False

@@ -10,17 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alpr.reader.reader import Reader
+from alpr.serving.event_stream import EventStream
+from alpr.serving.live import Live, LiveSettings
 from alpr.serving.queue import FrameQueue, Limits
-from alpr.serving.results import Folders, Lines, Results, Sink, Webhook
+from alpr.serving.results import Folders, Lines, Posted, Results, Sink
 from alpr.serving.sockets import address, bound, is_local
 from alpr.serving.tcp import TcpServer
 from alpr.serving.udp import UdpServer
 from alpr.serving.workers import Workers
+from alpr.video.webhook import Webhook
 
 if TYPE_CHECKING:
     from alpr.serving.connections import HttpServer
 
 log = logging.getLogger("alpr.serving")
+
+MOST_SPOOLED = 500_000
+"""Records that wait for the webhook's receiver; more are counted and dropped."""
+HOOK_S = 10.0
+"""For which the webhook is given time at the end; what is left goes out with the next start."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,9 @@ class Settings:
         workers: threads that read.
         keys, top: what records hold beyond text and scores.
         token: that HTTP requests must bring.
-        folder, webhook: where readings of UDP and TCP frames go besides stdout.
+        live: cameras that are watched.
+        folder: where readings of UDP and TCP frames go besides stdout.
+        webhook: where these readings and the events of cameras are posted, and `spool` the file in which they wait.
         texts: whether the log of HTTP requests may hold what was read.
         udp_timeout_s: after which an unfinished frame is given up.
     """
@@ -47,6 +57,8 @@ class Settings:
     token: str | None = None
     folder: Path | None = None
     webhook: str | None = None
+    spool: Path = Path("serve.spool")
+    live: LiveSettings | None = None
     texts: bool = False
     udp_timeout_s: float = 2.0
 
@@ -55,7 +67,8 @@ class Server:
     """Binds every socket at once, then serves until it is stopped.
 
     Raises:
-        ValueError: an address that is none or is in use, or a webhook that is no URL; nothing is bound then.
+        ValueError: an address that is none or is in use, a webhook that is no URL, a source that cannot be opened;
+            nothing is bound then.
     """
 
     def __init__(self, reader: Reader, settings: Settings) -> None:
@@ -64,6 +77,8 @@ class Server:
         self.queue = FrameQueue(settings.limits)
         self.workers = Workers(self.queue, reader, settings.workers, settings.keys, settings.top)
         self.webhook: Webhook | None = None
+        self.live: Live | None = None
+        self.stream = EventStream()
         self.http: HttpServer | None = None
         self.udp: UdpServer | None = None
         self.tcp: TcpServer | None = None
@@ -74,17 +89,23 @@ class Server:
             for part in (self.udp, self.tcp, self.http):
                 if part is not None:
                     part.close()
+            if self.webhook is not None:
+                self.webhook.close()
             raise
 
     def _bind(self) -> None:
-        settings, sinks = self.settings, list[Sink]()
-        if settings.folder is not None:
-            sinks.append(Folders(settings.folder))
+        settings, ordered = self.settings, list[Sink]()
         if settings.webhook is not None:
-            self.webhook = Webhook(settings.webhook, self.queue.tally)
-            sinks.append(self.webhook)
-        sinks.append(Lines())  # the last: whoever reads a line finds the folder there
-        results = Results(sinks, self.queue.tally)
+            try:
+                self.webhook = Webhook(settings.webhook, settings.spool, told=log.warning, most=MOST_SPOOLED)
+            except OSError as error:
+                raise ValueError(f"The spool {settings.spool} cannot be written: {error.strerror}.") from error
+            ordered.append(Posted(self.webhook, self.queue.tally))
+        ordered.append(Lines())  # the last: whoever reads a line finds the folder there, and the record in the spool
+        folders = [] if settings.folder is None else [Folders(settings.folder)]
+        results = Results(folders, self.queue.tally, ordered)
+        if settings.live is not None:
+            self.live = Live(settings.live, self.reader, self.queue, self.stream, self.webhook)
         if settings.udp is not None:
             self.udp = UdpServer(address(settings.udp), self.queue, results, settings.udp_timeout_s)
         if settings.tcp is not None:
@@ -100,8 +121,9 @@ class Server:
         from alpr.serving.http import Service, make_app
 
         service = Service(
-            self.queue, self.reader.card, ready=lambda: self.ready, alive=lambda: self.alive, texts=self.settings.texts
-        )
+            self.queue, self.reader.card, ready=lambda: self.ready, alive=lambda: self.alive,
+            stream=self.stream if self.live is not None else None, texts=self.settings.texts,
+        )  # fmt: skip
         if self.settings.token is None and not is_local(place[0]):
             log.warning("Everybody who reaches %s:%d may have images read; --token-file asks for a token.", *place)
         return HttpServer(Guard(make_app(service), self.settings.token), bound(place, socket.SOCK_STREAM))
@@ -109,7 +131,7 @@ class Server:
     @property
     def alive(self) -> bool:
         """Whether all threads are at work."""
-        parts = [part for part in (self.udp, self.tcp, self.http) if part is not None]
+        parts = [part for part in (self.udp, self.tcp, self.http, self.live) if part is not None]
         return self.workers.alive and all(part.alive for part in parts)
 
     @property
@@ -125,15 +147,23 @@ class Server:
             if part is not None:
                 part.start()
                 log.info("serving", extra={"protocol": name, "address": "{}:{}".format(*part.place)})
+        if self.live is not None:
+            self.live.start()
+            log.info("watching", extra={"sources": self.live.names})
         self._serving = True
 
     def stop(self) -> None:
         """Accepts no more, finishes what was accepted, and ends."""
         self._serving = False
+        if self.live is not None:
+            self.live.ask_to_stop()
         if self.udp is not None:
             self.udp.stop()
         if self.tcp is not None:
             self.tcp.stop()
+        if self.live is not None:
+            self.live.stop()
+        self.stream.close()
         if self.http is not None:
             self.http.stop()
         self.queue.close()
@@ -141,11 +171,13 @@ class Server:
         if self.udp is not None:
             self.udp.close()
         if self.webhook is not None:
+            self.webhook.wait(HOOK_S)
             self.webhook.close()
         log.info("stopped", extra={"offered": self.queue.tally.offered, **self.queue.tally.outcomes()})
 
     def serve_until(self, stop: threading.Event) -> None:
         """Serves until the event is set."""
         self.start()
-        stop.wait()
+        while not stop.wait(1.0):  # a signal that comes just before an endless wait is seen by nobody
+            pass
         self.stop()

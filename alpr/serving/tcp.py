@@ -7,11 +7,11 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from alpr.serving.frames import Ended, Frame, Held, Outcome
+from alpr.serving.frames import Frame, Held, Outcome
 from alpr.serving.queue import FrameQueue
+from alpr.serving.results import Results
 from alpr.serving.sockets import bound
 
 log = logging.getLogger("alpr.serving")
@@ -37,9 +37,9 @@ class _Connection:
 class TcpServer:
     """One thread for all connections; see `UdpServer` for the arguments."""
 
-    def __init__(self, place: tuple[str, int], queue: FrameQueue, ended: Callable[[Frame, Ended], None]) -> None:
+    def __init__(self, place: tuple[str, int], queue: FrameQueue, results: Results) -> None:
         self.queue = queue
-        self.ended = ended
+        self.results = results
         self.socket = bound(place, socket.SOCK_STREAM)
         self.socket.listen(64)
         self.socket.setblocking(False)
@@ -124,7 +124,9 @@ class TcpServer:
         if one.parts:
             self.frames += 1
             name = f"{one.client}/#{self.frames}"
-            self.queue.offer(Frame(one.client, name, b"".join(one.parts), self.ended, held=one.held))
+            frame = Frame(one.client, name, b"".join(one.parts), self.results, held=one.held)
+            self.results.expect(frame)
+            self.queue.offer(frame)
 
     def _lose(self, sock: socket.socket, one: _Connection, outcome: Outcome) -> None:
         self._forget(sock)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable
 
 from alpr.serving.datagrams import Address, Datagrams
 from alpr.serving.frames import Ended, Frame
 from alpr.serving.new_form import answer
 from alpr.serving.queue import FrameQueue
+from alpr.serving.results import Results
 from alpr.serving.sockets import bound
-from alpr.serving.whole import Whole, disorder
+from alpr.serving.whole import Whole
 
 log = logging.getLogger("alpr.serving")
 
@@ -27,14 +27,12 @@ class UdpServer:
     """Frames over UDP, in the form of the C++ server and in ours.
 
     Args:
-        ended: is told how every whole frame ended.
+        results: are told how every whole frame ended.
     """
 
-    def __init__(
-        self, place: Address, queue: FrameQueue, ended: Callable[[Frame, Ended], None], timeout_s: float = 2.0
-    ) -> None:
+    def __init__(self, place: Address, queue: FrameQueue, results: Results, timeout_s: float = 2.0) -> None:
         self.queue = queue
-        self.ended = ended
+        self.results = results
         self.datagrams = Datagrams(queue, timeout_s)
         self.socket = bound(place, socket.SOCK_DGRAM)
         self.place: Address = self.socket.getsockname()[:2]
@@ -89,10 +87,11 @@ class UdpServer:
                 text = answer(whole.reply[0], how, whole.reply[1])
                 if text is not None:
                     self.socket.sendto(text, address)
-            self.ended(frame, how)
+            self.results(frame, how)
 
-        check = None if whole.vouched else disorder
-        self.queue.offer(Frame(client, f"{client}/{whole.name}", whole.data, ended, check=check, held=whole.held))
+        frame = Frame(client, f"{client}/{whole.name}", whole.data, ended, check=whole.check, held=whole.held)
+        self.results.expect(frame)
+        self.queue.offer(frame)
 
 
 def _enlarged(sock: socket.socket) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -12,7 +13,7 @@ from alpr.images.header import first_scan
 from alpr.images.jpeg_end import END, START, with_end
 from alpr.serving.frames import Held
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _SLACK = 12
 """Bytes at the end of a JPEG's data of which a whole picture still needs some."""
 _MORE = b"\x5a\xa7\x3c\x95\xd2" * 20
@@ -25,14 +26,15 @@ class Whole:
     Attributes:
         name: of the frame within its sender's, such as its number.
         reply: what an answer must repeat, and how large it may be in bytes; None where none is wanted.
-        vouched: whether a checksum says that the bytes are in order.
+        check: says why the bytes may be out of order, to be put behind the frame's name; None where a checksum says
+            that they are not.
     """
 
     name: str
     data: bytes
     held: Held
     reply: tuple[dict[str, int], int] | None = None
-    vouched: bool = False
+    check: Callable[[bytes], str | None] | None = None
 
 
 def disorder(data: bytes) -> str | None:
@@ -42,7 +44,7 @@ def disorder(data: bytes) -> str | None:
     that were sent. Of 149 photographs with two neighbouring parts exchanged 118 were noticed so; one whole one was not
     believed.
     """
-    if data.startswith(_PNG):
+    if data.startswith(PNG):
         return None if _png_in_order(data) else "is no whole PNG: its checksums are wrong."
     if data.startswith(START) and not _jpeg_in_order(with_end(data)):
         return "is no whole JPEG: parts of it were lost or mixed up on their way."
@@ -50,7 +52,7 @@ def disorder(data: bytes) -> str | None:
 
 
 def _png_in_order(data: bytes) -> bool:
-    at = len(_PNG)
+    at = len(PNG)
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
         end = at + 8 + length

@@ -22,6 +22,7 @@ from alpr.reader.predictions import crop_record, head_keys, image_record
 from alpr.reader.reader import Reader
 from alpr.serving.frames import Ended, Frame, Kind, Outcome
 from alpr.serving.queue import FrameQueue
+from alpr.video.looks import one_look
 
 log = logging.getLogger("alpr.serving")
 
@@ -45,7 +46,7 @@ class Workers:
 
     def __init__(self, queue: FrameQueue, reader: Reader, count: int, keys: Sequence[str] = (), top: int = 0) -> None:
         self.queue = queue
-        self.reader = reader
+        self.reader, self._one_look = reader, one_look(reader)
         self.keys = (*keys, *head_keys(reader))
         self.top = top
         self._threads = [threading.Thread(target=self._work, name=f"reader-{i}", daemon=True) for i in range(count)]
@@ -80,7 +81,9 @@ class Workers:
     def _read(self, batch: Sequence[Frame]) -> None:
         started = time.monotonic()
         opened = [one for frame in batch if (one := self._opened(frame)) is not None]
-        self._read_scenes([one for one in opened if one.frame.kind is Kind.SCENE])
+        scenes = [one for one in opened if one.frame.kind is Kind.SCENE]
+        self._read_scenes([one for one in scenes if not one.frame.one_look], self.reader)
+        self._read_scenes([one for one in scenes if one.frame.one_look], self._one_look)
         for one in opened:
             if one.frame.kind is Kind.CROP:
                 self._read_crop(one)
@@ -115,17 +118,17 @@ class Workers:
             return f"has {frame.pixels} px; at most {self.queue.limits.pixels} px are read here."
         return None
 
-    def _read_scenes(self, opened: Sequence[Opened]) -> None:
+    def _read_scenes(self, opened: Sequence[Opened], reader: Reader) -> None:
         if not opened:
             return
         try:
-            results = self.reader.read_opened([one.photograph for one in opened])
+            results = reader.read_opened([one.photograph for one in opened])
         except Exception as error:
             if len(opened) == 1:
                 self._failed(opened[0].frame, error)
                 return
             for one in opened:  # the others of its batch are read all the same
-                self._read_scenes([one])
+                self._read_scenes([one], reader)
             return
         for one, read in zip(opened, results, strict=True):
             read = read._replace(ms=read.ms._replace(decode=one.ms))

@@ -8,7 +8,7 @@ import time
 import cv2
 import numpy as np
 
-from alpr.video.frames import TIMEOUT_MS, Frame, Source, opened_capture, shown
+from alpr.video.frames import TIMEOUT_MS, WAIT_S, Frame, Source, opened_capture, shown
 
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Between attempts to reach a camera; the last one is kept."""
@@ -37,8 +37,8 @@ class Camera(Source):
         if self._thread.ident is None:
             self._thread.start()
         with self._changed:
-            while wait and self._newest is None and not self.ended:
-                self._changed.wait(0.5)
+            if wait:
+                self._changed.wait_for(lambda: self._newest is not None or self.ended, WAIT_S)
             frame, self._newest = self._newest, None
         if frame is not None:
             self.counts.frames += 1

@@ -14,6 +14,7 @@ from alpr.plates.records import ImageArray
 
 TIMEOUT_MS = 8000
 """To reach a stream, and to wait for its next frame."""
+WAIT_S = 0.5
 RTSP_OPTIONS = "rtsp_transport;tcp"
 STREAM = re.compile(r"(rtsps?|rtmps?|https?|udp|srt|tcp)://", re.I)
 
@@ -77,11 +78,12 @@ class Source:
     ended: bool = False
 
     def __iter__(self) -> Iterator[Frame]:
-        while (frame := self.take(wait=True)) is not None:
-            yield frame
+        while (frame := self.take(wait=True)) is not None or not self.ended:
+            if frame is not None:
+                yield frame
 
     def take(self, *, wait: bool = True) -> Frame | None:
-        """The next frame; None at the end (`ended`), or where none has come yet and `wait` is False."""
+        """The next frame; None at the end (`ended`), or where none has come yet: a camera is waited for `WAIT_S`."""
         raise NotImplementedError
 
     def skip_to(self, number: int) -> None:

@@ -20,6 +20,7 @@ from alpr.video.annotated import AnnotatedVideo, annotated_path
 from alpr.video.event_files import EventLines, EventTable, Resumption, write_evidence
 from alpr.video.events import Event, WatchSettings
 from alpr.video.frames import Source, SourceError
+from alpr.video.looks import EVERY
 from alpr.video.plate_lists import PlateList
 from alpr.video.sources import ImageFolder, VideoFile, open_source
 from alpr.video.watch import Seen, Watch, temperature_of
@@ -69,6 +70,7 @@ class Run:
     every: int = 1
     fps: float | None = None
     give_up_s: float | None = None
+    looks: int = EVERY
     failed: int = 0
     _explained: dict[str, int] = field(default_factory=dict)
 
@@ -78,7 +80,7 @@ class Run:
         card, charset = self.reader.card, self.reader.recogniser.charset
         rules = Grammar(card.country, charset) if self.grammar and card is not None else None
         keep = self.outputs.evidence is not None or self.outputs.webhook_picture
-        self.watch = Watch(sources, self.reader, self.settings, rules, self.lists, keep, self._seen)
+        self.watch = Watch(sources, self.reader, self.settings, rules, self.lists, keep, self._seen, self.looks)
         self._videos = {} if self.outputs.annotate is None else {
             source.name: AnnotatedVideo(
                 annotated_path(self.outputs.annotate, source.name, len(sources) > 1), blur=self.outputs.blur
@@ -220,7 +222,8 @@ class Run:
         card = self.reader.card
         files = {} if card is None else {key: entry.sha256 for key, entry in card.files.items()}
         return {
-            "settings": settings, "grammar": self.grammar, "every": self.every, "fps": self.fps, "bundle": files,
+            "settings": settings, "grammar": self.grammar, "every": self.every, "looks": self.looks, "fps": self.fps,
+            "bundle": files,
             "sources": [source.name for source in self.watch.sources],
         }  # fmt: skip
 

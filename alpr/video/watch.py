@@ -24,6 +24,7 @@ from alpr.video.camera import Camera
 from alpr.video.events import Event, Watcher, WatchSettings
 from alpr.video.frames import Frame, Source
 from alpr.video.fusion import TEMPERATURE
+from alpr.video.looks import EVERY, Looks, one_look
 from alpr.video.plate_lists import PlateList
 from alpr.video.sources import open_source
 from alpr.video.tracks import Track
@@ -53,6 +54,7 @@ class Watch:
         watchers: by the source's name; their counts say what was not read and why.
         seen: is called after every frame that was read, when its events have been taken.
         keep_frames: whether events bring the picture and the crop that they were read from.
+        looks: see `Looks`.
     """
 
     sources: Sequence[Source]
@@ -62,15 +64,19 @@ class Watch:
     lists: PlateList | None = None
     keep_frames: bool = False
     seen: Callable[[Seen], object] = lambda seen: None
+    looks: int = EVERY
     watchers: dict[str, Watcher] = field(default_factory=dict)
-    _still: dict[str, _Still] = field(default_factory=dict)
+    _looks: dict[str, Looks] = field(default_factory=dict)
+    _still: dict[str, Still] = field(default_factory=dict)
     _stopped: bool = False
 
     def __post_init__(self) -> None:
+        self._one_look = one_look(self.reader)
         for source in self.sources:
+            self._looks[source.name] = Looks(self.looks)
             self.watchers.setdefault(source.name, self.watcher(source))
             if isinstance(source, Camera):
-                self._still[source.name] = _Still()
+                self._still[source.name] = Still()
 
     def watcher(self, source: Source, first_track: int = 1) -> Watcher:
         """A watcher with these settings."""
@@ -90,13 +96,13 @@ class Watch:
             while left and not self._stopped:
                 idle = True
                 for source in list(left):
-                    frame = source.take(wait=len(left) == 1 and not source.live)
+                    frame = source.take(wait=len(left) == 1)
                     if frame is not None:
                         idle = False
                         yield from self._read(source, frame)
                     elif source.ended:
                         left.remove(source)
-                        yield from self._finished(self.watchers[source.name].end())
+                        yield from finished(self.watchers[source.name].end())
                     elif source.live:
                         yield from self._passed(source)
                 if idle:
@@ -111,7 +117,7 @@ class Watch:
         """The events of the vehicles that cameras had in view when the watch was broken off."""
         for source in self.sources:
             if source.live:
-                yield from self._finished(self.watchers[source.name].end())
+                yield from finished(self.watchers[source.name].end())
 
     def stop(self) -> None:
         """Ends the watch after the frame at hand; may be called from another thread or a signal."""
@@ -119,13 +125,15 @@ class Watch:
 
     def _read(self, source: Source, frame: Frame) -> Iterator[Event]:
         watcher, still = self.watchers[source.name], self._still.get(source.name)
+        looks = self._looks[source.name]
         if self.lists is not None:
             self.lists.refresh()
         plates = None if still is None else still.plates_of(frame)
         again = plates is not None
         if plates is None:
             try:
-                plates = self.reader(frame.image)
+                place = None if source.live else frame.number // getattr(source, "every", 1)
+                plates = (self.reader if looks.twice(place) else self._one_look)(frame.image)
             except (ValueError, MemoryError, cv2.error) as error:
                 source.counts.broken += 1
                 source.told(f"{source.name}, frame {frame.number}: {str(error).strip()}")
@@ -133,21 +141,30 @@ class Watch:
             if still is not None:
                 still.read(frame, plates)
         events = watcher.feed(frame, plates, again=again)
-        yield from self._finished(events)
+        looks.followed(frame.number, watcher.tracker.tracks)
+        yield from finished(events)
         self.seen(Seen(source, watcher, frame, plates, watcher.tracker.tracks))
 
     def _passed(self, source: Source) -> Iterator[Event]:
         """The events of a camera that gives no frame for longer than its tracks live."""
-        watcher, camera = self.watchers[source.name], source
-        if watcher.empty or not isinstance(camera, Camera) or camera.silent_s() <= self.settings.tracks.lost_s + 1:
-            return
-        yield from self._finished(watcher.end())
+        watcher = self.watchers[source.name]
+        if silent(source, watcher):
+            yield from finished(watcher.end())
 
-    def _finished(self, events: Sequence[Event]) -> Iterator[Event]:
-        for event in events:
-            if event.picture is not None and event.corners is not None:
-                event = replace(event, crop=upright(event.picture, event.corners))
-            yield event
+
+def finished(events: Sequence[Event]) -> Iterator[Event]:
+    """Events with their crop, where their picture is kept."""
+    for event in events:
+        if event.picture is not None and event.corners is not None:
+            event = replace(event, crop=upright(event.picture, event.corners))
+        yield event
+
+
+def silent(source: Source, watcher: Watcher) -> bool:
+    """Whether a camera has vehicles in view and gives no frame for longer than its tracks live."""
+    if watcher.empty or not isinstance(source, Camera):
+        return False
+    return source.silent_s() > watcher.settings.tracks.lost_s + 1
 
 
 def watch(
@@ -157,6 +174,7 @@ def watch(
     *,
     every: int = 1,
     keep_frames: bool = False,
+    looks: int = EVERY,
 ) -> Iterator[Event]:
     """The events of one source or of several: a file gives one per vehicle, a camera goes on until it is stopped.
 
@@ -164,6 +182,7 @@ def watch(
         source: see `sources.open_source`.
         every: only every n-th frame is read.
         keep_frames: whether events bring their picture and their crop.
+        looks: of how many frames one gets the detector's second look on an empty road; 1 for every frame.
 
     Raises:
         SourceError: what cannot be opened, at once.
@@ -174,7 +193,7 @@ def watch(
         names = {other.name for other in opened}
         opened.append(open_source(one, every=every, taken=names) if isinstance(one, str) else one)
     settings = settings or WatchSettings(temperature=temperature_of(reader))
-    return iter(Watch(opened, reader, settings, keep_frames=keep_frames))
+    return iter(Watch(opened, reader, settings, keep_frames=keep_frames, looks=looks))
 
 
 def temperature_of(reader: Reader) -> float:
@@ -192,7 +211,7 @@ def upright(image: ImageArray, corners: FloatArray) -> ImageArray | None:
         return None
 
 
-class _Still:
+class Still:
     """Whether a camera's picture is the one that was read last: an empty road is not read 25 times a second."""
 
     def __init__(self) -> None:

@@ -12,7 +12,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -24,6 +26,8 @@ PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 TIMEOUT_S = 15.0
 KEPT_KEYS = 2000
 """Lines that were sent are dropped from the spool when there are twice so many; so many are kept to know again."""
+MOST_SENT_BYTES = 64_000_000
+"""Where others still wait, that is done when the sent ones have so many bytes and half of the file."""
 _AGAIN = {408, 425, 429}
 """Refusals that pass."""
 
@@ -38,6 +42,7 @@ class Webhook:
             stays.
         told: is called with a sentence when the receiver is lost, is back, or refuses an event.
         headers: further ones, such as an authorisation.
+        most: events that may wait; None for any number.
 
     Raises:
         ValueError: another URL, or a spool that is none.
@@ -53,12 +58,13 @@ class Webhook:
         told: Callable[[str], object] = lambda sentence: None,
         headers: Mapping[str, str] | None = None,
         pauses_s: tuple[float, ...] = PAUSES_S,
+        most: int | None = None,
     ) -> None:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError(f"The webhook {url!r} is no web address; expected http://... or https://...")
         self.url, self.path, self.told, self.headers = url, spool, told, dict(headers or {})
         self.sent = self.refused = 0
-        self._pauses = pauses_s
+        self._pauses, self._most = pauses_s, most
         self._changed = threading.Condition()
         self._stopping = False
         self._keys: dict[str, None] = {}
@@ -74,13 +80,13 @@ class Webhook:
             return self._waiting
 
     def put(self, key: str, body: Mapping[str, Any]) -> bool:
-        """Puts an event into the spool; False where one with this key stands there already.
+        """Puts an event into the spool; False where one with this key stands there already, or too many wait.
 
         Raises:
             OSError: a disk that takes no more.
         """
         with self._changed:
-            if key in self._keys:
+            if key in self._keys or (self._most is not None and self._waiting >= self._most):
                 return False
             line = json.dumps({"key": key, "body": body}, ensure_ascii=False, allow_nan=False) + "\n"
             self._file.write(line.encode())
@@ -110,33 +116,42 @@ class Webhook:
         """Reads what an earlier run left, drops a line that was cut off, and shortens a long file."""
         self._note = self.path.with_name(f"{self.path.name}.sent")
         self._at = self._read_note()
-        lines, whole = [], 0
+        lines, whole, longest = [], 0, 0
         if self.path.exists():
             with self.path.open("rb") as file:
                 for line in file:
                     if not line.endswith(b"\n") or (key := _key_of(line)) is None:
                         break
-                    lines.append((whole, line, key))
+                    lines.append((whole, key))
                     whole += len(line)
+                    longest = max(longest, len(line))
             rest = self.path.stat().st_size - whole
-            if lines and rest and rest > max(len(line) for _, line, _ in lines) + (1 << 20):
-                raise ValueError(f"{self.path} is no spool of events; choose another file.")
-            if not lines and rest:
+            if rest > longest + (1 << 20) or (rest and not lines):
                 raise ValueError(f"{self.path} is no spool of events; choose another file, or remove it.")
         unsent = [one for one in lines if one[0] >= self._at]
         sent = [] if fresh else [one for one in lines if one[0] < self._at][-KEPT_KEYS:]
         kept = [*sent, *unsent]
         if len(kept) != len(lines) or not self.path.exists() or whole != self.path.stat().st_size:
-            self._rewrite(kept, sum(len(line) for _, line, _ in sent))
-        self._keys = dict.fromkeys(key for _, _, key in kept)
+            self._rewrite(kept[0][0] if kept else whole, whole, unsent[0][0] if unsent else whole)
+        self._keys = dict.fromkeys(key for _, key in kept)
         self._waiting, self._sent_lines = len(unsent), len(sent)
         self._file: BinaryIO = self.path.open("ab")
 
-    def _rewrite(self, lines: list[tuple[int, bytes, str]], at: int) -> None:
+    def _rewrite(self, start: int, end: int, at: int) -> None:
+        """Keeps the bytes from start to end alone, of which those before `at` are sent."""
         # The note goes first to 0: a kill between the two sends lines twice, but loses none.
         self._write_note(0)
-        write_atomically(self.path, [line for _, line, _ in lines])
-        self._write_note(at)
+        write_atomically(self.path, self._bytes(start, end))
+        self._write_note(at - start)
+
+    def _bytes(self, start: int, end: int) -> Iterator[bytes]:
+        if start >= end:
+            return
+        with self.path.open("rb") as file:
+            file.seek(start)
+            while start < end and (part := file.read(min(1 << 20, end - start))):
+                start += len(part)
+                yield part
 
     def _read_note(self) -> int:
         try:
@@ -193,19 +208,23 @@ class Webhook:
             self._waiting -= 1
             self.sent += not refused
             self._sent_lines += 1
-            if self._sent_lines > 2 * KEPT_KEYS and not self._waiting:
+            most = 0 if not self._waiting else max(MOST_SENT_BYTES, self._file.tell() // 2)
+            if self._sent_lines > 2 * KEPT_KEYS and self._at >= most:
                 self._shorten()
             self._changed.notify_all()
 
     def _shorten(self) -> None:
-        """Drops all but the last lines of a spool of which everything is sent."""
+        """Drops all but the last of the lines that are sent."""
         self._file.close()
+        places: deque[int] = deque(maxlen=KEPT_KEYS)
+        at, dropped = 0, self._sent_lines - KEPT_KEYS
         with self.path.open("rb") as file:
-            lines = [(0, line, _key_of(line) or "") for line in file][-KEPT_KEYS:]
-        write_atomically(self.path, [line for _, line, _ in lines])
-        self._write_note(sum(len(line) for _, line, _ in lines))
-        self._keys = dict.fromkeys(key for _, _, key in lines)
-        self._sent_lines = len(lines)
+            while at < self._at:
+                places.append(at)
+                at += len(file.readline())
+        self._rewrite(places[0], self.path.stat().st_size, self._at)
+        self._keys = dict.fromkeys(islice(self._keys, dropped, None))
+        self._sent_lines = KEPT_KEYS
         self._file = self.path.open("ab")
 
     def _post(self, entry: Mapping[str, Any]) -> tuple[str | None, bool]:

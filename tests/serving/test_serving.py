@@ -26,10 +26,12 @@ from tiny_runs import ENVIRONMENT, REPOSITORY
 from typer.testing import CliRunner
 
 from alpr.cli.main import app
+from alpr.serving.frames import Ended, Frame, Outcome
 from alpr.serving.results import Results
 from alpr.serving.sending import Sender, old_datagrams
 from alpr.serving.server import Server, Settings
 from alpr.serving.sockets import address
+from alpr.serving.tally import Tally
 
 HERE = "127.0.0.1:0"
 
@@ -68,8 +70,8 @@ class Lined:
 def lined(bundle: Path, tmp_path: Path) -> Iterator[Lined]:
     with serving(bundle, Settings(udp=HERE, tcp=HERE, folder=tmp_path)) as server:
         file = io.StringIO()
-        assert server.udp is not None and isinstance(server.udp.ended, Results)
-        server.udp.ended.sinks[-1].file = file  # type: ignore[attr-defined]
+        assert server.udp is not None
+        server.udp.results.ordered[-1].file = file  # type: ignore[attr-defined]
         yield Lined(server, file)
 
 
@@ -143,27 +145,67 @@ def test_a_folder_and_a_video_are_sent(lined: Lined, tmp_path: Path) -> None:
     assert nothing.exit_code == 2 and "There is no" in nothing.stderr
 
 
-def test_the_webhook_gets_every_record(bundle: Path) -> None:
-    got: list[dict[str, Any]] = []
+class Hook:
+    """A receiver that keeps what is posted to it."""
 
-    class Hook(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
+    def __init__(self, port: int = 0) -> None:
+        got: list[dict[str, Any]] = []
 
-        def log_message(self, *_: object) -> None:
-            pass
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
 
-    hook = http.server.HTTPServer(("127.0.0.1", 0), Hook)
-    threading.Thread(target=hook.serve_forever, daemon=True).start()
-    with serving(bundle, Settings(tcp=HERE, webhook=f"http://127.0.0.1:{hook.server_port}/x")) as server:
-        assert server.tcp is not None
-        with socket.create_connection(server.tcp.place) as client:
-            client.sendall(png("AB1"))
-        until(lambda: bool(got))
-    hook.shutdown()
-    assert got[0]["plates"][0]["text"] == "AB1" and got[0]["client"] == "127.0.0.1"
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.got = got
+        self.server = http.server.HTTPServer(("127.0.0.1", port), Handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_the_webhook_gets_every_record_also_of_a_server_that_found_no_receiver(bundle: Path, tmp_path: Path) -> None:
+    hook = Hook()
+    hook.close()
+    settings = Settings(tcp=HERE, webhook=f"http://127.0.0.1:{hook.port}/x", spool=tmp_path / "spool")
+    with pytest.MonkeyPatch.context() as patch, serving(bundle, settings) as server:
+        patch.setattr("alpr.serving.server.HOOK_S", 0.0)
+        assert server.tcp is not None and server.webhook is not None
+        for text in ("AB1", "B12"):
+            with socket.create_connection(server.tcp.place) as client:
+                client.sendall(png(text))
+        until(lambda: server.webhook is not None and server.webhook.waiting == 2)
+        server.stop()
+    hook = Hook(hook.port)
+    with serving(bundle, settings) as server:
+        until(lambda: len(hook.got) == 2)
+        assert server.webhook is not None
+        server.webhook.wait(5)
+    hook.close()
+    assert [one["plates"][0]["text"] for one in hook.got] == ["AB1", "B12"] and hook.got[0]["client"] == "127.0.0.1"
+
+
+def test_records_of_a_client_keep_its_order() -> None:
+    at_once: list[str] = []
+    ordered: list[str] = []
+    results = Results(
+        [lambda frame, *_: at_once.append(frame.name)], Tally(), [lambda frame, *_: ordered.append(frame.name)]
+    )
+    frames = {name: Frame(name[0], name, b"x", results) for name in ("a1", "a2", "a3", "a4", "b1")}
+    for frame in frames.values():
+        results.expect(frame)
+    read = Ended(Outcome.READ, {})
+    for name, how in (("a2", read), ("b1", read), ("a4", Ended(Outcome.REFUSED, {})), ("a1", read), ("a3", read)):
+        results(frames[name], how)
+    assert at_once == ["a2", "b1", "a4", "a1", "a3"]
+    assert ordered == ["b1", "a4", "a1", "a2", "a3"]  # what was refused waits for nobody
+    assert not results._under_way
 
 
 def test_a_busy_port_and_a_wrong_address_are_one_sentence(bundle: Path) -> None:

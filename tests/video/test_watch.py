@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_video(tmp_path_factory.mktemp("clip") / "gate.avi", passing(TEXTS))
+    return write_video(tmp_path_factory.mktemp("clip") / "gate.avi", passing(TEXTS, frames=6, gap=18))
 
 
 def test_a_file_gives_one_object_per_vehicle(video: Path, bundle: Path, tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_a_file_gives_one_object_per_vehicle(video: Path, bundle: Path, tmp_path
     events = lines(output)
     assert [event["text"] for event in events] == TEXTS
     assert {"source", "track", "text", "score", "first_s", "last_s", "frames"} <= events[0].keys()
-    assert [event["first_s"] for event in events] == [0.0, 4.0, 8.0, 12.0]
+    assert [event["first_s"] for event in events] == [0.0, 2.4, 4.8, 7.2]
     assert "4 events" in done.stderr and done.stderr.count("an event;") == 4 and not done.stdout
     again = run(video, "--bundle", bundle, "--output", output)
     assert again.exit_code == 0 and lines(output) == events
@@ -79,7 +80,7 @@ def test_everything_that_can_be_written(video: Path, bundle: Path, tmp_path: Pat
         x, y = np.mean(event["corners"], axis=0).astype(int)
         assert frame[y, x, 0] > 200 and crop.shape == (64, 256, 3)
     capture = cv2.VideoCapture(str(tmp_path / "a.mp4"))
-    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 160
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 96
     _, first = capture.read()
     x, y = (int(v) for v in np.mean(events[0]["corners"], axis=0))
     reds = first[y - 10 : y + 10, 45:155, 2].astype(float)
@@ -113,7 +114,10 @@ def test_what_cannot_be_gets_one_sentence(video: Path, bundle: Path, tmp_path: P
 
 
 def test_jpegs_on_standard_input(bundle: Path) -> None:
-    frames = [cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes() for frame in passing(TEXTS[:2])]
+    frames = [
+        cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+        for frame in passing(TEXTS[:2], frames=4, gap=18)
+    ]
     command = [sys.executable, "-m", "alpr", "watch", "-", "--fps", "10", "--bundle", str(bundle)]
     done = subprocess.run(command, input=b"".join(frames), env=ENVIRONMENT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -121,8 +125,8 @@ def test_jpegs_on_standard_input(bundle: Path) -> None:
 
 
 def test_kills_lose_nothing_and_double_nothing(bundle: Path, tmp_path: Path) -> None:
-    texts = [f"皖{a}{b}" for a in "AB12345" for b in "AB12345"][:16]
-    video = write_video(tmp_path / "long.avi", passing(texts, frames=6, gap=20))
+    texts = [f"皖{a}{b}" for a in "AB12345" for b in "AB12345"][:8]
+    video = write_video(tmp_path / "long.avi", passing(texts, frames=4, gap=18))
     receiver = Receiver()
     output, port = tmp_path / "e.jsonl", receiver.port
     command = [
@@ -130,9 +134,9 @@ def test_kills_lose_nothing_and_double_nothing(bundle: Path, tmp_path: Path) -> 
         "--csv", str(tmp_path / "e.csv"), "--webhook", f"http://127.0.0.1:{port}/", "--quiet", "0",
     ]  # fmt: skip
     rng, kills, kept = np.random.default_rng(4), 0, []
-    while kills < 3:
+    while kills < 2:
         process = subprocess.Popen([*command, *(["--resume"] * bool(kills))], env=ENVIRONMENT, stderr=subprocess.PIPE)
-        target = len(kept) + int(rng.integers(1, 5))
+        target = len(kept) + int(rng.integers(1, 4))
         while process.poll() is None and (not output.exists() or output.read_bytes().count(b"\n") < target):
             time.sleep(0.002)
         time.sleep(float(rng.uniform(0, 0.03)))
@@ -166,7 +170,7 @@ def test_resuming_goes_on_from_where_the_road_was_empty(video: Path, bundle: Pat
     output.write_text("".join(whole[:3]) + whole[3][:20], encoding="utf-8")
     done = run(video, "--bundle", bundle, "--output", output, "--resume")
     assert done.exit_code == 0 and output.read_text(encoding="utf-8") == "".join(whole)
-    assert "goes on from frame 6" in done.stderr or "goes on from frame 8" in done.stderr, done.stderr
+    assert re.search(r"goes on from frame [4-7]\d\.", done.stderr), done.stderr
     other = run(video, "--bundle", bundle, "--output", output, "--min-score", 0.1, "--resume")
     assert other.exit_code == 0  # the note is gone: everything is read, nothing is written twice
     assert output.read_text(encoding="utf-8") == "".join(whole)

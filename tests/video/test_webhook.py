@@ -141,3 +141,25 @@ def test_what_is_no_webhook_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no spool"):
         Webhook("http://127.0.0.1:9/", tmp_path / "other")
     assert (tmp_path / "other").read_text() == "a letter\n"
+
+
+def test_a_long_spool_is_shortened_also_while_events_wait(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alpr.video.webhook.KEPT_KEYS", 3)
+    monkeypatch.setattr("alpr.video.webhook.MOST_SENT_BYTES", 1)
+    spool = tmp_path / "spool"
+    hook = Webhook(url(receiver.port), spool, pauses_s=FAST)
+    for number in range(40):
+        hook.put(f"k{number}", {"n": number})
+    assert hook.wait(20) == 0
+    assert not hook.put("k39", {"n": 39}) and hook.put("k0", {"n": 40})  # the last keys are known, the first forgotten
+    assert hook.wait(20) == 0
+    hook.close()
+    assert numbers(receiver) == list(range(41)) and len(spool.read_bytes().splitlines()) <= 8
+
+
+def test_more_events_than_may_wait_are_not_taken(tmp_path: Path) -> None:
+    hook = Webhook("http://127.0.0.1:9/x", tmp_path / "spool", pauses_s=(60.0,), most=2)
+    assert [hook.put(f"k{number}", {}) for number in range(3)] == [True, True, False] and hook.waiting == 2
+    hook.close()
