@@ -125,6 +125,7 @@ def _images(folder: Path) -> list[Path]:
         found = [item.path for item in collect_images([str(folder)], over)]
     except InputError as error:
         stop(str(error), 2)
+    over.suffixes.pop(".csv", None)  # such as the studio's own table
     for sentence in over.sentences():
         typer.echo(sentence, err=True)
     return found

@@ -150,8 +150,8 @@ def reviewed_alone(manifest: Manifest, path: Path) -> Manifest:
     kept = np.array([image not in drafts for image in manifest.image], bool)
     if not kept.any():
         raise ManifestError(
-            f"{path}: not one photograph is reviewed, all {manifest.rows:,} rows are drafts; review them in alpr studio "
-            "or, to train on drafts, set data.unreviewed=true."
+            f"{path}: not one photograph is reviewed, all {manifest.rows:,} rows are drafts; review them in alpr "
+            "studio or, to train on drafts, set data.unreviewed=true."
         )
     reason = "its photograph is a draft, not yet reviewed"
     rejected = [

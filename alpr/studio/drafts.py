@@ -10,7 +10,6 @@ from typing import Any
 
 from alpr.files import NotWritten
 from alpr.images.prepare import UnreadableImage
-from alpr.plates.country import CountryPack
 from alpr.plates.records import PlateReading
 from alpr.recognition.metrics import edit_distance
 from alpr.studio.labels import Label, Quad
@@ -80,7 +79,7 @@ class Run:
                     read = self.readings.of(number, photo.path)
                     if self.drafting:
                         summary = read.summary
-                        labels = draft_labels(photo, read.plates, self.readings.pack)
+                        labels = draft_labels(photo, read.plates, self.readings)
                         waiting.append(Draft(number, labels, summary.doubt, "; ".join(read.record["reasons"])))
                 except UnreadableImage:
                     self.failed += 1
@@ -93,9 +92,9 @@ class Run:
             self.error = str(error)
 
 
-def draft_labels(photo: Photo, plates: Sequence[PlateReading], pack: CountryPack | None) -> tuple[Label, ...]:
+def draft_labels(photo: Photo, plates: Sequence[PlateReading], readings: Readings) -> tuple[Label, ...]:
     """Labels of what was found. Texts that the table has already stay, and get the nearest plate's corners."""
-    found = [_label(plate, pack, photo) for plate in plates]
+    found = [_label(plate, readings, photo) for plate in plates]
     if not photo.labels:
         return tuple(found)
     labels = []
@@ -108,11 +107,11 @@ def draft_labels(photo: Photo, plates: Sequence[PlateReading], pack: CountryPack
     return (*labels, *found)
 
 
-def _label(plate: PlateReading, pack: CountryPack | None, photo: Photo) -> Label:
-    reading = plate.reading
+def _label(plate: PlateReading, readings: Readings, photo: Photo) -> Label:
+    reading, pack = plate.reading, readings.pack
     text = reading.text if pack is None else "".join(c for c in reading.text if c in pack.alphabet)
     rows = "" if reading.cut is None else "2" if reading.cut else "1"
-    country = country_of(reading) or (pack.code if pack else "")
+    country = readings.given.code if readings.given else country_of(reading) or (pack.code if pack else "")
     return Label(text, country, quad_of(plate.detection.corners), rows=rows, rest=split_of(photo))
 
 

@@ -256,7 +256,9 @@ class Project:
 
 def wants_draft(photo: Photo) -> bool:
     """Whether nothing says yet where a photograph's plates are."""
-    return not photo.reviewed and (not photo.known or (bool(photo.labels) and not any(label.quad for label in photo.labels)))
+    return not photo.reviewed and (
+        not photo.known or (bool(photo.labels) and not any(label.quad for label in photo.labels))
+    )
 
 
 def check_labels(labels: Sequence[Label]) -> None:

@@ -62,11 +62,11 @@ class Readings:
 
     Args:
         open_reader: opens the bundle.
-        pack: the country that texts are checked against; None for the bundle's.
+        pack: the country of all plates, whose layouts texts are checked against; None for the bundle's.
     """
 
     def __init__(self, open_reader: Callable[[], Reader], pack: CountryPack | None = None) -> None:
-        self._open, self._given = open_reader, pack
+        self._open, self.given = open_reader, pack
         self._lock = threading.Lock()
         self._reader: Reader | None = None
         self._threshold = 0.0
@@ -87,7 +87,7 @@ class Readings:
     def pack(self) -> CountryPack | None:
         """The country that texts are checked against; None before the bundle is opened."""
         card = None if self._reader is None else self._reader.card
-        return self._given or (None if card is None else card.country)
+        return self.given or (None if card is None else card.country)
 
     def of(self, number: int, source: Source) -> Read:
         """What is read in a photograph; read once.

@@ -100,6 +100,7 @@ def _add_texts(app: FastAPI, studio: Studio) -> None:
     def state() -> Response:
         """What is opened, how far it is, and the run in the background."""
         about: dict[str, Any] = {"title": studio.title, "bundle": studio.bundle, "film": studio.film is not None}
+        about["country"] = studio.readings.given.code if studio.readings.given else ""
         project = studio.project
         if project is not None:
             photos = project.photos
@@ -203,7 +204,7 @@ def _add_labels(app: FastAPI, studio: Studio, project: Project) -> None:
         one = project.photo(number)
         plates = studio.readings.of(number, one.path).plates
         blank = Photo(number, one.image, one.path, rest=one.rest)
-        return _json([label.as_json() for label in draft_labels(blank, plates, studio.readings.pack)])
+        return _json([label.as_json() for label in draft_labels(blank, plates, studio.readings)])
 
 
 def _add_pictures(app: FastAPI, studio: Studio, project: Project, pictures: Pictures) -> None:

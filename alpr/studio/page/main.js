@@ -110,19 +110,19 @@ function stopAdding() {
 
 const drawn = orTold(async (corners, point) => {
   stopAdding();
-  const country = work.photo.labels.at(-1)?.country ?? reading?.plates?.[0]?.country ?? "";
+  const country = state.country || (work.photo.labels.at(-1)?.country ?? reading?.plates?.[0]?.country ?? "");
   if (corners) return work.add({ corners, country });
   const half = [60, 20].map((px) => px / viewer.view.scale);
   const rough = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => [point[0] + x * half[0], point[1] + y * half[1]]);
   const found = await looked(rough, true).catch(() => null);
   if (!found) told("The reader finds no plate there; drag the corners yourself.", true);
-  return work.add(found ? { corners: found.corners, text: found.text, country: found.country || country } : { corners: rough, country });
+  return work.add(found ? { corners: found.corners, text: found.text, country: state.country || found.country || country } : { corners: rough, country });
 });
 
 const looked = (quad, snapped) => get(`photos/${work.photo.number}/inside?corners=${quad.flat().join(",")}${snapped ? "&snap=true" : ""}`);
 
 function takePlate(plate) {
-  work.add({ corners: plate.corners.map((p) => p.map((v) => Math.round(v * 10) / 10)), text: plate.text, country: plate.country ?? "", rows: plate.rows ? String(plate.rows) : "" });
+  work.add({ corners: plate.corners.map((p) => p.map((v) => Math.round(v * 10) / 10)), text: plate.text, country: state.country || (plate.country ?? ""), rows: plate.rows ? String(plate.rows) : "" });
 }
 
 function one() {
@@ -148,7 +148,7 @@ const inside = orTold(async () => {
   const label = one();
   if (!label?.quad) return;
   const found = await looked(label.quad, false);
-  await work.edit(work.selected, { text: found.text, country: label.country || found.country });
+  await work.edit(work.selected, { text: found.text, country: label.country || state.country || found.country });
   told(`The reader reads ${found.text || "nothing"} inside these corners.`);
 });
 
