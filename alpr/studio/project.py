@@ -234,24 +234,34 @@ class Project:
         rows: dict[str, list[int]] = {}
         for row, image in enumerate(raw.texts["image"]):
             rows.setdefault(image, []).append(row)
+        nothing = [""] * len(raw.line)
+        doubts, reasons, reviewed = (raw.texts.get(name, nothing) for name in (DOUBT, REASONS, REVIEWED_COLUMN))
+        beside = source.parent == self.table.parent
         found = []
         for number, (image, mine) in enumerate(rows.items(), start=len(self.photos)):
-            path = source.parent / image
-            cell = image if source.parent == self.table.parent else self._cell(path)
+            path, first = source.parent / image, mine[0]
             labels = [label_of(raw.texts, raw.numbers, row) for row in mine]
-            plates = tuple(label for label in labels if not label.empty)
-            reviewed = [raw.texts.get(REVIEWED_COLUMN, [""] * len(raw.line))[row] for row in mine]
-            doubts = raw.texts.get(DOUBT)
-            with suppress(ValueError):
-                doubt = float(doubts[mine[0]] or "nan") if doubts else math.nan
-            reasons = raw.texts[REASONS][mine[0]] if REASONS in raw.texts else ""
             found.append(
                 Photo(
-                    number, cell, path, plates, True, min(reviewed), doubt, reasons,
-                    {k: v for k, v in labels[0].rest.items() if v},
+                    number,
+                    image if beside else self._cell(path),
+                    path,
+                    tuple(label for label in labels if not label.empty),
+                    True,
+                    min(reviewed[row] for row in mine),
+                    _share(doubts[first]),
+                    reasons[first],
+                    labels[0].rest,
                 )
-            )  # fmt: skip
+            )
         return found
+
+
+def _share(cell: str) -> float:
+    try:
+        return float(cell or "nan")
+    except ValueError:  # a column of another table that has this name
+        return math.nan
 
 
 def wants_draft(photo: Photo) -> bool:

@@ -170,8 +170,10 @@ export class Viewer {
     this.glass.hidden = true;
     this.rubber.setAttribute("visibility", "hidden");
     if (!drag) return;
-    if (drag.kind === "corner" && drag.moved) this.on.moved(this.selected, drag.quad);
-    else if (drag.kind === "corner") this.draw();
+    if (drag.kind === "corner" && drag.moved) {
+      this.corner = -1; // arrow keys go on to the next photograph
+      this.on.moved(this.selected, drag.quad);
+    } else if (drag.kind === "corner") this.draw();
     else if (drag.kind === "add") {
       const [a, b] = drag.start, [x, y] = drag.end ?? drag.start;
       const large = Math.abs(x - a) * this.view.scale > 6 && Math.abs(y - b) * this.view.scale > 6;
