@@ -184,13 +184,12 @@ class _Least:
     def lower(self, reader: Reader) -> None:
         self.detector = reader.detector
         settings = reader.detector.settings
-        usual = settings.score_threshold
-        score = usual / 2 if self.score is None else min(self.score, usual)
+        score = settings.score_threshold / 2 if self.score is None else self.score
+        score = min(score, reader.detector.lowest)
         reader.detector = reader.detector.down_to(score, max(self.MOST_PLATES, settings.max_plates))
 
     def sure(self, plates: Sequence[PlateReading]) -> list[PlateReading]:
-        kept = {id(detection) for detection in self.detector.sure([plate.detection for plate in plates])}
-        return [plate for plate in plates if id(plate.detection) in kept]
+        return self.detector.kept(plates)
 
 
 def _drafting(form: DraftFormat | None, folder: Path, country: str | None) -> Drafting | None:

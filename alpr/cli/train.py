@@ -23,7 +23,8 @@ Keys that are changed most:
 
   name=NAME                     the run; its folder is runs/NAME
   resume=auto|never             go on where the run stands, or refuse a folder that holds one
-  warm_start=RUN                begin with the weights of a run, a checkpoint or a safetensors file
+  warm_start=RUN                begin with the weights of a run, a checkpoint, a safetensors file or a bundle: world
+  warm_start_parts=[encoder]    with these parts of it alone: for another alphabet or country
   seed=N  optim.lr=X  trainer.max_epochs=N  trainer.accelerator=cpu|gpu
   data.root=DIR                 what tables are relative to
   data.manifest=TABLE           or [TABLE,TABLE]

@@ -327,7 +327,7 @@ class RecognitionData(TaskData):
     def training_crops(self) -> TrainingCrops:
         """The augmented crops that train: rendered ones, those of each source, negatives."""
         crops: list[CropSource] = [
-            RenderedCrops(renderer, self.size, self.margin, self.replace, each.read, self.unfolding)
+            RenderedCrops(renderer, self.size, self.margin, {**self.replace, **each.replace}, each.read, self.unfolding)
             for each, renderer in zip(self.rendered, self.renderers, strict=True)
         ]
         drawn_from = max(1, len(self._drawn_sources()))

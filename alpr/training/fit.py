@@ -27,7 +27,7 @@ from alpr.runs.checkpoints import RunError, best_checkpoint, read_checkpoint, wa
 from alpr.task import Result, TaskData, TaskModule
 from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, minutes, training_callbacks
 from alpr.training.detected_corners import open_detector
-from alpr.training.lineage import line_of
+from alpr.training.lineage import begun_with, line_of
 from alpr.training.metrics_csv import FILE as METRICS_FILE
 from alpr.training.metrics_csv import forget_from
 from alpr.training.record import RUN_FILE, RunRecord, as_spelt_now, differences, split_of
@@ -92,8 +92,9 @@ def fit(config: DictConfig) -> float:
         raise RunError(f"{folder} learns from a teacher of SHA-256 {record.teacher}; now it is {teacher}.")
     record.pictures = {**pictures, **record.pictures}
     if config.warm_start is not None and checkpoint is None:
-        print(warm_start(module, config.warm_start, config.warm_start_parts))
-        record.started_from = line_of(config.warm_start)
+        begin = begun_with(config.warm_start, module.kind)
+        print(warm_start(module, begin, config.warm_start_parts))
+        record.started_from = line_of(begin)
     return _Fitting(folder, plain, record, checkpoint, module).run(config, data)
 
 
