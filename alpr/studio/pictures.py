@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from alpr.files import NotWritten, read_regular, write_atomically
 from alpr.images.photograph import read_photograph
@@ -72,7 +73,8 @@ class Pictures:
         image = read_photograph(path, THUMBNAIL_PX).pixels
         scale = min(1.0, THUMBNAIL_PX / max(image.shape[:2]))
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        data = jpeg(cv2.resize(image, size, interpolation=cv2.INTER_AREA), 80)
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        data = jpeg(small, 80)
         with suppress(NotWritten):  # it is only made again
             write_atomically(kept, [data], sync=False)
         return data

@@ -21,12 +21,13 @@ from alpr.plates.records import FloatArray, ImageArray, PlateReading, Reading
 from alpr.reader.label_drafts import DRAFTED_FROM, doubt_about
 from alpr.reader.predictions import head_keys, plate_record
 from alpr.reader.reader import Reader
-from alpr.recognition.read import SURE_COUNTRY
 
 RUNNERS_UP = 3
 """Symbols that are shown beside the one that was read."""
 KEPT = 300
 """Readings that are kept whole; of all others a summary is."""
+SURE_COUNTRY = 0.5
+"""The probability of a country from which a draft takes it."""
 SNAP_FROM = 0.05
 """The detector's score from which a quad is snapped to."""
 
@@ -78,8 +79,9 @@ class Readings:
             reader = self._open()
             settings = reader.detector.settings
             self._threshold = settings.score_threshold
-            self._sure = reader.detector
-            reader.detector = reader.detector.down_to(DRAFTED_FROM * self._threshold, settings.max_plates)
+            self._usual = reader.detector
+            score = min(DRAFTED_FROM * self._threshold, self._usual.lowest)
+            reader.detector = self._usual.down_to(score, settings.max_plates)
             self._reader = reader
         return self._reader
 
@@ -121,12 +123,12 @@ class Readings:
         found = reader.read_timed(source)
         pack = self.pack
         doubt, reasons = doubt_about(found.plates, self._threshold, pack) if pack else (math.nan, ())
-        sure = {id(one) for one in self._sure.sure([plate.detection for plate in found.plates])}
+        kept = {id(plate) for plate in self._usual.kept(found.plates)}
         keys = head_keys(reader)
         plates = [
             {
                 **plate_record(plate, ("alternatives", *keys), RUNNERS_UP),
-                "faint": id(plate.detection) not in sure,
+                "faint": id(plate) not in kept,
                 "slots": _slots(plate.reading),
                 "layout": _layout(plate.reading.text, pack),
             }
@@ -137,14 +139,14 @@ class Readings:
             "width": width,
             "height": height,
             "ms": {stage: round(spent, 1) for stage, spent in found.ms._asdict().items()},
-            "looked_again": found.looked_again,
+            "looks": found.looks,
             "damaged": found.photograph.damaged,
             "threshold": self._threshold,
             "doubt": None if math.isnan(doubt) else round(doubt, 3),
             "reasons": list(reasons),
             "plates": plates,
         }
-        given = [plate.reading for plate in found.plates if id(plate.detection) in sure]
+        given = [plate.reading for plate in found.plates if id(plate) in kept]
         summary = Summary(
             tuple(reading.text for reading in given),
             tuple(sorted({c for reading in given if (c := country_of(reading))})),

@@ -16,7 +16,7 @@ export function showReading(record, crop, take) {
   }
   const spent = Object.entries(record.ms).map(([stage, ms]) => `${STAGES[stage] ?? stage} ${ms} ms`).join(" · ");
   const about = [`${record.width} × ${record.height} px`, spent];
-  if (record.looked_again) about.push("looked twice");
+  if (record.looks > 1) about.push(`looked ${record.looks} times`);
   if (record.damaged) about.push("a part of the picture is missing");
   const plates = record.plates.map((plate, i) => onePlate(plate, i, crop, take));
   const nothing = record.plates.length ? null : h("p", {}, "Nothing found.");
