@@ -24,6 +24,7 @@ VERBS: Table = {  # word -> file of alpr/cli and function, or what a group is fo
     "bench": "bench:bench",
     "serve": "serve:serve",
     "send": "send:send",
+    "studio": "studio:studio",
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
     "export": "export:export",

@@ -33,6 +33,7 @@ RELIED_ON = {
     "data list": ["--output"],
     "serve": ["--http", "--udp", "--tcp", "--bundle", "--token-file", "--udp-output", "--webhook"],
     "send": ["--to", "--old", "--rate"],
+    "studio": ["--bundle", "--no-browser", "--table", "--country"],
     "data convert": ["--from", "--to", "--output", "--country"],
     "data check": ["--output", "--bundle", "--country", "--workers"],
     "data split": ["--by", "--output", "--workers"],
