@@ -243,10 +243,10 @@ class _Run:
         readings: Sequence[Reading | None] = [None] * len(crops)
         if self.recogniser is not None and crops:
             images = [image for _, image in crops]
-            looks_inside = isinstance(self.detector, Detector) and isinstance(self.recogniser, Recogniser)
-            readings = without_slots(
-                read_crops(self.detector, self.recogniser, images) if looks_inside else self.recogniser.read(images)
-            )
+            if isinstance(self.detector, Detector) and isinstance(self.recogniser, Recogniser):
+                readings = without_slots(read_crops(self.detector, self.recogniser, images))
+            else:
+                readings = without_slots(self.recogniser.read(images))
         for (scene, image), reading in zip(crops, readings, strict=True):
             height, width = image.shape[:2]
             record = labelled_record(scene, 0, self._name(scene), self.asked.corrections)
