@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,7 @@ def test_a_run_drafts_the_most_doubtful_first(place: str, tmp_path: Path) -> Non
     until = iter(range(1500))
     while told(place, "state")["run"]["running"]:
         next(until)
+        time.sleep(0.1)
     state = told(place, "state")
     assert (state["run"]["drafted"], state["labelled"], state["reviewed"]) == (5, 5, 0) and not state["run"]["error"]
     numbers = told(place, "list?order=doubt")["numbers"]
