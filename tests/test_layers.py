@@ -24,7 +24,7 @@ PUBLIC = (PACKAGE, PACKAGE / "video")
 LOOSE = {"__init__", "__main__", "files", "provenance", "torchvision_hook", "layers", "optim", "task"}
 TORCH_FREE = (
     "files", "provenance", "plates", "images", "reports", "synthetic", "reader", "doctor", "evaluation",
-    "benchmark", "video", "serving", "cli",
+    "benchmark", "video", "serving", "studio", "cli",
 )  # fmt: skip
 """What a computer without torch can import, whole."""
 

@@ -25,7 +25,7 @@ DOCUMENTS = [
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.S | re.M)
 OVERRIDDEN = ("train", "evaluate", "export", "calibrate")
 """Verbs that take key=value."""
-FOREIGN = ("pip", "uv", ".", "unzip", "tar", "cd", "mkdir", "trtexec", "curl", "docker", "sudo")
+FOREIGN = ("pip", "uv", ".", "unzip", "tar", "cd", "mkdir", "trtexec", "curl", "docker", "sudo", "sbatch", "seq")
 
 
 def commands() -> list[tuple[str, list[str]]]:

@@ -31,6 +31,7 @@ def test_the_wheel_reads_a_plate_without_torch(repository: Path, tmp_path: Path)
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.name.startswith("alpr_train-")  # `alpr` on the package index is another project
     carried = {"alpr/py.typed", "alpr/configs/train.yaml", "alpr/configs/country/br.yaml", "alpr/model_bin/default"}
+    carried |= {f"alpr/studio/page/{name}" for name in ("index.html", "main.js", "style.css")}
     carried |= {"alpr/datasets/sources.yaml", "alpr/datasets/scored.csv"}
     assert carried <= set(names)
     assert not [

@@ -280,8 +280,8 @@ DETECTION = (
     Fault(
         "a second look's wide plates join unsuspected",
         "alpr/detection/detect.py",
-        "if _width(plate) <= widest or _overlaps(plate, suspects)]",
-        "if _width(plate) <= widest or plates]",
+        "or p.score >= wide or _overlaps(p, suspects)]",
+        "or p.score >= wide or finer]",
         "tests/reader/test_second_look.py",
     ),
     Fault(

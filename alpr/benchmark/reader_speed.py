@@ -67,6 +67,7 @@ class BenchmarkReport:
     stages: dict[str, StageFigures]
     fine_px: int | None
     looked_again: float  # share of the readings that took a second look
+    looks: tuple[float, ...]  # share of the readings that took one look, two, and so on
     whole_once: StageFigures | None  # of images with one look; None where there was none
     whole_twice: StageFigures | None
     floor: Floor | None  # None where onnx is not installed
@@ -154,7 +155,7 @@ def run_benchmark(
     detecting, reading = (Timed(half.network) for half in (reader.detector, reader.recogniser))
     reader.detector.network, reader.recogniser.network = detecting, reading
     times: list[tuple[float, ...]] = []
-    again: list[bool] = []
+    looks: list[int] = []
     unreadable: dict[str, None] = {}
     first_ms, plates = 0.0, 0
     memory: dict[int, float | None] = {}
@@ -171,7 +172,7 @@ def run_benchmark(
             if repeat:
                 ms = result.ms
                 times.append((ms.decode, ms.detect, detecting.ms, ms.read, reading.ms, elapsed))
-                again.append(result.looked_again)
+                looks.append(result.looks)
                 plates += len(result.plates)
                 advance()
             else:
@@ -184,7 +185,7 @@ def run_benchmark(
     card = reader.card
     assert card is not None  # a reader from a bundle has one
     stages = {name: figures_of(figures[:, i]) for i, name in enumerate(STAGES)}
-    once, twice = (figures[np.array(again) == looked, -1] for looked in (False, True))
+    once, twice = (figures[(np.array(looks) > 1) == again, -1] for again in (False, True))
     return BenchmarkReport(
         created=_now(),
         bundle=card.name,
@@ -200,7 +201,8 @@ def run_benchmark(
         first_ms=first_ms,
         stages=stages,
         fine_px=card.detector.fine_px,
-        looked_again=sum(again) / len(again),
+        looked_again=float(np.mean(np.array(looks) > 1)),
+        looks=tuple(looks.count(n) / len(looks) for n in range(1, 1 + len(card.detector.sizes))),
         whole_once=figures_of(once) if len(once) else None,
         whole_twice=figures_of(twice) if len(twice) else None,
         floor=_floor(folder, card, detecting.shape, stages),

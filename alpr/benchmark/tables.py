@@ -63,11 +63,10 @@ def _print_looks(console: Console, report: BenchmarkReport) -> None:
     """Prints how often a second look was taken, and what it costs."""
     if report.fine_px is None:
         return
-    paths = [("one look", report.whole_once), ("two", report.whole_twice)]
+    paths = [("one look", report.whole_once), ("more", report.whole_twice)]
+    taken = ", ".join(f"{n} {share:.1%}" for n, share in enumerate(report.looks, start=1))
     costs = ", ".join(f"{name} {figures.p50_ms:.2f} ms" for name, figures in paths if figures is not None)
-    console.print(
-        f"A second look at {report.fine_px} px was taken in {report.looked_again:.1%} of the images; medians: {costs}."
-    )
+    console.print(f"Looks, the last at {report.fine_px} px, in shares of the images: {taken}; medians: {costs}.")
 
 
 def print_latencies(report: LatencyReport) -> None:

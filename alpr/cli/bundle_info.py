@@ -54,6 +54,9 @@ class Thresholds:
     detection: float
     reading_99: float | None
     reading_999: float | None
+    credible_from: float | None
+    credible_text: float
+    crops_below: float
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class BundleInfo:
 
     Attributes:
         layouts: the kinds of plates of the country pack.
-        input_px, fine_px: the long side at which plates are looked for, and where in doubt once more.
+        input_px, middle_px, fine_px: the long side at which plates are looked for, and where in doubt again.
         crop_px: (height, width) of the recogniser's input.
         measured_on: the manifests of the figures. measured: empty where the card holds no figures.
         scored: how often at least their split had been scored when the card was written, or by this project; None where
@@ -92,6 +95,7 @@ class BundleInfo:
     companions: tuple[str, ...]
     most_characters: int
     input_px: int
+    middle_px: int | None
     fine_px: int | None
     crop_px: tuple[int, int]
     precision: str
@@ -139,12 +143,18 @@ def bundle_info(folder: Path) -> BundleInfo:
         ),
         most_characters=card.recogniser.slots,
         input_px=card.detector.input_px,
+        middle_px=card.detector.middle_px,
         fine_px=card.detector.fine_px,
         crop_px=card.recogniser.size,
         precision=card.precision,
         files=tuple(FileInfo(f.file, (folder / f.file).stat().st_size, f.sha256) for f in files),
         thresholds=Thresholds(
-            card.detector.score_threshold, card.recogniser.threshold_99, card.recogniser.threshold_999
+            card.detector.score_threshold,
+            card.recogniser.threshold_99,
+            card.recogniser.threshold_999,
+            card.detector.credible_from,
+            card.detector.credible_text,
+            card.detector.crops_below,
         ),
         measured_on=tuple(manifests) if isinstance(manifests, Mapping) else (),
         scored=_scored(metrics),
@@ -210,7 +220,8 @@ def info_text(info: BundleInfo) -> str:
         lines.append(f"  {companion}")
     if info.countries:
         lines.append(f"  tells apart {', '.join(info.countries)}")
-    again = "" if info.fine_px is None else f", in doubt again at {info.fine_px} px"
+    finer = " and ".join(str(px) for px in (info.middle_px, info.fine_px) if px is not None)
+    again = f", in doubt again at {finer} px" if finer else ""
     lines.append(
         f"  input       photographs at {info.input_px} px on the long side{again}; plates at {width}x{height} px"
     )
@@ -262,7 +273,11 @@ def _readable_line(place: str, readable: Readable) -> Iterator[str]:
 
 
 def _threshold_lines(thresholds: Thresholds) -> Iterator[str]:
-    yield f"  detection   {thresholds.detection:g}"
+    score, text = thresholds.credible_from, thresholds.credible_text
+    credible = "" if score is None else f", or {score:g} where its text scores {text:g} or more"
+    yield f"  detection   {thresholds.detection:g}{credible}"
+    if thresholds.crops_below:
+        yield f"  crops       looked for inside where the text scores below {thresholds.crops_below:g}"
     for option, score in (("99", thresholds.reading_99), ("99.9", thresholds.reading_999)):
         known = "not known" if score is None else f"score >= {score:.6g}"
         yield f"  --precision {option:<5} {known}"

@@ -18,11 +18,13 @@ Table = Mapping[str, "str | tuple[str, Table]"]
 VERBS: Table = {  # word -> file of alpr/cli and function, or what a group is for and its verbs
     "predict": "predict:predict",
     "read": "read:read",
+    "merge": "merge:merge_shards",
     "watch": "watch:watch",
     "info": "info:info",
     "bench": "bench:bench",
     "serve": "serve:serve",
     "send": "send:send",
+    "studio": "studio:studio",
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
     "export": "export:export",
@@ -33,6 +35,7 @@ VERBS: Table = {  # word -> file of alpr/cli and function, or what a group is fo
     "data": (
         "Tables of labelled plates: make, check, split, look at them.",
         {
+            "list": "data.list:list_images",
             "convert": "data.convert:convert_data",
             "check": "data.check:check",
             "split": "data.split:split",

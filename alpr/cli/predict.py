@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,10 +34,12 @@ from alpr.cli.reading import (
 from alpr.plates.country import CountryPack
 from alpr.plates.records import PlateReading
 from alpr.reader.blur import blur_plates
-from alpr.reader.many_images import Item
+from alpr.reader.image_records import read_images
+from alpr.reader.many_images import InputError, Item
 from alpr.reader.predictions import head_keys, image_record
 from alpr.reader.reader import Reader
 from alpr.reader.results import PLATE_COLUMNS
+from alpr.reader.shares import Share, ShareError
 from alpr.reports.drawing import annotate as draw_plates
 
 if TYPE_CHECKING:  # it reads and writes every labelling format: a tenth of a second that plain reading spares
@@ -52,16 +55,30 @@ class DraftFormat(str, Enum):
 
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT", help="Images, folders (searched with their subfolders) or globs.")
+    list[str] | None,
+    typer.Argument(metavar="INPUT", help="Images, folders (searched with their subfolders), globs or tar files."),
 ]
 
 
 def predict(
-    inputs: Inputs,
+    inputs: Inputs = None,
     bundle: BundleOption = None,
     output: Output = None,
     resume: Resume = False,
     form: Form = Format.JSONL,
+    files_from: Annotated[
+        Path | None,
+        typer.Option("--files-from", metavar="LIST", help="A file of further inputs, one to a line; - is stdin."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard", metavar="K/N", help="Read the K-th of N parts, into a file of its own; see alpr merge."
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option("--processes", metavar="N", min=0, help="Read in N processes, a thread each; 0: in this one.")
+    ] = 0,
     texts: Texts = None,
     annotate: Annotate = None,
     blur: Annotated[
@@ -120,6 +137,13 @@ def predict(
         stop("--resume and --drafts are both given; expected one of them, as drafts are written at the end.", 2)
     if blur is not None and blur == annotate:
         stop(f"--blur and --annotate are both {blur}; expected different folders.", 2)
+    share = _share(shard, output)
+    try:
+        lowest = wanted.lowest
+    except InputError as error:
+        stop(str(error), 2)
+    if processes and (annotate is not None or blur is not None or drafting is not None):
+        stop("--processes is given with --annotate, --blur or --drafts; expected records alone.", 2)
     least = _Least(blur_threshold)
 
     def prepare(reader: Reader) -> None:
@@ -150,8 +174,11 @@ def predict(
         lost = [f"{drafting.form} could not hold everything: {line}" for line in drafting.write(failed)]
         return [*lost, f"{len(drafting.drafts)} drafts: {drafting.folder}"]
 
+    if share is not None:
+        output, texts = (None if path is None else share.file(path) for path in (output, texts))
+    options: dict[str, Any] = {"input_px": input_px, "threshold": threshold, "grammar": grammar, "providers": provider}
     Run(
-        inputs,
+        inputs or [],
         bundle,
         results_of(output, form, (*PLATE_COLUMNS, *wanted.keys), texts),
         wanted,
@@ -162,9 +189,29 @@ def predict(
         [folder for folder in (annotate, blur) if folder is not None],
         threshold=threshold,
         resume=resume,
+        listed=files_from,
+        share=share,
+        processes=processes,
+        in_process=partial(_read_alone, bundle=bundle, keys=wanted.keys, top=top, min_score=lowest, **options),
         prepare=prepare,
         finish=finish,
     ).over(read)
+
+
+def _read_alone(path: str, **options: Any) -> Mapping[str, Any]:
+    """The record of one image in a process of its own."""
+    return read_images([path], **options)[0]
+
+
+def _share(text: str | None, output: Path | None) -> Share | None:
+    if text is None:
+        return None
+    if output is None:
+        stop("--shard is given without --output; expected the file of whose name each part makes its own.", 2)
+    try:
+        return Share.parse(text)
+    except ShareError as error:
+        stop(str(error), 2)
 
 
 class _Least:
@@ -184,13 +231,12 @@ class _Least:
     def lower(self, reader: Reader) -> None:
         self.detector = reader.detector
         settings = reader.detector.settings
-        usual = settings.score_threshold
-        score = usual / 2 if self.score is None else min(self.score, usual)
+        score = settings.score_threshold / 2 if self.score is None else self.score
+        score = min(score, reader.detector.lowest)
         reader.detector = reader.detector.down_to(score, max(self.MOST_PLATES, settings.max_plates))
 
     def sure(self, plates: Sequence[PlateReading]) -> list[PlateReading]:
-        kept = {id(detection) for detection in self.detector.sure([plate.detection for plate in plates])}
-        return [plate for plate in plates if id(plate.detection) in kept]
+        return self.detector.kept(plates)
 
 
 def _drafting(form: DraftFormat | None, folder: Path, country: str | None) -> Drafting | None:

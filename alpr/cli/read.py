@@ -49,13 +49,20 @@ def read(
     top: Top = 0,
     precision: AtPrecision = None,
     min_score: MinScore = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Read every crop as it is; else the plate is looked for where in doubt.")
+    ] = False,
 ) -> None:
-    """Read ready-made crops, each filled by one upright plate."""
+    """Read ready-made crops of one plate each.
+
+    Where a reading is in doubt, the bundle's detector looks for the plate inside the crop, which may be loose or
+    tilted, and the reading with the higher score stays. Its card says what is in doubt.
+    """
     wanted = Wanted(grammar, top, precision, min_score)
 
     def read_one(reader: Reader, item: Item, opened: Opened) -> Outcome:
         crop = opened.photograph.pixels
-        reading = reader.recogniser.read([crop])[0]
+        reading = reader.read_crops([crop], as_is=as_is)[0]
         keys = (*wanted.keys, *head_keys(reader))
         record = crop_record(str(item.path), opened.photograph, reading, keys, wanted.top)
         return Outcome(record, [(annotate, annotate_crop(crop, reading))] if annotate else ())

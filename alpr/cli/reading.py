@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any, NamedTuple, NoReturn
@@ -16,21 +17,29 @@ import cv2
 import typer
 
 from alpr.cli.options import stop
+from alpr.data.processes import spread
 from alpr.images.photograph import Photograph
 from alpr.images.read_ahead import ahead
 from alpr.plates.records import ImageArray
+from alpr.reader.image_records import UNREAD, failure
 from alpr.reader.many_images import (
     InputError,
     Item,
     PassedOver,
     collect_images,
+    listed,
     progress,
     refuse_overwriting,
     save_image,
 )
+from alpr.reader.parquet import need_parquet
 from alpr.reader.predictions import head_keys
 from alpr.reader.reader import Reader, find_bundle
 from alpr.reader.results import Results
+from alpr.reader.shares import Share
+
+_CHUNK = 8
+"""Images that are handed to a process at once."""
 
 
 class Precision(str, Enum):
@@ -45,13 +54,14 @@ class Format(str, Enum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Where the results go; else stdout.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on where an interrupted run with the same options and --output stood.")
 ]
-Form = Annotated[Format, typer.Option("--format", help="One JSON object per image, or one row per plate.")]
+Form = Annotated[Format, typer.Option("--format", help="One JSON object or row per image, or (csv) one row per plate.")]
 Texts = Annotated[
     Path | None,
     typer.Option(
@@ -145,6 +155,9 @@ class Run:
         resume: go on after the lines that an interrupted run left in the part file.
         prepare: is called with the reader before the first image.
         finish: is called with the failed records after the last one; gives lines for stderr.
+        listed: a file of further inputs, one to a line.
+        share: the part of the images that is read; None for all.
+        processes: that call `in_process` with an image's path for its record; 0 reads in this one.
     """
 
     inputs: list[str]
@@ -161,28 +174,30 @@ class Run:
     prepare: Callable[[Reader], None] = lambda reader: None
     finish: Callable[[Sequence[Mapping[str, Any]]], Sequence[str]] = lambda failed: ()
     resume: bool = False
+    listed: Path | None = None
+    share: Share | None = None
+    processes: int = 0
+    in_process: Callable[[str], Mapping[str, Any]] | None = None
     failed: list[Mapping[str, Any]] = field(default_factory=list)
     damaged: int = 0
     passed_over: PassedOver = field(default_factory=PassedOver)
 
     def over(self, read: Callable[[Reader, Item, Opened], Outcome]) -> None:
         """Reads every image into the results: exit code 0, 1 where an image failed, 2 where nothing could begin."""
-        try:
-            items, reader = self._begin()
-        except (InputError, OSError, ValueError) as error:
-            stop(str(error), 2)
         first = self.results[0]
+        try:
+            items = self._items()
+            if self._finished(items):
+                self._end(len(items))
+                return
+            reader = self._begin(items)
+        except (InputError, ModuleNotFoundError, OSError, ValueError) as error:
+            stop(str(error), 2)
         left = self._left(items)
         try:
-            with progress(len(left), shown=first.path is not None or not sys.stdout.isatty()) as advance:
-
-                def opened(item: Item) -> Opened:
-                    started = perf_counter()
-                    photograph = reader.open(str(item.path), whole=self.whole or bool(self.folders))
-                    return Opened(photograph, 1000 * (perf_counter() - started))
-
-                for item, get in ahead(left, opened, self.workers):
-                    record = _read_one(reader, item, get, read)
+            shown, lines = first.path is not None or not sys.stdout.isatty(), self.share is not None
+            with progress(len(left), shown=shown, lines=lines) as advance:
+                for record in self._records(reader, left, read):
                     self._note(record)
                     for results in self.results:
                         results.write(record)
@@ -196,9 +211,27 @@ class Run:
         except BrokenPipeError:  # the reader of our output has gone, as `head` does
             self._kept()
             end_at_a_closed_pipe()
-        except OSError as error:
-            stop(f"Stopped after {first.written} of {len(items)} images: {error}.{self._kept()}", 1)
+        except (OSError, RuntimeError) as error:
+            told = str(error).rstrip(".")
+            stop(f"Stopped after {first.written} of {len(items)} images: {told}.{self._kept()}", 1)
         self._end(len(items))
+
+    def _records(
+        self, reader: Reader, items: Sequence[Item], read: Callable[[Reader, Item, Opened], Outcome]
+    ) -> Iterator[Mapping[str, Any]]:
+        if self.processes and self.in_process is not None:
+            paths = [str(item.path) for item in items]
+            for records in spread(self.in_process, paths, self.processes, _CHUNK):
+                yield from records
+            return
+
+        def opened(item: Item) -> Opened:
+            started = perf_counter()
+            photograph = reader.open(str(item.path), whole=self.whole or bool(self.folders))
+            return Opened(photograph, 1000 * (perf_counter() - started))
+
+        for item, get in ahead(items, opened, self.workers):
+            yield _read_one(reader, item, get, read)
 
     def _note(self, record: Mapping[str, Any]) -> None:
         self.failed += [record] if "error" in record else []
@@ -211,7 +244,7 @@ class Run:
             typer.echo(f"Of {self.damaged} of {images} images a part is missing; their lines say damaged.", err=True)
         if self.failed:
             stop(f"{len(self.failed)} of {images} images could not be read; their lines hold the error.", 1)
-        if self.passed_over.folders:
+        if self.passed_over.folders or self.passed_over.tars:
             raise typer.Exit(1)
 
     def _left(self, items: Sequence[Item]) -> Sequence[Item]:
@@ -228,11 +261,38 @@ class Run:
         typer.echo(f"Goes on after {len(done)} images that were read before.", err=True)
         return [item for item in items if str(item.path) not in done]
 
-    def _begin(self) -> tuple[list[Item], Reader]:
+    def _items(self) -> list[Item]:
         first = self.results[0]
-        if self.resume and (first.path is None or first.form != "jsonl"):
-            raise InputError("--resume goes on with JSON lines in a file; expected --output and --format jsonl.")
-        items = collect_images(self.inputs, self.passed_over)
+        if self.resume and (first.path is None or first.form not in ("jsonl", "parquet")):
+            raise InputError(
+                "--resume goes on with JSON lines in a file; expected --output and --format jsonl or parquet."
+            )
+        if first.form == "parquet":
+            if first.path is None:
+                raise InputError("--format parquet writes a file; expected --output.")
+            need_parquet()
+        if not self.inputs and self.listed is None:
+            raise InputError("There is no INPUT; expected images, folders, globs, tar files or --files-from.")
+        inputs = chain(self.inputs, () if self.listed is None else listed(self.listed))
+        wanted = (lambda image: True) if self.share is None else self.share.holds
+        return collect_images(inputs, self.passed_over, wanted)
+
+    def _finished(self, items: Sequence[Item]) -> bool:
+        """Whether the file of a run that has ended holds every image already; nothing is opened then."""
+        first = self.results[0]
+        if not self.resume or first.path is None:
+            return False
+        left = {str(item.path) for item in items}
+        records = list(first.finished())
+        if not records or left - {record["image"] for record in records}:
+            return False
+        for record in records:
+            self._note(record)
+        typer.echo(f"{first.path} is finished: it holds all {len(items)} images.", err=True)
+        return True
+
+    def _begin(self, items: Sequence[Item]) -> Reader:
+        first = self.results[0]
         for folder in self.folders:
             refuse_overwriting(items, folder)
         reader = Reader(
@@ -252,7 +312,7 @@ class Run:
         for results in self.results:
             results.columns = (*results.columns, *head_keys(reader))
             results.open(resume=self.resume and results is first)
-        return items, reader
+        return reader
 
     def _kept(self) -> str:
         return "".join(results.keep() for results in self.results)
@@ -272,8 +332,8 @@ def _read_one(
         record, copies = read(reader, item, get())
         for folder, picture in copies:
             save_image(folder / item.name, picture, source=item.path)
-    except (ValueError, MemoryError, cv2.error) as error:  # UnreadableImage, or an image too large for a step
-        return {"image": str(item.path), "error": str(error).strip()}
+    except UNREAD as error:
+        return failure(item.path, error)
     return record
 
 

@@ -13,6 +13,8 @@ BOX_COLUMNS = ("x1", "y1", "x2", "y2")
 CORNER_COLUMNS = ("tl_x", "tl_y", "tr_x", "tr_y", "br_x", "br_y", "bl_x", "bl_y")
 COLUMNS = ("image", "text", "country", *BOX_COLUMNS, *CORNER_COLUMNS, "split", "note")
 KIND_COLUMN = "kind"
+REVIEWED_COLUMN = "reviewed"
+"""The column that says when a person looked at a row, UTC; empty for a draft. A table without it has no drafts."""
 COLOUR_COLUMN = "colour"
 """The column that names a plate's colour, or its kind by another name, where a set has it."""
 SIZE_COLUMNS = (("image_width", "image_height"), ("width", "height"))

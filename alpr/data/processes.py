@@ -45,12 +45,13 @@ def run_in_processes(
                 yield function(job)
                 progress.advance(task)
             return
-        for results in _spread(function, jobs, workers, chunk):
+        for results in spread(function, jobs, workers, chunk):
             progress.advance(task, len(results))
             yield from results
 
 
-def _spread(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, chunk: int) -> Iterator[list[Result]]:
+def spread(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, chunk: int) -> Iterator[list[Result]]:
+    """As `run_in_processes`, a chunk of results at a time and without a progress bar."""
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process)
     waiting: deque[Future[list[Result]]] = deque()
     starts = iter(range(0, len(jobs), chunk))

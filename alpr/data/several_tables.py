@@ -10,16 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from alpr.data.columns import ManifestError
+from alpr.data.columns import REVIEWED_COLUMN, ManifestError, Rejection
 from alpr.data.manifest import TEXT_FIELDS, Manifest
-from alpr.data.photographs import of_chosen, united
+from alpr.data.photographs import of_chosen, replace_rejected, united
 from alpr.data.table_reading import RawTable, read_table
 
 _Paths = Path | str | Sequence[Path | str]
 
 
 def read_manifest(
-    path: Path | str | Sequence[Path | str], *, splits: Collection[str] | None = None, strict: bool = False
+    path: Path | str | Sequence[Path | str],
+    *,
+    splits: Collection[str] | None = None,
+    strict: bool = False,
+    unreviewed: bool = False,
 ) -> Manifest:
     """The labelled plates of one or several CSV files, this project's own or the reference's `alpr_annotation.csv`.
 
@@ -29,16 +33,19 @@ def read_manifest(
     Args:
         splits: only rows of these splits.
         strict: raise at the first row that cannot be used.
+        unreviewed: take the drafts of a table with the column `reviewed`, see `reviewed_alone`.
 
     Raises:
         ManifestError: a file without the columns, without one usable row, or without a row of the splits,
             or a file that cannot be read.
     """
-    return united(_in_splits(_read_tables(path, strict), path, splits))
+    return united(_in_splits(_read_tables(path, strict, unreviewed), path, splits))
 
 
 def read_sources(
-    sources: Sequence[tuple[Sequence[Path | str], Collection[str] | None]], strict: bool = False
+    sources: Sequence[tuple[Sequence[Path | str], Collection[str] | None]],
+    strict: bool = False,
+    unreviewed: bool = False,
 ) -> list[Manifest]:
     """The labelled plates of several sources: the files and the splits of each, as `read_manifest` takes them.
 
@@ -48,7 +55,7 @@ def read_sources(
     Raises:
         ManifestError: as `read_manifest`.
     """
-    read = [_read_tables(paths, strict) for paths, _ in sources]
+    read = [_read_tables(paths, strict, unreviewed) for paths, _ in sources]
     whole = join_manifests(read)
     ends = np.cumsum([0, *(manifest.rows for manifest in read)])
     of = np.repeat(np.arange(len(read)), np.diff(ends))
@@ -74,7 +81,7 @@ def read_sources(
     return found
 
 
-def _read_tables(path: _Paths, strict: bool) -> Manifest:
+def _read_tables(path: _Paths, strict: bool, unreviewed: bool) -> Manifest:
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
     if not paths:
         raise ManifestError("No manifest was given; expected the path of at least one CSV file.")
@@ -82,7 +89,7 @@ def _read_tables(path: _Paths, strict: bool) -> Manifest:
     twice = sorted({str(p) for p, r in zip(paths, resolved, strict=True) if resolved.count(r) > 1})
     if twice:
         raise ManifestError(f"The manifest {', '.join(twice)} is given twice; its plates would count double.")
-    return join_manifests([_read_one(p, strict) for p in paths])
+    return join_manifests([_read_one(p, strict, unreviewed) for p in paths])
 
 
 def _named(path: _Paths) -> str:
@@ -104,7 +111,7 @@ def _in_splits(manifest: Manifest, path: _Paths, splits: Collection[str] | None)
     return chosen
 
 
-def _read_one(path: Path, strict: bool) -> Manifest:
+def _read_one(path: Path, strict: bool, unreviewed: bool) -> Manifest:
     raw: RawTable = read_table(path)
     if strict and raw.rejected:
         more = f" (and {len(raw.rejected) - 1} more)" if len(raw.rejected) > 1 else ""
@@ -113,7 +120,7 @@ def _read_one(path: Path, strict: bool) -> Manifest:
         why = f" All {len(raw.rejected)} were rejected; the first: {raw.rejected[0]}." if raw.rejected else ""
         raise ManifestError(f"{path} holds no usable row.{why}")
     extra = {name: cells for name, cells in raw.texts.items() if name not in TEXT_FIELDS}
-    return Manifest(
+    whole = Manifest(
         folders=(path.parent,),
         folder_index=np.zeros(len(raw.texts["image"]), np.int64),
         box=raw.numbers[:, :4].copy(),
@@ -125,6 +132,33 @@ def _read_one(path: Path, strict: bool) -> Manifest:
         source_sha256=raw.sha256,
         **{name: raw.texts[name] for name in TEXT_FIELDS},
     )
+    return whole if unreviewed else reviewed_alone(whole, path)
+
+
+def reviewed_alone(manifest: Manifest, path: Path) -> Manifest:
+    """The photographs of a table of which a person reviewed every row; the others' rows are listed as rejected.
+
+    A table without the column `reviewed` is as it is.
+
+    Raises:
+        ManifestError: not one row is left.
+    """
+    cells = manifest.extra.get(REVIEWED_COLUMN)
+    if cells is None or all(cells):
+        return manifest
+    drafts = {image for image, cell in zip(manifest.image, cells, strict=True) if not cell}
+    kept = np.array([image not in drafts for image in manifest.image], bool)
+    if not kept.any():
+        raise ManifestError(
+            f"{path}: not one photograph is reviewed, all {manifest.rows:,} rows are drafts; review them in alpr "
+            "studio or, to train on drafts, set data.unreviewed=true."
+        )
+    reason = "its photograph is a draft, not yet reviewed"
+    rejected = [
+        Rejection(str(path), int(manifest.line[row]), manifest.image[row], reason)
+        for row in np.flatnonzero(~kept).tolist()
+    ]
+    return replace_rejected(manifest.take(kept), rejected)
 
 
 def join_manifests(manifests: Sequence[Manifest]) -> Manifest:

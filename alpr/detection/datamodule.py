@@ -133,6 +133,7 @@ class DetectionData(TaskData):
         mosaic: probability of a canvas with four scenes.
         max_side, cache_mb: see `Photographs`; the cache is one per loader process.
         strict: stop at a row, a plate or an image that cannot be used, instead of counting and skipping it.
+        unreviewed: take drafts that nobody reviewed for labels, see `reviewed_alone`.
 
     Raises:
         ValueError: neither manifest nor sources, or both; two sources of one name; nothing to train or choose on.
@@ -156,6 +157,7 @@ class DetectionData(TaskData):
         mosaic: float = 0.0,
         max_side: int | None = None,
         cache_mb: float = 0.0,
+        unreviewed: bool = False,
     ) -> None:
         super().__init__()
         self.batch_size, self.workers, self.seed, self.strict = batch_size, workers, seed, strict
@@ -167,7 +169,7 @@ class DetectionData(TaskData):
         given = _settings(manifest, split, sources)
         splits = [None if source.split is None else [source.split] for source in given]
         files = [[Path(root) / name for name in source.files] for source in given]
-        read = read_sources(list(zip(files, splits, strict=True)), strict)
+        read = read_sources(list(zip(files, splits, strict=True)), strict, unreviewed)
         self.sources = [_loaded(source, rows, holdout_fold) for source, rows in zip(given, read, strict=True)]
         self.counts = shares([source.share for source in given], batch_size)
         self._unlearnt: int | None = 0  # canvases drawn so far, none with a plate to learn; None once there was one

@@ -38,8 +38,10 @@ from alpr.evaluation.protocols.rules import Protocol
 from alpr.evaluation.slices import UNKNOWN, slices_of
 from alpr.images.read_ahead import Opened, common_folder, ms_since, opened_in_batches
 from alpr.plates.records import Detection, ImageArray, PlateReading, Reading, Scene
+from alpr.reader.loose_crops import read_crops
 from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor
 from alpr.reader.predictions import NOT_READ, Labelled, Predicted
+from alpr.recognition.read import Recogniser
 from alpr.reports.progress import progress_bar
 
 LABELLED = ("corners", "box")
@@ -81,7 +83,7 @@ def evaluate(
         slices: the properties to slice by; None for all.
         gallery: collects the missed plates.
         drawings: collects scenes with labels and detections drawn.
-        crops: by which corners the plates of scenes are cut out to be read; ready-made crops are read as they are.
+        crops: by which corners the plates of scenes are cut out to be read; ready-made crops are read as `Reader` does.
         corrections: of wrong labels; the report has the figures with the raw labels and with the corrected ones.
         replaced: characters that count as others, e.g. {"O": "0"}, in labels, corrections and readings alike.
         confusable: groups of symbols that look alike, for the report: how many mistakes are among them.
@@ -176,13 +178,17 @@ class _Run:
     false_positives: Counter[str] = field(default_factory=Counter)
     images: int = 0
     ms: dict[Path, dict[str, float]] = field(default_factory=dict)  # of the images of the batch, by stage
-    sure: Callable[[list[Detection]], list[Detection]] = list
+    sure: Callable[[list[Detection]], list[Detection]] = list  # those that may count
+    kept: Callable[[list[PlateReading]], list[PlateReading]] = list  # of the plates that were read
     input_px: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.detector, Detector):
-            self.sure, self.input_px = self.detector.sure, self.detector.settings.input_px
-            lowest = min(AP_SCORE, self.detector.settings.score_threshold)
+            reads = self.recogniser is not None and "detector" in self.asked.crops
+            self.sure = (self.detector.to_be_read() if reads else self.detector).sure
+            self.kept = self.detector.kept if reads else self.kept
+            self.input_px = self.detector.settings.input_px
+            lowest = min(AP_SCORE, self.detector.lowest)
             self.detector = self.detector.down_to(lowest, COCO_MAX_DETECTIONS)
         self.properties = sorted({name for properties in self.split_by.groups.values() for name in properties})
 
@@ -236,7 +242,11 @@ class _Run:
         self.images += len(crops)
         readings: Sequence[Reading | None] = [None] * len(crops)
         if self.recogniser is not None and crops:
-            readings = without_slots(self.recogniser.read([image for _, image in crops]))
+            images = [image for _, image in crops]
+            looks_inside = isinstance(self.detector, Detector) and isinstance(self.recogniser, Recogniser)
+            readings = without_slots(
+                read_crops(self.detector, self.recogniser, images) if looks_inside else self.recogniser.read(images)
+            )
         for (scene, image), reading in zip(crops, readings, strict=True):
             height, width = image.shape[:2]
             record = labelled_record(scene, 0, self._name(scene), self.asked.corrections)
@@ -250,11 +260,12 @@ class _Run:
             texts = ", ".join(map(repr, unplaced))
             self._error(scene, f"{scene.image} holds {texts} without corners or box; in a scene these are left out.")
         found = None if candidates is None else self.sure(candidates)
+        predicted = self._predicted(scene, image, found)
         if found is not None:
+            found = [plate.detection for plate in predicted.plates]
             self._add_detections(scene, found, candidates)
             if self.drawings is not None:
                 self.drawings.add(image, scene, found, self._name(scene))
-        predicted = self._predicted(scene, image, found)
         self.predictions.append(predicted)
         name, corrections = self._name(scene), self.asked.corrections
         for record in records_of(self.plain, scene, predicted, image=name, corrections=corrections):
@@ -293,8 +304,8 @@ class _Run:
         if self.recogniser is not None and cuts:
             read = without_slots(self.recogniser.read_plates(image, [corners for _, _, corners in cuts]))
             labelled = [Labelled(i, by, reading) for (by, i, _), reading in zip(cuts, read, strict=True)]
-        plates = tuple(PlateReading(d, r) for d, r in zip(found or (), of_found, strict=True))
-        return Predicted(self._name(scene), plates, tuple(labelled), self.ms.get(scene.image, {}))
+        plates = self.kept([PlateReading(d, r) for d, r in zip(found or (), of_found, strict=True)])
+        return Predicted(self._name(scene), tuple(plates), tuple(labelled), self.ms.get(scene.image, {}))
 
     def _of_parts(self, record: PlateRecord, image: ImageArray, found: list[Detection] | None) -> PlateRecord:
         """A record without what no part measured, and with what the image says; found loosely is not read."""

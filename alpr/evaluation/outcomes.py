@@ -206,13 +206,14 @@ def _iou_named(plate: Any) -> Any:
 
 
 def _values_of(plate: PlateRecord) -> dict[str, Any]:
-    values = asdict(plate, dict_factory=lambda items: {key: value for key, value in items if key != "slots"})
+    unseen = ("slots", "countries")
+    values = asdict(plate, dict_factory=lambda items: {key: value for key, value in items if key not in unseen})
     return {"hull_iou" if key == "iou" else key: value for key, value in values.items()}
 
 
 def without_slots(readings: Sequence[Reading]) -> list[Reading]:
     """Readings without what no evaluation looks at: 100,000 of them stand in memory."""
-    return [replace(reading, slots=None) for reading in readings]
+    return [replace(reading, slots=None, countries={}) for reading in readings]
 
 
 def write_report(report: EvaluationReport, path: Path) -> None:

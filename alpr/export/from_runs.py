@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from alpr.detection.settings import DetectorSettings
 from alpr.evaluation.by_width import readable_widths
 from alpr.evaluation.outcomes import records_in
 from alpr.export.data_sources import Network, data_sources
@@ -20,6 +21,7 @@ from alpr.export.parity import ParityReport, ReaderParity
 from alpr.files import LIST_BYTES, file_sha256, read_regular
 from alpr.images.prepare import IMAGE_SUFFIXES, read_image
 from alpr.plates.records import ImageArray
+from alpr.plates.values import read_as
 from alpr.provenance import UnknownProvenance, commit_label, installed_source, source_commit
 from alpr.reader.card import EarlierRun, TrainingRun
 from alpr.reader.reader import find_bundle
@@ -72,7 +74,8 @@ def bundle_runs(config: DictConfig) -> None:
     detector, recogniser = load_detector(config.detector), load_recogniser(config.recogniser)
     keys = ("input_px", "score_threshold", "small_px", "fine_px", "fine_weight")
     chosen = {key: config[key] for key in keys if config[key] is not None}
-    detector.predictor = replace(detector.predictor, **chosen)
+    chosen |= dict(config.detector_settings or {})
+    detector.predictor = read_as(DetectorSettings, {**asdict(detector.predictor), **chosen})
     further = {key: config[key] for key in ("read_again_below", "unreadable_below") if config[key] is not None}
     if config.unread is not None:
         further["unread"] = tuple(config.unread)

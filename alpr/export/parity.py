@@ -98,7 +98,7 @@ def check_detector(reference: Detector, exported: Detector, images: Sequence[Ima
     for size in sizes:
         for batch in BATCHES:
             raw = np.maximum(raw, _raw_difference(reference, exported, _stack(images, size, settings.multiple, batch)))
-        at_size = replace(settings, input_px=size, score_threshold=threshold, fine_px=None)
+        at_size = replace(settings.once, input_px=size, score_threshold=threshold)
         expected = Detector(reference.network, at_size)
         found = Detector(exported.network, at_size)
         one_by_one = [expected.detect([image])[0] for image in images]

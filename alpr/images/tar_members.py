@@ -12,7 +12,9 @@ import io
 import os
 import re
 import sys
-from pathlib import Path
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
 from alpr.files import IMAGE_BYTES, open_regular, read_regular
@@ -43,6 +45,23 @@ def member_of(path: str | os.PathLike[str]) -> Member | None:
         return None
     match = _MEMBER.fullmatch(text.replace(os.sep, "/"))
     return Member(match[1], int(match[2]), int(match[3]), match[4]) if match else None
+
+
+def members_of(tar: Path) -> Iterator[tuple[str, str]]:
+    """The files inside a tar file in their order: their names, and the paths by which they are read.
+
+    Raises:
+        OSError, tarfile.TarError: a file that cannot be read, is compressed or is damaged; members before come first.
+    """
+    with open_regular(tar, sys.maxsize) as file, tarfile.open(fileobj=file, mode="r:") as members:
+        while (member := members.next()) is not None:
+            members.members.clear()  # type: ignore[attr-defined]  # it keeps every one that it has given
+            if member.isreg():
+                name = PurePosixPath(member.name).name
+                yield member.name, member_path(str(tar), member.offset_data, member.size, name)
+        file.seek(members.offset)
+        if file.read(BLOCK) != bytes(BLOCK):  # the module takes whatever is no header for the end
+            raise tarfile.ReadError(f"no end is marked at byte {members.offset}; it is cut short or damaged")
 
 
 def is_image_file(path: Path) -> bool:

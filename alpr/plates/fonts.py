@@ -28,6 +28,12 @@ PACKAGED_FACES = {
     "noto-cjk": PackagedFont("noto_cjk_sans_otc", "", 2),
     "noto-korean": PackagedFont("noto_cjk_sans_otc", "", 1),
     "noto-arabic": PackagedFont("fontpkg_noto_kufi_arabic", "files/NotoKufiArabic[wght].ttf"),
+    "noto-sans-arabic": PackagedFont("fontpkg_noto_sans_arabic", "files/NotoSansArabic[wdth,wght].ttf"),
+    "amiri": PackagedFont("fontpkg_amiri", "files/Amiri-Bold.ttf"),
+    "cairo": PackagedFont("fontpkg_cairo", "files/Cairo[slnt,wght].ttf"),
+    "saira-condensed": PackagedFont("fontpkg_saira_condensed", "files/SairaCondensed-SemiBold.ttf"),
+    "archivo-narrow": PackagedFont("fontpkg_archivo_narrow", "files/ArchivoNarrow[wght].ttf"),
+    "overpass": PackagedFont("fontpkg_overpass", "files/Overpass[wght].ttf"),
     "barlow": PackagedFont("fontpkg_barlow_semi_condensed", "files/BarlowSemiCondensed-SemiBold.ttf"),
     "barlow-condensed": PackagedFont("fontpkg_barlow_condensed", "files/BarlowCondensed-SemiBold.ttf"),
 }

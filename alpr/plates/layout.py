@@ -39,6 +39,8 @@ class Band:
         texts: what is printed in it, one drawn at random; empty for a bare strip.
         background: its colour; empty for the plate's own.
         stars: the circle of stars of the European Union.
+        arms: a coat of arms in its upper half.
+        stacked: whether the letters of a side's print stand below each other.
     """
 
     side: str
@@ -47,6 +49,8 @@ class Band:
     background: str = ""
     foreground: str = "#ffffff"
     stars: bool = False
+    arms: bool = False
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,11 @@ class Layout:
         left_background: the same for the part left of the first separator, where that differs; empty where it does not.
         character_mm: (height, width) of a character's cell.
         row_character_mm: the same for every row, where rows differ; empty where they do not.
+        class_character_mm: (class key, (height, width)) of the characters that are not as large as their row.
+        drawn_as: (symbol, what is printed for it): a word that stands on the plate and is one symbol of the text.
+        above: (symbol, its counterpart in another script): every character has its counterpart above it, which repeats
+            it and is not read. above_mm: how far above, from middle to middle.
+        lines_mm: printed lines (x1, y1, x2, y2), such as those between fields.
         gap_mm: between two characters. row_gap_mm: between two rows.
         most_characters: the longest text, where the pattern alone would allow more; 0 for no limit.
         kind: the colour or use that people know the plate by (blue, green, police); layouts may share one.
@@ -110,6 +119,11 @@ class Layout:
     region_places: int = 0
     holes_mm: tuple[tuple[float, float], ...] = ()
     stickers_mm: tuple[tuple[float, float], ...] = ()
+    class_character_mm: tuple[tuple[str, tuple[float, float]], ...] = ()
+    drawn_as: tuple[tuple[str, str], ...] = ()
+    above: tuple[tuple[str, str], ...] = ()
+    above_mm: float = 0.0
+    lines_mm: tuple[tuple[float, ...], ...] = ()
 
     @cached_property
     def places(self) -> tuple[tuple[str, bool, int], ...]:
@@ -164,6 +178,11 @@ class Layout:
         """The (height, width) of a character's cell in a row."""
         return self.row_character_mm[row] if self.row_character_mm else self.character_mm
 
+    def place_mm(self, place: int) -> tuple[float, float]:
+        """The (height, width) of a place's cell: that of its class, else of its row."""
+        key, _, row = self.places[place]
+        return dict(self.class_character_mm).get(key) or self.cell_mm(row)
+
     def form_of(self, text: str, classes: Mapping[str, str]) -> str | None:
         """The class keys that the text fits, one per character, or None."""
         for form in self.forms:
@@ -204,9 +223,8 @@ class Layout:
     def row_steps(self, chosen: tuple[int, ...], row: int) -> Iterator[tuple[int | Separator, float]]:
         """What a row holds from its beginning: a place or a separator, and its width; plain gaps are None's."""
         mine = [i for i in chosen if self.places[i][2] == row]
-        width = self.cell_mm(row)[1]
         for number, i in enumerate(mine):
-            yield i, width
+            yield i, self.place_mm(i)[1]
             if number + 1 == len(mine):
                 return
             between = [s for s in self.separators if i < s.after <= mine[number + 1]]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from alpr.files import write_atomically
 from alpr.plates.country import CountryPack
+from alpr.plates.fonts import FACES
+from alpr.plates.layout import PLACE
 from alpr.plates.values import read_with_lines
 
 TEMPLATE = """\
@@ -39,49 +43,82 @@ LAYOUT = """\
 """
 
 
-def pack_text(
-    code: str,
-    name: str,
-    alphabet: str,
-    patterns: Sequence[str],
-    size: tuple[float, float],
-    colours: tuple[str, str],
-    font: str,
-    path: Path,
-) -> str:
-    """The pack as commented YAML; characters are made as large as the longest pattern allows."""
-    letters = "".join(c for c in alphabet if not c.isdigit())
-    numbers = "".join(c for c in alphabet if c.isdigit())
-    classes = {"L": letters, "D": numbers, "A": alphabet}
-    layouts = []
-    for number, pattern in enumerate(patterns, 1):
+@dataclass(frozen=True)
+class NewPack:
+    """What a new pack says of its country.
+
+    Attributes:
+        plates: a pattern of L letter, D digit, A either, and the (height, width) in mm of its plates.
+        background, foreground: of the plate and its characters, #rrggbb.
+        fonts: names of `alpr.plates.fonts`, or font files; each is drawn as often as the others.
+    """
+
+    code: str
+    name: str
+    alphabet: str
+    plates: Sequence[tuple[str, tuple[float, float]]]
+    background: str
+    foreground: str
+    fonts: Sequence[str]
+
+    def text(self, path: Path) -> str:
+        """The pack as commented YAML; characters are made as large as the longest pattern allows."""
+        classes = classes_of(self.alphabet)
+        return TEMPLATE.format(
+            code=json.dumps(self.code.upper()) if self.code.upper() in _NO_TEXTS else self.code.upper(),
+            name=self.name,
+            path=path,
+            alphabet=self.alphabet,
+            classes="\n".join(f'  {key}: "{symbols}"' for key, symbols in classes.items()),
+            layouts="".join(self._layout(number) for number in range(len(self.plates))).rstrip("\n"),
+        )
+
+    def _layout(self, number: int) -> str:
+        pattern, (height, width) = self.plates[number]
         rows = pattern.replace("?", "").split("/")
         longest = max(1, *map(len, rows))
-        cell_height = round(0.72 * size[0] / len(rows) / (1.15 if len(rows) > 1 else 1.0))
-        cell_width = min(0.6 * cell_height, 0.9 * size[1] / (1.2 * longest))
-        layouts.append(
-            LAYOUT.format(
-                name=f"layout {number}",
-                kind="usual",
-                pattern=pattern,
-                height=size[0],
-                width=size[1],
-                background=colours[0],
-                foreground=colours[1],
-                cell_height=cell_height,
-                cell_width=int(cell_width),
-                gap=int(0.18 * cell_width),
-                font=font,
-            )
+        cell_height = round(0.72 * height / len(rows) / (1.15 if len(rows) > 1 else 1.0))
+        cell_width = min(0.6 * cell_height, 0.9 * width / (1.2 * longest))
+        return LAYOUT.format(
+            name=f"layout {number + 1}",
+            kind="usual",
+            pattern=pattern,
+            height=height,
+            width=width,
+            background=self.background,
+            foreground=self.foreground,
+            cell_height=cell_height,
+            cell_width=int(cell_width),
+            gap=int(0.18 * cell_width),
+            font=", ".join(font if font in FACES else json.dumps(font, ensure_ascii=False) for font in self.fonts),
         )
-    return TEMPLATE.format(
-        code=code.upper(),
-        name=name,
-        path=path,
-        alphabet=alphabet,
-        classes="\n".join(f'  {key}: "{symbols}"' for key, symbols in classes.items() if symbols),
-        layouts="".join(layouts).rstrip("\n"),
-    )
+
+
+_NO_TEXTS = ("NO",)  # YAML takes it for the opposite of yes
+
+
+def classes_of(alphabet: str) -> dict[str, str]:
+    """The classes that a new pack's patterns are written in: L letters, D digits, A either."""
+    letters = "".join(c for c in alphabet if not c.isdigit())
+    numbers = "".join(c for c in alphabet if c.isdigit())
+    return {key: symbols for key, symbols in (("L", letters), ("D", numbers), ("A", alphabet)) if symbols}
+
+
+def check_pattern(pattern: str, alphabet: str, rows: int) -> None:
+    """Refuses a pattern of other classes than the alphabet has, or of another number of rows.
+
+    Raises:
+        ValueError: such a pattern.
+    """
+    classes = classes_of(alphabet)
+    wrong = sorted(set(pattern) - set(classes) - set("?/"))
+    if wrong or PLACE.sub("", pattern):
+        what = f"uses {', '.join(map(repr, wrong))}" if wrong else "cannot be read"
+        raise ValueError(f"The pattern {pattern!r} {what}; expected {', '.join(classes)}, '?' behind one, and '/'.")
+    if not all(pattern.split("/")) or pattern.count("/") + 1 != rows:
+        raise ValueError(
+            f"The pattern {pattern!r} has {pattern.count('/') + 1} rows; expected {rows}, with '/' between."
+        )
 
 
 def write_pack(text: str, path: Path) -> None:

@@ -82,6 +82,11 @@ def _check_layout(layout: Layout, place: Place) -> None:
             raise Fault((*place, "separators", i), f"layout {layout.name!r}: after is {separator.after}; {expected}.")
     if layout.row_character_mm and len(layout.row_character_mm) != layout.rows:
         refuse("row_character_mm", f"{len(layout.row_character_mm)} rows are given; the pattern has {layout.rows}.")
+    keys = {key for key, _, _ in layout.places}
+    if unused := sorted({key for key, _ in layout.class_character_mm} - keys):
+        refuse(
+            "class_character_mm", f"{unused[0]!r} is no class of {layout.pattern!r}; expected some of {sorted(keys)}."
+        )
     _check_room(layout, refuse)
 
 
@@ -94,9 +99,14 @@ def _check_room(layout: Layout, refuse: Callable[[str, str], None]) -> None:
                 "pattern",
                 f"row {row + 1} of {layout.pattern!r} takes {width:g} mm; the plate has {right - left:g} mm free.",
             )
-    height = sum(layout.cell_mm(row)[0] for row in range(layout.rows)) + (layout.rows - 1) * layout.row_gap_mm
+    cells = [layout.cell_mm(row)[0] for row in range(layout.rows)]
+    height = sum(cells) + (layout.rows - 1) * layout.row_gap_mm
     if height > bottom - top:
         refuse("character_mm", f"the rows take {height:g} mm; the plate has {bottom - top:g} mm free for them.")
+    for place, (key, _, row) in enumerate(layout.places):
+        room = bottom - top - height + cells[row]
+        if (tall := layout.place_mm(place)[0]) > room:
+            refuse("class_character_mm", f"{key!r} is {tall:g} mm high; the plate has {room:g} mm free for its row.")
 
 
 def _colour(value: Any) -> str:
@@ -113,6 +123,32 @@ def _colour_pair(value: Any) -> tuple[str, str]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise Fault((), f"{value!r} is no pair of colours, background and foreground.")
     return _colour(value[0]), _colour(value[1])
+
+
+def _line(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        raise Fault((), f"{value!r} is no line; expected [x1, y1, x2, y2].")
+    return tuple(map(float, value))
+
+
+def _by_symbol(convert: Callable[[Any], T]) -> Callable[[Any], tuple[tuple[str, T], ...]]:
+    """A mapping of single characters, or the pairs that a card holds of it."""
+
+    def several(value: Any) -> tuple[tuple[str, T], ...]:
+        pairs = value.items() if isinstance(value, Mapping) else value
+        if not isinstance(value, Mapping | list | tuple) or any(len(pair) != 2 for pair in pairs):
+            raise Fault((), f"{value!r} is no mapping.")
+        if wrong := [symbol for symbol, _ in pairs if not isinstance(symbol, str) or len(symbol) != 1]:
+            raise Fault((), f"{wrong[0]!r} is no single character; put numbers in quotes.")
+        return tuple((symbol, convert(item)) for symbol, item in pairs)
+
+    return several
+
+
+def _print(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise Fault((), f"{value!r} is no text; put numbers in quotes.")
+    return value
 
 
 def _pair(value: Any) -> tuple[float, float]:
@@ -165,6 +201,8 @@ def _band(value: Any) -> Band:
         _colour(data["background"]) if data.get("background") else "",
         _colour(data.get("foreground", "#ffffff")),
         bool(data.get("stars", False)),
+        bool(data.get("arms", False)),
+        bool(data.get("stacked", False)),
     )
 
 
@@ -196,4 +234,6 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "row_gap_mm": float, "stroke_mm": float, "share": float, "most_characters": int, "region_places": int,
     "border": _yes, "embossed": _yes, "right_to_left": _yes, "row_character_mm": _each(_pair), "holes_mm": _each(_pair),
     "stickers_mm": _each(_pair), "separators": _each(_separator), "bands": _each(_band), "fonts": _faces,
+    "class_character_mm": _by_symbol(_pair), "drawn_as": _by_symbol(_print), "above": _by_symbol(_print),
+    "above_mm": float, "lines_mm": _each(_line),
 }  # fmt: skip

@@ -11,6 +11,7 @@ Conventions, stated once for the whole project:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,10 @@ class Reading:
         certain: whether the score is at least the one that was asked for; None where no score was.
         country, kind: the plate's country and its kind (mostly the colour), where the recogniser has heads for them.
         country_score, kind_score: their probabilities, 0..1, as the network gives them.
+        countries: the probability of every country that the recogniser tells apart, by its code.
         cut: where the two rows part that the plate was read in, as a fraction of its crop's height; 0 where it was read
             as one row, None where the recogniser does not tell.
+        two_rows: the probability that the plate has two rows.
         state: `read`, `unreadable` (a score below what the recogniser asks for), `unknown script` (the plate of a
             country whose script it does not know; the text is ""), or `no plate` (nothing to read there).
         slots: what the recogniser answered, before any grammar; None where nothing was asked of it. Two readings
@@ -95,7 +98,9 @@ class Reading:
     kind: str | None = None
     kind_score: float | None = None
     cut: float | None = None
+    two_rows: float | None = None
     state: str = "read"
+    countries: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
     slots: Slots | None = field(default=None, repr=False, compare=False)
 
     @property

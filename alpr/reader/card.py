@@ -379,10 +379,13 @@ _AS_WRITTEN = (
 """What a card in the file holds as `ModelCard` does."""
 _COMPLETE = (DetectorSettings, RecogniserSettings, TrainingRun)
 _LATER: Mapping[str, Mapping[str, Any]] = {
-    # A card from before the vote, or the second look, was measured without it.
+    # A card from before the vote, a further look or the reading of faint plates was measured without it.
     "detector": {
         key: getattr(DetectorSettings(corner_vote=None), key)
-        for key in ("corner_vote", "fine_px", "sure_score", "small_px", "fine_weight")
+        for key in (
+            "corner_vote", "fine_px", "sure_score", "small_px", "fine_weight", "middle_px", "finer_corners",
+            "widest_fine", "wide_score", "others_score", "credible_from", "credible_text", "crops_below",
+        )
     },
     # One from before the calibration has no thresholds, one from before the heads has none; every crop was read once.
     "recogniser": {

@@ -15,6 +15,7 @@ import numpy as np
 from alpr.data.importers.formats import export
 from alpr.data.importers.outgoing import ImageMode
 from alpr.data.manifest import Manifest, csv_bytes
+from alpr.detection.detect import Detector
 from alpr.files import write_atomically
 from alpr.plates.country import CountryPack
 from alpr.plates.records import PlateReading
@@ -88,14 +89,14 @@ class Drafting:
             raise FileExistsError(f"{folder} holds something; drafts go into a new or empty folder")
         self.form, self.folder, self.pack, self.images = form, folder, pack, images
         self.drafts: list[Draft] = []
-        self._threshold: float | None = None
+        self._detector: Detector | None = None
 
     def prepare(self, reader: Reader) -> None:
         """Lets the reader find fainter plates, once."""
-        if self._threshold is None:
-            self._threshold = reader.detector.settings.score_threshold
-            most = reader.detector.settings.max_plates
-            reader.detector = reader.detector.down_to(DRAFTED_FROM * self._threshold, most)
+        if self._detector is None:
+            self._detector, settings = reader.detector, reader.detector.settings
+            score = min(DRAFTED_FROM * settings.score_threshold, self._detector.lowest)
+            reader.detector = reader.detector.down_to(score, settings.max_plates)
             if self.pack is None and reader.card is not None:
                 self.pack = reader.card.country
 
@@ -105,11 +106,11 @@ class Drafting:
         Raises:
             ValueError: before `prepare`, or without a country.
         """
-        if self._threshold is None or self.pack is None:
+        if self._detector is None or self.pack is None:
             raise ValueError("The drafting was not prepared with a reader that knows its country.")
-        self.drafts.append(Draft(image, tuple(plates), doubt_about(plates, self._threshold, self.pack)))
-        least = np.float32(self._threshold)
-        return [plate for plate in plates if np.float32(plate.detection.score) >= least]
+        threshold = self._detector.settings.score_threshold
+        self.drafts.append(Draft(image, tuple(plates), doubt_about(plates, threshold, self.pack)))
+        return self._detector.kept(plates)
 
     def write(self, failed: Sequence[Mapping[str, Any]] = ()) -> list[str]:
         """Writes the drafts, named in their order, and `review.csv`; gives what the format could not hold.

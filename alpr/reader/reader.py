@@ -20,8 +20,9 @@ from alpr.detection.detect import Detector, Found
 from alpr.files import packaged
 from alpr.images.photograph import Photograph, read_photograph
 from alpr.images.prepare import Source
-from alpr.plates.records import PlateReading
+from alpr.plates.records import ImageArray, PlateReading, Reading
 from alpr.reader.card import CARD_FILE, ModelCard
+from alpr.reader.loose_crops import read_crops
 from alpr.reader.sessions import OnnxDetector, OnnxRecogniser
 from alpr.recognition.decode import Decoding
 from alpr.recognition.grammar import Grammar
@@ -43,12 +44,12 @@ class StageTimes(NamedTuple):
 
 
 class TimedReading(NamedTuple):
-    """The plates of one image in its own px, the image, where the time went, and whether it was looked at twice."""
+    """The plates of one image in its own px, the image, where the time went, and how often it was looked at."""
 
     photograph: Photograph
     plates: list[PlateReading]
     ms: StageTimes
-    looked_again: bool = False
+    looks: int = 1
 
 
 class Reader:
@@ -59,8 +60,9 @@ class Reader:
             one that the text file `default` in `model_bin` names.
         threads: threads per network; by default one per core this process may use.
         providers: ONNX Runtime execution providers, best first; by default the CPU's alone.
-        input_px: the long side at which the detector looks, once, in place of the card's one or two looks.
-        threshold: plates with a lower score are left out, 0..1, in place of the card's threshold.
+        input_px: the long side at which the detector looks, once, in place of the card's looks.
+        threshold: plates with a lower score are left out, 0..1, and all others count: in place of the card's threshold
+            and of its scores of credible plates.
         grammar: whether a text that fits no layout of the country gives way to the most probable one that does.
         min_score: readings with a lower score are flagged, `certain` False: a number from 0 to 1, or "99" or "99.9" for
             the card's threshold of that precision in per cent. By default nothing is said: `certain` is None.
@@ -184,6 +186,15 @@ class Reader:
                 return
             yield from self._read_images(images)
 
+    def read_crops(self, crops: Sequence[ImageArray], *, as_is: bool = False) -> list[Reading]:
+        """The readings of ready-made crops (H, W, 3) uint8 BGR of any size, each of one upright plate.
+
+        Args:
+            as_is: read them as they are; else the plate is looked for inside a crop whose reading is in doubt, where
+                the card says so (`crops_below`), and the reading with the higher score stays.
+        """
+        return self.recogniser.read(crops) if as_is else read_crops(self.detector, self.recogniser, crops)
+
     def open(self, image: Source, *, whole: bool = False) -> Photograph:
         """An image as this reader looks at it.
 
@@ -216,23 +227,24 @@ class Reader:
         if not photographs:
             return []
         times = [perf_counter()]
-        found = self.detector.look(photographs)
+        found = self.detector.to_be_read().look(photographs)
         times.append(perf_counter())
         plates = self._read(photographs, found)
         times.append(perf_counter())
         ms = StageTimes(0.0, *(1000 * (end - start) / len(photographs) for start, end in pairwise(times)))
         return [
-            TimedReading(photograph, read, ms, one.looked_again)
+            TimedReading(photograph, read, ms, one.looks)
             for photograph, read, one in zip(photographs, plates, found, strict=True)
         ]
 
     def _read_images(self, photographs: Sequence[Photograph]) -> list[list[PlateReading]]:
-        return self._read(photographs, self.detector.look(photographs))
+        return self._read(photographs, self.detector.to_be_read().look(photographs))
 
     def _read(self, photographs: Sequence[Photograph], found: Sequence[Found]) -> list[list[PlateReading]]:
         corners = [[plate.corners for plate in one.plates] for one in found]
         readings = self.recogniser.read_scenes(photographs, corners, self.detector.settings.closest_px)
-        return [list(map(PlateReading, one.plates, texts)) for one, texts in zip(found, readings, strict=True)]
+        read = [list(map(PlateReading, one.plates, texts)) for one, texts in zip(found, readings, strict=True)]
+        return [self.detector.kept(plates) for plates in read]
 
 
 def _companions(

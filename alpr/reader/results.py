@@ -12,7 +12,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from alpr.files import open_regular_text
+from alpr.files import whole_file, write_atomically
+from alpr.reader.parquet import records_of, write_parquet
 
 try:
     import fcntl
@@ -32,8 +33,8 @@ class Results:
 
     Args:
         path: the file; None for stdout.
-        form: "jsonl", "csv", or "texts" for the plates' texts alone, one to a line; those that are flagged as not
-            certain are left out.
+        form: "jsonl", "csv", "parquet" (JSON lines until the run ends), or "texts" for the plates' texts alone, one to
+            a line; those that are flagged as not certain are left out.
         columns: the CSV's columns.
     """
 
@@ -49,7 +50,8 @@ class Results:
         """Makes the file's folder and opens the part file beside it.
 
         Args:
-            resume: keep the whole lines of a part file that an interrupted run left, see `kept`; of JSON lines only.
+            resume: keep the whole lines of a part file that an interrupted run left, or those of a finished file, see
+                `kept`; not of CSV.
 
         Raises:
             OSError: a place that cannot be written, or one that another run is writing.
@@ -63,17 +65,35 @@ class Results:
             if self._part == self.path:
                 file: BinaryIO = self._part.open("wb")
             else:
+                if resume:
+                    self._take_up()
                 file = _opened_alone(self._part)
                 file.truncate(_whole_lines(file) if resume else 0)
             self._stream = TextIOWrapper(file, encoding, errors="backslashreplace", newline="")
         if self.form == "csv":
             self._rows([dict(zip(self.columns, self.columns, strict=True))])
 
+    def finished(self) -> Iterator[dict[str, Any]]:
+        """The records of the file that a run has finished; none where a part file stands, of one that has not."""
+        if self._part != self.path and self.path is not None and self.path.is_file() and not self._unfinished():
+            yield from records_of(self.path)
+
+    def _unfinished(self) -> bool:
+        return self._part is not None and self._part.is_file()
+
+    def _take_up(self) -> None:
+        """Makes a finished file the part file that a run goes on with."""
+        if self._part is not None and self.path is not None and self.path.is_file() and not self._unfinished():
+            if self.form == "parquet":
+                lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records_of(self.path))
+                write_atomically(self._part, (line.encode(errors="backslashreplace") for line in lines))
+            else:
+                self.path.replace(self._part)
+
     def kept(self) -> Iterator[dict[str, Any]]:
         """The records that stand in the part file already."""
         if self._part is not None and self._part != self.path:
-            with open_regular_text(self._part, sys.maxsize) as file:
-                yield from map(json.loads, file)
+            yield from records_of(self._part)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Writes one image's record."""
@@ -83,8 +103,8 @@ class Results:
             self._stream.writelines(f"{text}\n" for text in _texts(record))
         else:
             self._stream.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
-        if self._part is None:
-            self._stream.flush()  # whoever reads the pipe sees each image when it is done
+        # Whoever reads a pipe sees each image when it is done; a killed run has lost the one that it was reading.
+        self._stream.flush()
         self.written += 1
 
     def close(self) -> None:
@@ -93,7 +113,11 @@ class Results:
             self._stream.flush()
             if fcntl is None:
                 self._stream.close()  # Windows renames no open file
-            if self._part != self.path:
+            if self.form == "parquet" and self._part != self.path:
+                with whole_file(self.path) as temporary:
+                    write_parquet(records_of(self._part), temporary)
+                self._part.unlink()
+            elif self._part != self.path:
                 self._part.replace(self.path)
             self._stream.close()  # only now may another run have the name of the part file
 

@@ -113,6 +113,7 @@ class RecognitionData(TaskData):
         workers: loader processes.
         cache_mb: see `PhotographedCrops`; shared by the sources.
         strict: stop at a row, label or image that cannot be used, instead of counting and skipping it.
+        unreviewed: take drafts that nobody reviewed for labels, see `reviewed_alone`.
 
     Raises:
         ValueError: a source, a pack or shares that are wrong; no plate to train on or to choose by; rendered plates
@@ -140,6 +141,7 @@ class RecognitionData(TaskData):
         cache_mb: float = 400.0,
         strict: bool = False,
         seed: int = 0,
+        unreviewed: bool = False,
     ) -> None:
         super().__init__()
         whole = CountryPack.from_dict(country)
@@ -169,7 +171,7 @@ class RecognitionData(TaskData):
         ]
         self.sources = [
             LoadedPlates(source, Path(root), rows, holdout_fold, strict, {**self.replace, **source.replace})
-            for source, rows in zip(given, read_sources(asked, strict), strict=True)
+            for source, rows in zip(given, read_sources(asked, strict, unreviewed), strict=True)
         ]
         self._whole = {packs[each.name].code: packs[each.name] for each in reversed(self.rendered)}
         self.holdout_fold, self.detector = holdout_fold, detector
@@ -325,7 +327,7 @@ class RecognitionData(TaskData):
     def training_crops(self) -> TrainingCrops:
         """The augmented crops that train: rendered ones, those of each source, negatives."""
         crops: list[CropSource] = [
-            RenderedCrops(renderer, self.size, self.margin, self.replace, each.read, self.unfolding)
+            RenderedCrops(renderer, self.size, self.margin, {**self.replace, **each.replace}, each.read, self.unfolding)
             for each, renderer in zip(self.rendered, self.renderers, strict=True)
         ]
         drawn_from = max(1, len(self._drawn_sources()))

@@ -17,7 +17,8 @@ from alpr.images.unfold import folded_size, unfolded
 from alpr.plates.charset import Charset
 from alpr.plates.geometry import plate_width
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Reading
-from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits, mean_logits
+from alpr.recognition.candidates import Candidate, most_probable
+from alpr.recognition.decode import PLAIN, Decoding, decode_labels, decode_logits, mean_logits, softmax
 from alpr.recognition.settings import RecogniserSettings
 
 RecogniserNetwork: TypeAlias = Callable[[ImageBatch], tuple[FloatArray, ...]]
@@ -36,15 +37,17 @@ SHIFT = 1 / 96
 """Of a crop's width: how far a doubtful crop is moved to be read again, 2 px of 192, a quarter of a token."""
 NO_PLATE, UNREADABLE, UNKNOWN_SCRIPT = "no plate", "unreadable", "unknown script"
 """The states of a plate that is not read; see `Reading.state`."""
-SURE_COUNTRY = 0.5
-"""The probability of a country from which its own recogniser reads the plate."""
+POSSIBLE = 0.05
+"""The probability of its countries, and of one row, from which another recogniser reads a plate too."""
+STRANGE_TEXT = 0.1
+"""What the score of a text counts as that nobody here can read, beside the score of the text that was read."""
 
 
 class Recogniser:
     """Reads crops: rectification or resizing, network, text.
 
-    A plate whose rows part, as the settings' head for rows says, is unfolded and read once more. One of a country that
-    another recogniser reads goes to that one. Such readings keep the country, its score and the cut of the first look.
+    A plate that more likely has two rows, as the settings' head for rows says, is unfolded and read once more. One that
+    may be of a country that another recogniser reads is read by that one too. See `candidates` for which text counts.
 
     Args:
         network: (B, h, w, 3) uint8 BGR -> logits (B, L, K+1), class 0 = PAD, and those of the settings' outputs.
@@ -90,32 +93,47 @@ class Recogniser:
         return [self._with_state(reading) for reading in readings]
 
     def _with_state(self, reading: Reading) -> Reading:
-        country, settings = reading.country, self.settings
-        known = country is None or (reading.country_score or 0.0) < SURE_COUNTRY or country in self.others
-        if not known and country in settings.unread:
-            return replace(reading, text="", score=0.0, characters=(), certain=None, state=UNKNOWN_SCRIPT)
+        unread = {code: reading.countries.get(code, 0.0) for code in self.settings.unread if code not in self.others}
+        share, settings = sum(unread.values()), self.settings
+        if reading.text and share * STRANGE_TEXT > (1 - share) * reading.score:
+            country = max(unread, key=lambda code: unread[code])
+            named = replace(reading, country=country, country_score=unread[country], certain=None)
+            return replace(named, text="", score=0.0, characters=(), state=UNKNOWN_SCRIPT)
         if not reading.text:
             return replace(reading, state=NO_PLATE)
         return replace(reading, state=UNREADABLE) if reading.score < settings.unreadable_below else reading
 
     def _read_others(self, views: Sequence[View], first: list[Reading]) -> list[Reading]:
-        """The readings after those that need it were made by another recogniser, or of the unfolded plate."""
-        readings = list(first)
-        who = [self._reader_of(reading) for reading in first]
-        for reader in {id(one): one for one in who}.values():
-            mine = [i for i, one in enumerate(who) if one is reader and (one is not self or first[i].cut)]
-            if not mine:
-                continue
-            crops = [_laid_out(views[i], reader.settings.size, first[i].cut) for i in mine]
-            for i, again in zip(mine, reader._read_batch(np.stack(crops)), strict=True):
-                seen = first[i]
-                readings[i] = replace(again, country=seen.country, country_score=seen.country_score, cut=seen.cut)
-        return readings
+        """The most probable readings, of unfolded plates and of other recognisers too where these are possible."""
+        own = [code for code in self.settings.countries if code not in self.others]
+        flat = 0.0 if self.settings.row_cuts else None
+        left = [1.0 - sum(reading.countries.get(code, 0.0) for code in self.others) for reading in first]
+        found = [
+            [Candidate(share * _one_row(reading), reading, own, flat)]
+            for share, reading in zip(left, first, strict=True)
+        ]
+        folded = [i for i, reading in enumerate(first) if reading.cut]
+        for i, again in zip(folded, self._laid_out(views, first, folded), strict=True):
+            found[i].append(Candidate(left[i] * (1 - _one_row(first[i])), again, own, first[i].cut))
+        for reader in {id(one): one for one in self.others.values()}.values():
+            codes = [code for code, one in self.others.items() if one is reader]
+            shares = [sum(reading.countries.get(code, 0.0) for code in codes) for reading in first]
+            asked = [i for i, share in enumerate(shares) if share >= POSSIBLE]
+            as_it_is = [i for i in asked if _one_row(first[i]) >= POSSIBLE]
+            for i, other in zip(as_it_is, reader._as_they_are(views, as_it_is), strict=True):
+                found[i].append(Candidate(shares[i] * _one_row(first[i]), other, codes, flat))
+            folded = [i for i in asked if first[i].cut]
+            for i, other in zip(folded, reader._laid_out(views, first, folded), strict=True):
+                found[i].append(Candidate(shares[i] * (1 - _one_row(first[i])), other, codes, first[i].cut))
+        each = zip(found, first, strict=True)
+        return [one if len(some) == 1 else most_probable(some, one) for some, one in each]
 
-    def _reader_of(self, reading: Reading) -> Recogniser:
-        if reading.country is None or (reading.country_score or 0.0) < SURE_COUNTRY:
-            return self
-        return self.others.get(reading.country, self)
+    def _as_they_are(self, views: Sequence[View], chosen: Sequence[int]) -> list[Reading]:
+        return self._read_batch(np.stack([views[i](self.settings.size) for i in chosen])) if chosen else []
+
+    def _laid_out(self, views: Sequence[View], first: Sequence[Reading], chosen: Sequence[int]) -> list[Reading]:
+        crops = [_laid_out(views[i], self.settings.size, first[i].cut) for i in chosen]
+        return self._read_batch(np.stack(crops)) if crops else []
 
     def _read_batch(self, batch: ImageBatch) -> list[Reading]:
         outputs = self.network(batch)
@@ -225,24 +243,35 @@ def decode_outputs(
     readings = decode_logits(logits, charset, settings.temperature, decoding)
     for name, found in zip(settings.outputs, heads, strict=True):
         if name == "rows":
-            readings = [replace(r, cut=cut) for r, cut in zip(readings, decode_cuts(found, settings), strict=True)]
+            cuts = decode_cuts(found, settings)
+            readings = [replace(r, cut=cut, two_rows=two) for r, (cut, two) in zip(readings, cuts, strict=True)]
         elif name == "countries":
             labels = decode_labels(found, settings.countries)
-            readings = [replace(r, country=c, country_score=p) for r, (c, p) in zip(readings, labels, strict=True)]
+            each = [dict(zip(settings.countries, row, strict=True)) for row in softmax(found).tolist()]
+            readings = [
+                replace(r, country=c, country_score=p, countries=shares)
+                for r, (c, p), shares in zip(readings, labels, each, strict=True)
+            ]
         else:
             labels = decode_labels(found, settings.kinds)
             readings = [replace(r, kind=k, kind_score=p) for r, (k, p) in zip(readings, labels, strict=True)]
     return readings
 
 
-def decode_cuts(logits: FloatArray, settings: RecogniserSettings) -> list[float]:
-    """Where each crop's rows part, of the logits (B, 1 + cuts) of the head for rows; 0 where one row is more likely.
+def _one_row(reading: Reading) -> float:
+    """The probability that a plate has one row; 1 where nothing tells."""
+    return 1.0 - (reading.two_rows or 0.0)
+
+
+def decode_cuts(logits: FloatArray, settings: RecogniserSettings) -> list[tuple[float, float]]:
+    """Where each crop's rows part and how likely there are two, of the logits (B, 1 + cuts) of the head for rows.
+
+    The cut is 0 where one row is more likely.
 
     Raises:
         ValueError: another number of dimensions or classes, or logits that are not finite.
     """
     decode_labels(logits, ["one row", *map(str, settings.row_cuts)])  # refuses what is no answer
-    two = np.asarray(logits[:, 1:], np.float64)
-    best = two.argmax(axis=1)
-    likely = np.logaddexp.reduce(two, axis=1) > logits[:, 0]
-    return [settings.row_cuts[k] if here else 0.0 for k, here in zip(best.tolist(), likely.tolist(), strict=True)]
+    probabilities = softmax(logits)
+    best, two = probabilities[:, 1:].argmax(axis=1).tolist(), (1 - probabilities[:, 0]).tolist()
+    return [(settings.row_cuts[k] if p > 0.5 else 0.0, p) for k, p in zip(best, two, strict=True)]

@@ -31,7 +31,10 @@ _SYSTEM_FONTS = (
 
 
 def annotate(image: ImageArray, plates: Sequence[PlateReading]) -> ImageArray:
-    """A copy of the image with every plate's quad, a dot on its top left corner, its text and the text's score."""
+    """A copy of the image with every plate's quad, a dot on its top left corner, its text and the text's score.
+
+    A line crosses a plate that was read in two rows where these part.
+    """
     canvas = image.copy()
     side = min(image.shape[:2])
     thickness = max(1, round(side / 400))
@@ -39,6 +42,9 @@ def annotate(image: ImageArray, plates: Sequence[PlateReading]) -> ImageArray:
     for plate in plates:
         corners = plate.detection.corners
         draw_quad(canvas, corners, thickness)
+        if plate.reading.cut:
+            left, right = corners[[0, 1]] + plate.reading.cut * (corners[[3, 2]] - corners[[0, 1]])
+            draw_quad(canvas, np.stack([left, right, right, left]), thickness, dot=False)
         draw_label(canvas, label(plate.reading), corner_box(corners), height)
     return canvas
 
@@ -61,8 +67,9 @@ def captioned(crop: ImageArray, words: str) -> ImageArray:
 
 
 def label(reading: Reading) -> str:
-    """The text and its score as they are drawn, such as "皖A12345 0.98"."""
-    return f"{reading.text or '(no text)'} {reading.score:.2f}"
+    """The text and its score as they are drawn, such as "皖A12345 0.98"; of none why, where the reading says it."""
+    nothing = "no text" if reading.state == "read" else reading.state
+    return f"{reading.text or f'({nothing})'} {reading.score:.2f}"
 
 
 def ascii_label(text: str) -> str:

@@ -137,7 +137,7 @@ class Workers:
 
     def _read_crop(self, one: Opened) -> None:
         try:
-            (reading,) = self.reader.recogniser.read([one.photograph.pixels])
+            (reading,) = self.reader.read_crops([one.photograph.pixels])
         except Exception as error:
             self._failed(one.frame, error)
             return

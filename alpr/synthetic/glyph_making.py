@@ -224,10 +224,11 @@ def _first_glyphs(pictures: Sequence[Picture]) -> dict[Key, Mask]:
 
 
 def _first_glyph(character: str, layout: Layout, size: tuple[int, int]) -> Mask:
-    face = next((face.name for face in layout.fonts if can_draw(character, face.name)), layout.fonts[0].name)
+    printed = dict(layout.drawn_as).get(character, character)
+    face = next((face.name for face in layout.fonts if can_draw(printed, face.name)), layout.fonts[0].name)
     if face in STROKE_FACES:
-        return stroke_mask(character, size, layout.stroke_mm * 90 / layout.character_mm[0], face)
-    return font_mask(character, size, face, 1.0)
+        return stroke_mask(printed, size, layout.stroke_mm * 90 / layout.character_mm[0], face)
+    return font_mask(printed, size, face, 1.0)
 
 
 def _row(picture: Picture, glyphs: Mapping[Key, Mask], free_gaps: bool) -> TextRow:

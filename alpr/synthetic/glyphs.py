@@ -7,6 +7,7 @@ from averaged characters of real Chinese plates; the other faces change it by wh
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
@@ -187,16 +188,16 @@ def stroke_mask(character: str, size: tuple[int, int], stroke: float, face: str 
     return np.asarray(cv2.resize(canvas, (size[1], size[0]), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def can_draw(character: str, face: str) -> bool:
-    """Whether a face has a character.
+def can_draw(text: str, face: str) -> bool:
+    """Whether a face has a character, or all those of a word.
 
     Raises:
         ModuleNotFoundError: the face's package, or Pillow, is absent.
         ValueError: a font that cannot be read.
     """
     if face in STROKE_FACES:
-        return character in _STROKES
-    return _has(character, *font_file(face))
+        return text in _STROKES
+    return all(_has(character, *font_file(face)) for character in text)
 
 
 @lru_cache(maxsize=4096)
@@ -217,43 +218,54 @@ def _load_font(path: Path, number: int, px: int) -> FreeTypeFont:
         font = ImageFont.truetype(str(regular(path, IMAGE_BYTES)), px, index=number)
     except OSError as error:
         raise ValueError(f"The font {path} cannot be read: {error}") from error
-    if "[wght]" in path.name:  # a variable font comes in its lightest weight
-        font.set_variation_by_axes([700])
+    if "wght]" in path.name:  # a variable font comes in its lightest weight
+        axes = font.get_variation_axes()
+        font.set_variation_by_axes([700 if axis["name"] == b"Weight" else axis["default"] or 0 for axis in axes])
     return font
 
 
-# Of scripts whose letters differ in height and stand above or below a line, the letters keep their places in the cell.
-_TALL = "أبجدرسصطعقكلمنهوي٠١٢٣٤٥٦٧٨٩"
+# What tells the line that a script's characters stand in: the first word of their Unicode names, and a sample that
+# reaches from its top to its foot. Every character keeps its place in it: a zero that is a dot stays one.
+_SAMPLES = {
+    "ARABIC": "أبجدرسصطعقكلمنهوي",
+    "ARABIC-INDIC": "١٢٣٤٥٦٧٨٩",  # digits are as high as a letter with its foot
+    "EXTENDED": "۱۲۳۴۵۶۷۸۹",  # Arabic digits of Persian and Urdu
+    "CJK": "国",
+    "HANGUL": "국",
+}
+_CAPITALS = "H0"
+
+
+def _script(text: str) -> str:
+    """The first word of the Unicode name of a text's first character."""
+    return unicodedata.name(text[0], "").partition(" ")[0]
 
 
 @lru_cache(maxsize=512)  # one character is asked for at many sizes
-def _font_ink(character: str, path: Path, number: int, embolden: float, px: int) -> Mask:
-    """The ink of a character at `px` per em, cut out without a margin; above and below only where it fills its cell."""
+def _font_ink(text: str, path: Path, number: int, embolden: float, px: int) -> Mask:
+    """The ink of a character or word at `px` per em: without a margin at the sides, as high as its script's line."""
     font = _load_font(path, number, px)
     from PIL import Image, ImageDraw
 
-    image = Image.new("L", (px * 3, px * 3), 0)
+    image = Image.new("L", (px * (2 + len(text)), px * 3), 0)
     draw: Any = ImageDraw.Draw(image)
     line, stroke = px * 2, round(embolden * px / 90)
-    draw.text((px, line), character, fill=255, font=font, stroke_width=stroke, anchor="ls")
+    draw.text((px, line), text, fill=255, font=font, stroke_width=stroke, anchor="ls")
     ink: Mask = np.asarray(image, dtype=np.uint8)
     rows, columns = (np.flatnonzero((ink > 64).any(axis=axis)) for axis in (1, 0))
     if len(rows) == 0:
-        raise ValueError(f"The font {path} has no ink for {character!r}.")
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    if not fills_its_cell(character):
-        _, above, _, below = font.getbbox(_TALL, anchor="ls")
-        top, bottom = round(line + above - stroke), round(line + below + stroke)
+        raise ValueError(f"The font {path} has no ink for {text!r}.")
+    _, above, _, below = font.getbbox(_SAMPLES.get(_script(text), _CAPITALS), anchor="ls")
+    top = min(int(rows[0]), round(line + above - stroke))
+    bottom = max(int(rows[-1]) + 1, round(line + below + stroke))
     return np.ascontiguousarray(ink[top:bottom, columns[0] : columns[-1] + 1])
 
 
-def fills_its_cell(character: str) -> bool:
-    """Whether a character's ink is stretched to its cell, as of capitals, digits, Han and Hangul; Arabic is not."""
-    return unicodedata.bidirectional(character) not in ("AL", "AN", "R")
+def font_mask(text: str, size: tuple[int, int], face: str, embolden: float = 0.0) -> Mask:
+    """A character, or a word, of a font as a mask (h, w).
 
-
-def font_mask(character: str, size: tuple[int, int], face: str, embolden: float = 0.0) -> Mask:
-    """A character of a font as a mask (h, w), its ink stretched to fill the cell where the script allows it.
+    The cell is as high as the script's line, in which the ink keeps its place and its proportions; it is never
+    stretched, and pressed together only where it is wider than the cell.
 
     Args:
         size: (height, width) in px.
@@ -264,13 +276,9 @@ def font_mask(character: str, size: tuple[int, int], face: str, embolden: float 
         ValueError: a font that cannot be read or has no ink for the character.
         ModuleNotFoundError: the face's package, or Pillow, is absent.
     """
-    ink = _font_ink(character, *font_file(face), embolden, 192 if size[0] <= 80 else 384)
+    ink = _font_ink(text, *font_file(face), embolden, 192 if size[0] <= 80 else 384)
     natural = round(size[0] * ink.shape[1] / ink.shape[0])
-    width = size[1]
-    if not fills_its_cell(character):
-        width = max(1, min(size[1], natural))
-    elif ink.shape[1] < 0.45 * ink.shape[0]:  # I and 1 are not stretched to the full cell
-        width = max(1, min(size[1], round(natural * 0.9)))
+    width = max(1, min(size[1], natural))
     scaled = cv2.resize(ink, (width, size[0]), interpolation=cv2.INTER_AREA)
     mask = np.zeros(size, np.uint8)
     left = (size[1] - width) // 2
@@ -289,6 +297,10 @@ def softened(mask: Mask, rows: int) -> Mask:
     return np.asarray(np.clip((soft.astype(np.float32) - 40) * (255 / 175), 0, 255), dtype=np.uint8)
 
 
+_PIECES = re.compile("[\u0600-\u06ff]+|.")
+"""What is drawn at once: a word whose letters are joined, or one character."""
+
+
 @lru_cache(maxsize=1024)
 def text_mask(text: str, size: tuple[int, int]) -> Mask:
     """A line of small print as a mask (h, w), centred: strokes where they do, else the CJK font.
@@ -298,7 +310,7 @@ def text_mask(text: str, size: tuple[int, int]) -> Mask:
     """
     height, width = size
     cell = max(2, round(0.62 * height))
-    letters = [_print(c, (height, cell)) for c in text]
+    letters = [_print(piece, (height, cell * len(piece))) for piece in _PIECES.findall(text)]
     whole = np.concatenate([np.pad(m, ((0, 0), (0, max(1, height // 6)))) for m in letters], axis=1)
     if whole.shape[1] > width:
         whole = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -319,4 +331,5 @@ def _print(character: str, size: tuple[int, int]) -> Mask:
     if character.islower() and character.upper() in _STROKES:
         small = stroke_mask(character.upper(), (max(2, round(0.75 * size[0])), size[1]), 15, "round")
         return np.pad(small, ((size[0] - small.shape[0], 0), (0, 0)))
-    return font_mask(character, size, "noto-cjk" if fills_its_cell(character) else "noto-arabic", 2.0)
+    arabic = "ARABIC" in unicodedata.name(character[0], "")
+    return font_mask(character, size, "noto-arabic" if arabic else "noto-cjk", 2.0)

@@ -175,16 +175,33 @@ def _print_band(place: ImageArray, band: Band, text: str) -> None:
         for angle in np.deg2rad(30 * np.arange(12)):
             x, y = w / 2 + radius * np.cos(angle), 0.3 * h + radius * np.sin(angle)
             _circle(place, float(x), float(y), max(0.5, 0.055 * w), (40, 210, 250))
+    if band.arms:
+        _draw_arms(place, 0.5 * w, 0.22 * h if upright and text else 0.5 * h, 0.36 * min(h, w))
     if not text:
         return
     # Side bands carry a short code at the foot; the others a line of print.
     size = (round(0.24 * h), round(0.8 * w)) if upright else (round(0.56 * h), round(0.94 * w))
+    if band.stacked:
+        _print_stacked(place, band, text)
+        return
     if min(size) < 3:
         return
     top = round(0.66 * h) if upright and band.stars else round((h - size[0]) * (0.55 if upright else 0.5))
     left = (w - size[1]) // 2
     target = place[top : top + size[0], left : left + size[1]]
     target[:] = painted(np.ascontiguousarray(target), text_mask(text, size), bgr(band.foreground))
+
+
+def _print_stacked(place: ImageArray, band: Band, text: str) -> None:
+    """Letters below each other, in the lower two thirds where arms stand above them."""
+    h, w = place.shape[:2]
+    begin = 0.42 * h if band.arms else 0.15 * h
+    step = (0.9 * h - begin) / len(text)
+    size = (max(3, round(0.8 * step)), max(3, round(0.5 * w)))
+    for number, letter in enumerate(text):
+        top, left = round(begin + number * step), (w - size[1]) // 2
+        target = place[top : top + size[0], left : left + size[1]]
+        target[:] = painted(np.ascontiguousarray(target), text_mask(letter, size), bgr(band.foreground))
 
 
 def draw_bolts(plate: ImageArray, layout: Layout, unit: float, metal: Colour, rng: np.random.Generator) -> None:

@@ -58,7 +58,7 @@ def place(layout: Layout, chosen: tuple[int, ...], text: str) -> Placement:
                 if item.kind != "space":
                     marks.append(Mark(item.kind, *centre, width, height))
             else:
-                cells.append(Cell(number[item], *centre, (height, width)))
+                cells.append(Cell(number[item], *centre, layout.place_mm(item)))
             x += width
         y += height + layout.row_gap_mm
     return Placement(tuple(sorted(cells)), tuple(marks))

@@ -129,7 +129,7 @@ class PlateRenderer:
     def _drawn_faces(self, layout: Layout) -> tuple[tuple[str, ...], FloatArray]:
         """The faces of a layout and their shares, summed up; letters and digits alone need no font package."""
         faces = layout.fonts
-        symbols = set().union(*(self.pack.classes[key] for key, _, _ in layout.places))
+        symbols = self._printed(layout)
         stroked = tuple(face for face in faces if face.name in STROKE_FACES)
         if (
             stroked
@@ -140,6 +140,13 @@ class PlateRenderer:
         if self.font is not None:
             return (str(self.font),), np.ones(1)
         return tuple(face.name for face in faces), np.cumsum([face.share for face in faces])
+
+    def _printed(self, layout: Layout) -> set[str]:
+        """All that a layout may print for its characters, and above them."""
+        symbols = set().union(*(self.pack.classes[key] for key, _, _ in layout.places))
+        drawn_as = dict(layout.drawn_as)
+        above = {counterpart for symbol, counterpart in layout.above if symbol in symbols}
+        return above | {drawn_as.get(symbol, symbol) for symbol in symbols}
 
     def draw_text(self, rng: np.random.Generator) -> tuple[str, Layout]:
         """A random text and its layout.
@@ -231,7 +238,7 @@ class PlateRenderer:
         """
         for layout in self.pack.layouts:
             faces, _ = self._faces[layout.name]
-            symbols = sorted(set().union(*(self.pack.classes[key] for key, _, _ in layout.places)))
+            symbols = sorted(self._printed(layout))
             lacking = [c for c in symbols if not any(can_draw(c, face) for face in faces)]
             if lacking:
                 raise ValueError(
@@ -279,12 +286,16 @@ class PlateRenderer:
         return style
 
     def _source(self, character: str, layout: Layout, face: str) -> str:
-        """The face that a character is taken from: the drawn one, else the first of the layout that has it."""
+        """The face that a character is taken from: the drawn one, else one of the layout that has it.
+
+        Where several have it, which one depends on the drawn one.
+        """
         key = (character, layout.name, face)
         if key not in self._sources:
-            faces = (face, *self._faces[layout.name][0])
+            faces = self._faces[layout.name][0]
+            having = [face] if can_draw(character, face) else [f for f in faces if can_draw(character, f)]
             # None has it: the drawn one then says so.
-            self._sources[key] = next((f for f in faces if can_draw(character, f)), face)
+            self._sources[key] = having[faces.index(face) % len(having)] if having else face
         return self._sources[key]
 
     def _glyph(self, character: str, size: tuple[int, int], layout: Layout, style: PlateStyle, cell: float) -> Mask:
@@ -324,16 +335,25 @@ class PlateRenderer:
         size = (round(layout.size_mm[0] * scale), round(layout.size_mm[1] * scale))
         ink = border_mask(size, scale).copy() if layout.border else np.zeros(size, np.uint8)
         boxes = np.zeros((len(text), 4), np.float32)
+        for x1, y1, x2, y2 in layout.lines_mm:
+            ends = [(round(x * scale), round(y * scale)) for x, y in ((x1, y1), (x2, y2))]
+            cv2.line(ink, ends[0], ends[1], 255, max(1, round(2.2 * scale)))
+        drawn_as, above = dict(layout.drawn_as), dict(layout.above)
         jitter = rng.standard_normal((len(text) + 1, 2)) * (0.6 * scale)
         for cell, (dx, dy) in zip(where.cells if text else (), jitter.tolist(), strict=False):
             height = min(round(cell.size[0] * style.size_factor[0] * scale), size[0])
             width = min(max(2, round(cell.size[1] * style.size_factor[1] * scale)), size[1])
-            glyph = self._glyph(text[cell.number], (height, width), layout, style, cell.size[0])
+            symbol = text[cell.number]
             base = cell.y * scale - height / 2 + jitter[-1, 0]
-            top = min(max(round(base + dy), 0), size[0] - height)
             left = min(max(round(cell.x * scale - width / 2 + dx), 0), size[1] - width)
-            target = ink[top : top + height, left : left + width]
-            np.maximum(target, glyph, out=target)
+            printed = [(drawn_as.get(symbol, symbol), base)]
+            if symbol in above:
+                printed.insert(0, (above[symbol], base - layout.above_mm * scale))
+            for what, y in printed:
+                glyph = self._glyph(what, (height, width), layout, style, cell.size[0])
+                top = min(max(round(y + dy), 0), size[0] - height)
+                target = ink[top : top + height, left : left + width]
+                np.maximum(target, glyph, out=target)
             boxes[cell.number] = (left, top, left + width, top + height)
         return ink, boxes
 

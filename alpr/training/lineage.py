@@ -9,9 +9,30 @@ from typing import Any
 
 from alpr.files import file_sha256
 from alpr.reader.card import CARD_FILE, ModelCard, TrainingRun
-from alpr.runs.checkpoints import best_checkpoint, run_folder
+from alpr.reader.reader import bundle_names, find_bundle
+from alpr.runs.checkpoints import RunError, best_checkpoint, run_folder
 from alpr.runs.weights import SUFFIX
 from alpr.training.record import RunRecord
+
+
+def begun_with(given: str | Path, kind: str) -> Path:
+    """The weights that a run begins with: a run folder or a file as it is given, or a bundle's of the same network.
+
+    Args:
+        given: the name of a bundle that travels with the package, such as `world`, is one too.
+        kind: of the network that begins.
+
+    Raises:
+        RunError: a bundle without such weights; of nothing there, `best_checkpoint` tells.
+    """
+    path = Path(given).expanduser()
+    if not (path / CARD_FILE).is_file() and (path.exists() or str(given) not in bundle_names()):
+        return path
+    bundle = find_bundle(given)
+    weights = bundle / f"{'detector' if kind == 'detector' else 'recogniser'}{SUFFIX}"
+    if not weights.is_file():
+        raise RunError(f"The bundle {bundle} has no {weights.name}; expected weights that training can begin with.")
+    return weights
 
 
 def line_of(path: str | Path) -> list[dict[str, Any]]:

@@ -219,7 +219,7 @@ class StubDetector:
         self.quads = quads
 
     def look(self, photographs: list[Photograph]) -> list[Found]:
-        return [Found([Detection(q, corner_box(q), 0.8) for q in self.quads], False) for _ in photographs]
+        return [Found([Detection(q, corner_box(q), 0.8) for q in self.quads]) for _ in photographs]
 
 
 class StubRecogniser:

@@ -73,6 +73,8 @@ def test_an_input_size_and_a_threshold_chosen_after_training_travel(
     given = [f"detector={detector}", f"recogniser={recogniser}", f"output={tmp_path / 'tiny'}"]
     with pytest.raises(ValueError, match="input_px is 130; expected a multiple of 32"):
         bundle_runs(composed("export", [*given, "input_px=130"]))
+    with pytest.raises(ValueError, match="widest"):
+        bundle_runs(composed("export", [*given, "detector_settings={widest: 3}"]))
     assert not (tmp_path / "tiny").exists()
     (tmp_path / "report.json").write_text('{"manifests": {}, "figures": [], "plates": []}')
     (tmp_path / "report.html").write_text("page")
@@ -81,6 +83,7 @@ def test_an_input_size_and_a_threshold_chosen_after_training_travel(
         "fine_px=320",
         "small_px=48",
         "score_threshold=0.45",
+        "detector_settings={middle_px: 192, finer_corners: true}",
         "reader=true",
         f"report={tmp_path / 'report.json'}",
     ]
@@ -95,6 +98,7 @@ def test_an_input_size_and_a_threshold_chosen_after_training_travel(
     ]
     kept = read_weights(tmp_path / "tiny" / "detector.safetensors")["hyper_parameters"]["predictor"]
     assert (kept["input_px"], kept["fine_px"], kept["score_threshold"]) == (160, 320, 0.45)
+    assert (kept["middle_px"], kept["finer_corners"]) == (192, True)
 
 
 def test_a_reports_figures_and_its_smallest_readable_plate_go_into_the_card(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from typer.testing import CliRunner, Result
 from alpr.cli.main import app
 from alpr.data.importers.formats import FORMATS, guess
 from alpr.data.importers.labels import Wanted
+from alpr.detection.detect import Detector
+from alpr.detection.settings import DetectorSettings
 from alpr.plates.country import CountryPack
 from alpr.plates.records import Detection, PlateReading, Reading
 from alpr.reader.label_drafts import MISFIT, NOTHING_FOUND, Draft, Drafting, doubt_about
@@ -108,7 +110,7 @@ def test_corrected_labels_are_never_overwritten(folder: Path, tmp_path: Path) ->
 
 def test_faint_plates_are_drafted_but_not_printed(tmp_path: Path, china: CountryPack) -> None:
     drafting = Drafting("labelme", tmp_path / "out", china)
-    drafting._threshold = 0.4
+    drafting._detector = Detector(lambda batch: (batch, batch, batch), DetectorSettings(score_threshold=0.4))
     found = [plate("皖A12345", 0.9, found=0.5), plate("皖A12346", 0.9, found=0.3)]
     assert drafting.add(tmp_path / "a.png", found) == found[:1]
     assert [len(each.plates) for each in drafting.drafts] == [2] and isinstance(drafting.drafts[0], Draft)

@@ -443,7 +443,7 @@ def test_a_second_look_is_at_more_pixels(tmp_path: Path, monkeypatch: pytest.Mon
     network = reader.detector.network
     reader.detector.network = lambda batch: (shapes.append(batch.shape), network(batch))[1]
     timed = reader.read_timed(tmp_path / "car.jpg")
-    assert shapes == [(1, 224, 320, 3), (1, 416, 640, 3)] and timed.looked_again
+    assert shapes == [(1, 224, 320, 3), (1, 416, 640, 3)] and timed.looks == 2
     assert reader.open(tmp_path / "car.jpg").pixels.shape == (375, 600, 3)
     assert read_from(reader, tmp_path / "car.jpg", monkeypatch) == [(1500, 2400)] * 3
     (plate,) = timed.plates

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from alpr.detection.detect import Detector
+from alpr.detection.detect import Detector, Found
 from alpr.detection.settings import DetectorSettings
 from alpr.images.photograph import Photograph, read_photograph
 from alpr.plates.records import FloatArray, ImageArray
@@ -48,7 +48,7 @@ class PlatesBySize:
 def test_when_a_second_look_is_taken(coarse: list[tuple[float, ...]], again: bool) -> None:
     network = PlatesBySize(coarse, [])
     (found,) = Detector(network, SETTINGS).look([Photograph(IMAGE)])
-    assert found.looked_again == again
+    assert found.looks == 1 + again
     assert network.calls == ([(1, 320), (1, 640)] if again else [(1, 320)])
     assert len(found.plates) == sum(plate[0] >= 0.4 for plate in coarse)  # an empty second look takes nothing away
 
@@ -75,7 +75,7 @@ def test_a_wide_plate_joins_where_the_first_look_suspected_one(
 ) -> None:
     detector = Detector(PlatesBySize([suspected], [(0.8, 305, 700, 262)]), SETTINGS)
     (look,) = detector.look([Photograph(IMAGE)])
-    assert [round(plate.score, 2) for plate in look.plates] == found and look.looked_again
+    assert [round(plate.score, 2) for plate in look.plates] == found and look.looks == 2
     (lower,) = detector.down_to(0.05, 100).look([Photograph(IMAGE)])
     assert [round(plate.score, 2) for plate in detector.sure(lower.plates)] == found
 
@@ -119,7 +119,7 @@ def test_only_doubtful_images_are_looked_at_again_and_order_is_kept() -> None:
     network = Alternating([(0.7, 100, 100, 400)], [(0.3, 0, 0, 100)])
     dark, light = IMAGE, np.full_like(IMAGE, 90)
     found = Detector(network, SETTINGS).look([*map(Photograph, (dark, light, dark))])
-    assert [f.looked_again for f in found] == [False, True, False]
+    assert [f.looks for f in found] == [1, 2, 1]
     assert [len(f.plates) for f in found] == [1, 0, 1]
     assert network.calls == [(3, 320), (1, 640)]
 
@@ -130,7 +130,7 @@ def test_a_lower_threshold_casts_no_new_doubt() -> None:
     detector = Detector(PlatesBySize(coarse, [(0.9, 600, 600, 100)]), SETTINGS)
     lower = detector.down_to(0.05, 100)
     (found,) = lower.look([Photograph(IMAGE)])
-    assert not found.looked_again and len(found.plates) == 2
+    assert found.looks == 1 and len(found.plates) == 2
     assert len(detector.sure(found.plates)) == len(detector.detect([IMAGE])[0]) == 1
 
 
@@ -147,6 +147,12 @@ def test_a_size_of_ones_own_is_one_look() -> None:
         ({"sure_score": 1.5}, r"sure_score is 1.5; expected 0 to 1"),
         ({"fine_weight": 0.0}, r"fine_weight is 0.0; expected above 0 to 1"),
         ({"small_px": -1.0}, r"small_px is -1.0; expected a number of px, 0 or more"),
+        ({"middle_px": 640}, r"fine_px is None; expected a size beside middle_px"),
+        ({"middle_px": 650, "fine_px": 960}, r"middle_px is 650; expected a multiple of 32"),
+        ({"widest_fine": -1.0}, r"widest_fine is -1.0; expected a number, 0 or more"),
+        ({"wide_score": 2.0}, r"wide_score is 2.0; expected 0 to 1, or null for never"),
+        ({"credible_from": -0.1}, r"credible_from is -0.1; expected 0 to 1, or null for never"),
+        ({"crops_below": 1.5}, r"crops_below is 1.5; expected 0 to 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(change: dict[str, float], sentence: str) -> None:
@@ -158,5 +164,84 @@ def test_a_higher_threshold_changes_no_look() -> None:
     coarse, fine = [(0.65, 100, 100, 400)], [(0.9, 600, 600, 100)]
     network = PlatesBySize(coarse, fine)
     (found,) = Detector(network, SETTINGS).down_to(0.7, 50).look([Photograph(IMAGE)])
-    assert not found.plates and not found.looked_again  # the first look was sure of what is left out now
+    assert not found.plates and found.looks == 1  # the first look was sure of what is left out now
     assert network.calls == [(1, 320)]
+
+
+FINER = replace(SETTINGS, finer_corners=True)
+
+
+def looked(coarse: list[tuple[float, ...]], fine: list[tuple[float, ...]], settings: DetectorSettings) -> Found:
+    return Detector(PlatesBySize(coarse, fine), settings).look([Photograph(IMAGE)])[0]
+
+
+@pytest.mark.parametrize(("settings", "left"), [(SETTINGS, 600), (FINER, 603)])
+def test_of_a_plate_that_both_looks_see_the_finer_corners_count(settings: DetectorSettings, left: int) -> None:
+    found = looked([(0.55, 600, 600, 200)], [(0.45, 603, 600, 200)], settings)
+    assert [round(plate.score, 2) for plate in found.plates] == [0.55]  # the better score of the two
+    assert found.plates[0].corners[0, 0] == pytest.approx(left, abs=1e-2)
+
+
+def test_finer_corners_do_not_depend_on_the_threshold() -> None:
+    """What a lower threshold finds begins with what the usual one does, as evaluation takes it."""
+    coarse, fine = [(0.55, 600, 600, 200), (0.45, 100, 100, 200)], [(0.3, 603, 600, 200), (0.1, 104, 100, 200)]
+    network = PlatesBySize(coarse, fine)
+    usual, lower = Detector(network, FINER), Detector(network, FINER).down_to(0.05, 100)
+    (sure,), (more,) = usual.look([Photograph(IMAGE)]), lower.look([Photograph(IMAGE)])
+    again = usual.sure(more.plates)
+    assert [plate.score for plate in again] == [plate.score for plate in sure.plates] and len(again) == 2
+    for one, other in zip(again, sure.plates, strict=True):
+        np.testing.assert_array_equal(one.corners, other.corners)
+    assert [round(float(plate.corners[0, 0])) for plate in again] == [603, 100]  # 0.1 is too faint to place corners
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [({}, 0), ({"widest_fine": 3.0}, 1), ({"wide_score": 0.8}, 1), ({"wide_score": 0.81}, 0)],
+)
+def test_a_wide_plate_of_the_finer_look_alone(change: dict[str, float], found: int) -> None:
+    look = looked([], [(0.8, 300, 700, 300)], replace(SETTINGS, **change))  # type: ignore[arg-type]  # 150 px wide
+    assert len(look.plates) == found and look.looks == 2
+
+
+@pytest.mark.parametrize(("other", "looks"), [(0.25, 2), (0.15, 1)])
+def test_something_else_beside_a_sure_plate_is_looked_at(other: float, looks: int) -> None:
+    coarse = [(0.9, 100, 100, 400), (other, 800, 700, 300)]
+    found = looked(coarse, [(0.7, 800, 700, 120)], replace(SETTINGS, others_score=0.2))
+    assert (found.looks, len(found.plates)) == (looks, looks)
+    assert looked(coarse, [(0.7, 800, 700, 120)], SETTINGS).looks == 1
+
+
+class Ladder(PlatesBySize):
+    def __init__(self, *answers: list[tuple[float, ...]]) -> None:
+        super().__init__([], [])
+        self.answers = dict(zip((320, 480, 640), answers, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("middle", "sizes", "scores"),
+    [
+        ([(0.7, 600, 600, 200)], [320, 480], [0.7]),  # 75 px wide in the middle look's input
+        ([(0.5, 600, 600, 200)], [320, 480, 640], [0.8]),  # nothing certain yet
+        ([(0.7, 600, 600, 100)], [320, 480, 640], [0.8, 0.7]),  # 38 px wide
+        ([], [320, 480, 640], [0.8]),
+    ],
+)
+def test_the_finest_look_is_taken_where_the_middle_one_leaves_doubt(
+    middle: list[tuple[float, ...]], sizes: list[int], scores: list[float]
+) -> None:
+    network = Ladder([], middle, [(0.8, 604, 600, 200)])
+    (found,) = Detector(network, replace(FINER, middle_px=480)).look([Photograph(IMAGE)])
+    assert [width for _, width in network.calls] == sizes and found.looks == len(sizes)
+    assert [round(plate.score, 2) for plate in found.plates] == scores
+
+
+def test_every_look_is_at_as_many_pixels_as_it_needs() -> None:
+    data = cv2.imencode(".jpg", np.zeros((2400, 3200, 3), np.uint8))[1].tobytes()
+    settings = replace(FINER, middle_px=480)
+    photograph = read_photograph(data, settings.first_px)
+    assert photograph.pixels.shape[1] == 800
+    Detector(Ladder([], [(0.7, 600, 600, 200)], []), settings).look([photograph])
+    assert photograph.pixels.shape[1] == 800  # 1.5 times 480 are there already
+    Detector(Ladder([], [], []), settings).look([photograph])
+    assert photograph.pixels.shape[1] == 3200

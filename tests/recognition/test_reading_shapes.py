@@ -25,8 +25,8 @@ ONE_ROW_OF_CHINA = (
 EVERY_LATIN = "one row, long, narrow, short, two rows, two rows, the upper one smaller, two rows, the lower one smaller"
 OTHERS = {  # rendered beside the experiment's own country
     "world_recogniser": {
-        "br": (7, 5), "us": (8, 5), "ar": (7, 3), "gb": (7, 4), "sk": (7, 2), "ua": (8, 3), "tr": (8, 2),
-        "in": (11, 2), "vn": (9, 5), "cn": (8, 11), "eg": (7, 4), "kr": (9, 4),
+        "br": (7, 5), "us": (8, 5), "ar": (7, 3), "gb": (7, 6), "sk": (7, 3), "ua": (8, 3), "tr": (8, 2),
+        "in": (11, 3), "vn": (9, 5), "cn": (8, 11), "eg": (7, 4), "kr": (9, 4),
     }
 }  # fmt: skip
 """(slots, layouts) of the packs that an experiment names beside its country."""

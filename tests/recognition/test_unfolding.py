@@ -19,7 +19,7 @@ from alpr.plates.country import CountryPack
 from alpr.recognition.data import CropCollate, LabelledCrop, RecognitionSample
 from alpr.recognition.losses import RecognitionLossSettings, recognition_losses
 from alpr.recognition.mixture.crops import CropGeometry, PhotographedCrops, RenderedCrops, Unfolding
-from alpr.recognition.mixture.sources import rows_label
+from alpr.recognition.mixture.sources import RenderedPlates, rows_label
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
 from alpr.recognition.read import Recogniser, decode_cuts
 from alpr.recognition.settings import RecogniserSettings
@@ -43,7 +43,7 @@ def colours(crop: np.ndarray) -> str:
     )
 
 
-def network(seen: list[np.ndarray], two: Callable[[np.ndarray], float], country: int | None = None) -> Any:
+def network(seen: list[np.ndarray], two: Callable[[np.ndarray], float]) -> Any:
     """Reads the colours of the halves; says two rows where `two` gives a logit above 0."""
 
     def run(batch: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -54,10 +54,7 @@ def network(seen: list[np.ndarray], two: Callable[[np.ndarray], float], country:
             for slot, letter in enumerate(colours(crop)):
                 logits[i, slot, 1 + "AB".index(letter)] = 9
             rows[i, 2] = two(crop)
-        found = [logits]
-        if country is not None:
-            found.append(np.eye(2, dtype=np.float32)[[country] * len(batch)] * 20)
-        return (*found, rows)
+        return logits, rows
 
     return run
 
@@ -83,31 +80,68 @@ def test_a_plate_of_two_rows_is_read_once_more_unfolded_and_keeps_its_corners() 
     assert Recogniser(network([], two), settings(row_cuts=CUTS), AB, once=True).read([folded()])[0].cut == 0.5
 
 
+@pytest.mark.parametrize(("flat", "laid", "cut"), [(9.0, 0.1, 0.0), (0.1, 9.0, 0.5), (9.0, 9.0, 0.5)])
+def test_a_text_that_reads_well_stands_against_doubtful_rows(flat: float, laid: float, cut: float) -> None:
+    def run(batch: np.ndarray) -> tuple[np.ndarray, ...]:
+        logits = np.zeros((len(batch), 2, 3), np.float32)
+        logits[..., 1] = [[flat if colours(crop) == "BB" else laid] * 2 for crop in batch]
+        return logits, np.log(np.tile(np.array([0.3, 0.1, 0.5, 0.1], np.float32), (len(batch), 1)))
+
+    reading = Recogniser(run, settings(row_cuts=CUTS), AB).read([folded()])[0]
+    assert (reading.text, reading.cut) == ("AA", cut) and reading.two_rows == pytest.approx(0.7, abs=1e-6)
+
+
 def test_two_rows_must_be_more_likely_than_one_over_all_cuts() -> None:
     logits = np.log(np.array([[0.4, 0.2, 0.3, 0.1], [0.6, 0.0001, 0.39, 0.0099]], np.float32))
-    assert decode_cuts(logits, settings(row_cuts=CUTS)) == [0.5, 0.0]
+    (first, two), (second, one) = decode_cuts(logits, settings(row_cuts=CUTS))
+    assert (first, second) == (0.5, 0.0) and (two, one) == pytest.approx((0.6, 0.4), abs=1e-6)
     with pytest.raises(ValueError, match="gave logits"):
         decode_cuts(logits[:, :3], settings(row_cuts=CUTS))
 
 
-def test_the_plate_of_a_country_goes_to_the_recogniser_that_reads_it() -> None:
-    one = lambda crop: -50.0  # noqa: E731
-    others = Recogniser(
-        lambda b: (np.full((len(b), 2, 3), [-9.0, -9.0, 9.0], np.float32),), settings(), Charset("京沪")
+def countries(shares: dict[str, float], text: str = "AA", certain: float = 9.0, others: bool = True) -> Recogniser:
+    """Reads a text of A and B that surely, names countries with these probabilities; another one reads CN as 沪沪."""
+
+    def run(batch: np.ndarray) -> tuple[np.ndarray, ...]:
+        logits = np.full((len(batch), 2, 3), -certain, np.float32)
+        for slot, symbol in enumerate(text.ljust(2)):
+            logits[:, slot, " AB".index(symbol)] = certain
+        return logits, np.tile(np.log(np.array([*shares.values()], np.float32)), (len(batch), 1))
+
+    chinese = Recogniser(
+        lambda b: (np.full((len(b), 2, 3), [-3.0, -3.0, 3.0], np.float32),), settings(), Charset("京沪")
     )
-    for country, text in ((0, "AA"), (1, "沪沪")):
-        found = Recogniser(
-            network([], one, country),
-            settings(row_cuts=CUTS, countries=("BR", "CN"), unread=("CN",)),
-            AB,
-            others={"CN": others},
-        )
-        reading = found.read([folded(0, 0)])[0]
-        assert (reading.text, reading.country, reading.state) == (text, ("BR", "CN")[country], "read")
-        assert found.symbols == frozenset("AB京沪")
-    alone = Recogniser(network([], one, 1), settings(row_cuts=CUTS, countries=("BR", "CN"), unread=("CN",)), AB)
-    reading = alone.read([folded(0, 0)])[0]
-    assert (reading.text, reading.score, reading.state) == ("", 0.0, "unknown script")
+    own = settings(countries=tuple(shares), unread=("CN",))
+    return Recogniser(run, own, AB, others={"CN": chinese} if others else {})
+
+
+@pytest.mark.parametrize(
+    ("shares", "certain", "text", "country"),
+    [
+        ({"BR": 0.98, "US": 0.01, "CN": 0.01}, 9.0, "AA", "BR"),  # not asked at all
+        ({"BR": 0.1, "US": 0.3, "CN": 0.6}, 9.0, "沪沪", "CN"),
+        ({"BR": 0.5, "US": 0.1, "CN": 0.4}, 9.0, "AA", "BR"),
+        ({"BR": 0.5, "US": 0.1, "CN": 0.4}, 0.3, "沪沪", "CN"),  # unsure of its own text
+        ({"BR": 0.2, "US": 0.35, "CN": 0.45}, 9.0, "AA", "US"),  # the likeliest of its own countries
+    ],
+)
+def test_two_recognisers_share_the_countries(shares: dict[str, float], certain: float, text: str, country: str) -> None:
+    found = countries(shares, certain=certain)
+    reading = found.read([folded(0, 0)])[0]
+    assert (reading.text, reading.country, reading.state) == (text, country, "read")
+    assert reading.country_score == pytest.approx(shares[country], abs=1e-6)
+    assert reading.countries == pytest.approx(shares, abs=1e-6) and found.symbols == frozenset("AB京沪")
+
+
+def test_what_shows_no_plate_stays_empty_and_an_unknown_script_has_no_text() -> None:
+    empty = countries({"BR": 0.6, "CN": 0.4}, text="").read([folded(0, 0)])[0]
+    assert (empty.text, empty.state) == ("", "no plate")
+    alone = countries({"BR": 0.02, "US": 0.02, "CN": 0.96}, others=False).read([folded(0, 0)])[0]
+    assert (alone.text, alone.score, alone.country, alone.state) == ("", 0.0, "CN", "unknown script")
+    sure = countries({"BR": 0.15, "US": 0.15, "CN": 0.7}, others=False).read([folded(0, 0)])[0]
+    assert (sure.text, sure.state) == ("AA", "read"), "the text speaks for itself"
+    unsure = countries({"BR": 0.15, "US": 0.15, "CN": 0.7}, certain=0.2, others=False).read([folded(0, 0)])[0]
+    assert (unsure.text, unsure.state) == ("", "unknown script")
 
 
 def test_a_reading_says_its_state() -> None:
@@ -150,6 +184,21 @@ def test_rendered_characters_stand_where_they_are_said_to_after_unfolding(reposi
         middles = (drawn.places[:, 0] + drawn.places[:, 2]) / 2
         assert (np.diff(middles) > 0).all(), "as they are read"
         assert (middles[:4] < 0.5).all() and (middles[4:] > 0.5).all()
+
+
+def test_a_rendered_umlaut_is_spelt_as_the_reader_can() -> None:
+    entry = RenderedPlates("de", replace={"Ä": "A", "Ö": "O", "Ü": "U"})
+    latin, germany = CountryPack.find("latin").reading(None), CountryPack.find("de")
+    renderer = entry.renderer(Path(), germany, latin)
+    rendered = [RenderedCrops(renderer, (24, 96), 0.04, each).draw for each in (entry.replace, {})]
+    spelt, printed = (
+        "".join(str(draw(0, np.random.default_rng(seed)).text) for seed in range(60)) for draw in rendered
+    )
+    assert set(printed) & set("ÄÖÜ") and spelt == printed.translate(str.maketrans("ÄÖÜ", "AOU"))
+    with pytest.raises(ValueError, match="the symbols Ä Ö Ü"):
+        RenderedPlates("de").renderer(Path(), germany, latin)
+    with pytest.raises(ValueError, match=r"data\.rendered\.de\.replace"):
+        RenderedPlates("de", replace={"Ä": "AE"})
 
 
 def test_the_cut_of_a_layout_lies_between_its_rows() -> None:

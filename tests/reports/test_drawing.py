@@ -7,7 +7,7 @@ import pytest
 
 from alpr.plates.records import Detection, PlateReading, Reading
 from alpr.reports import drawing as module
-from alpr.reports.drawing import annotate, annotate_crop, ascii_label
+from alpr.reports.drawing import annotate, annotate_crop, ascii_label, label
 
 CORNERS = np.array([[100, 80], [220, 90], [218, 130], [98, 118]], np.float32)
 READING = Reading("皖A12345", 0.987, (0.99,) * 7)
@@ -47,6 +47,18 @@ def test_plates_at_and_beyond_the_edges(corners: np.ndarray) -> None:
 
 
 @pytest.mark.usefixtures("either_font")
+def test_a_line_shows_where_two_rows_part() -> None:
+    corners = np.array([[40, 40], [160, 40], [160, 120], [40, 120]], np.float32)
+    found = Detection(corners, np.array([40, 40, 160, 120], np.float32), 0.9)
+    image = np.zeros((200, 300, 3), np.uint8)
+    flat, cut = (
+        annotate(image, [PlateReading(found, Reading("A1", 0.9, (0.9, 0.9), cut=where))]) for where in (0.0, 0.4)
+    )
+    rows = np.flatnonzero((flat != cut).any(axis=(1, 2)))
+    assert 70 <= rows.min() <= rows.max() <= 74, "0.4 of the way from 40 to 120"
+    assert "(unknown script)" in label(Reading("", 0.0, (), state="unknown script"))
+
+
 def test_a_crop_gets_its_text_beneath() -> None:
     crop = np.full((24, 96, 3), 77, np.uint8)
     drawn = annotate_crop(crop, READING)

@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from alpr.detection.module import DetectorModule
+from alpr.files import packaged
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
 from alpr.recognition.module import RecogniserModule
 from alpr.runs.checkpoints import RunError, warm_start
 from alpr.runs.weights import write_weights
+from alpr.training.lineage import begun_with
 from alpr.training.runs import load_detector, load_recogniser
 
 SMALL = {"stem": [8, 8], "stage_blocks": [1, 1, 1, 1], "stage_widths": [8, 8, 16, 16], "head_width": 16}
@@ -82,3 +84,15 @@ def test_a_longer_alphabet_takes_the_classes_of_a_shorter_one(tmp_path: Path, ch
             assert torch.allclose(ours.bias[new], theirs.bias[old], atol=1e-3)
         assert torch.allclose(ours.weight[0], theirs.weight[0], atol=1e-3)
     assert torch.equal(large.network.classifier.weight[1], begun)
+
+
+def test_a_run_may_begin_with_a_bundle(tmp_path: Path) -> None:
+    recogniser, detector = (begun_with("world", kind) for kind in ("recogniser", "detector"))
+    assert recogniser == packaged("model_bin") / "world" / "recogniser.safetensors" and recogniser.is_file()
+    assert detector.name == "detector.safetensors"
+    assert begun_with(recogniser.parent, "recogniser") == recogniser  # its folder
+    assert begun_with(tmp_path, "recogniser") == tmp_path and begun_with(detector, "recogniser") == detector
+    assert begun_with("nowhere", "recogniser") == Path("nowhere")
+    (tmp_path / "card.json").write_text("{}")
+    with pytest.raises(RunError, match=r"has no recogniser\.safetensors"):
+        begun_with(tmp_path, "recogniser")

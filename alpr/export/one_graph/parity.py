@@ -39,7 +39,7 @@ def check_reader(card: ModelCard, folder: Path, images: Sequence[ImageArray]) ->
         ParityError: a plate that only one finds, a corner more than 0.5 px away, another text, country or kind of a
             score above 0.5, less than 99.5 % equal texts, or no plate to compare.
     """
-    once = replace(card.detector, fine_px=None), replace(card.recogniser, read_again_below=0.0)
+    once = card.detector.once, replace(card.recogniser, read_again_below=0.0)
     card = replace(card, detector=once[0], recogniser=once[1])  # the graph looks once and reads once
     network = OnnxDetector(folder / card.detector_file.file)
     threshold = telling_threshold(Detector(network, card.detector), images)

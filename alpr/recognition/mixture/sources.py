@@ -43,6 +43,7 @@ class PlateSource:
             a script that this reader does not know. They choose no checkpoint.
         complete: whether every plate in its photographs is labelled; only then is their background cut as negatives.
         replace: characters to put in place of others in the labels, such as {O: "0"}; on top of data.replace.
+        country: of all its plates, where its table names none: a code, or a name that only the country head knows.
         kind: of all its plates, where its table has no column `colour`; see `kind_label`.
         balance: see `balanced_weights`.
         permute: probability that characters of other plates take the place of a plate's own.
@@ -65,6 +66,7 @@ class PlateSource:
     read: bool = True
     complete: bool = True
     replace: Mapping[str, Any] = field(default_factory=dict)
+    country: str = ""
     kind: str = ""
     balance: float = 0.0
     permute: float = 0.0
@@ -144,6 +146,8 @@ class RenderedPlates:
         bank_share: how many of them take these.
         without: ingredients that they lack, see `alpr.synthetic.renderer.INGREDIENTS`.
         read: whether their texts are taught, see `PlateSource`.
+        replace: characters to put in place of others in their texts, one for one, such as {Ä: A} where the reader has
+            no Ä; they are drawn as the pack says.
         layouts: which layouts are drawn, see `CountryPack.reading`; "all" that the reader has the rows for, and of
             the run's country all that it reads.
 
@@ -159,9 +163,12 @@ class RenderedPlates:
     without: Sequence[str] = ()
     read: bool = True
     layouts: str | Sequence[str] | None = ALL_LAYOUTS
+    replace: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_share(self.share, f"{WHERE_RENDERED}.{self.name}.share")
+        for new in self.replace.values():
+            expect(len(str(new)) == 1, f"{WHERE_RENDERED}.{self.name}.replace", new, "single characters")
         if self.name == OWN and self.pack is not None:
             raise ValueError(f"{WHERE_RENDERED}.{OWN} is the run's own country; it takes no pack, give country=NAME.")
 
@@ -205,7 +212,7 @@ class RenderedPlates:
         if not self.read:
             return PlateRenderer(pack, without=self.without)
         pack = pack.within(reader.rows)
-        lacking = sorted(set(pack.alphabet) - set(reader.alphabet))
+        lacking = sorted(set(replaced(pack.alphabet, self.replace)) - set(reader.alphabet))
         if lacking or pack.slots > reader.slots:
             symbols = f" and the symbols {' '.join(lacking)}" if lacking else ""
             raise ValueError(
@@ -294,7 +301,8 @@ class LoadedPlates:
             own = others.get(crop.country or "", others.get(pack.code, pack))
             kind, (rows, cut) = kind_label(crop, own, self.settings.kind), rows_label(crop, own)
             if rows <= pack.rows or not self.settings.read:
-                kept.append(replace(crop, kind=kind, rows=rows, cut=cut))
+                country = crop.country or self.settings.country or None
+                kept.append(replace(crop, country=country, kind=kind, rows=rows, cut=cut))
                 continue
             sentence = (
                 f"{crop.place or crop.image}: the plate {crop.text!r} has {rows} rows of text, this run reads "
