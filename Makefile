@@ -68,9 +68,8 @@ check-lowest: ## the fast tests with the lowest versions that pyproject.toml all
 
 # Playwright is no part of the extra `dev`, as it brings a browser's driver of 160 MB.
 .PHONY: test-browser
-test-browser: $(READY) ## the studio's page in Chromium, which is installed where there is none
+test-browser: $(READY) ## the studio's page in Chromium, where that is installed
 	$(BIN)/pip install --quiet 'playwright>=1.45'
-	command -v chromium google-chrome > /dev/null || $(BIN)/playwright install --with-deps chromium
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet tests/studio/test_browser.py
 
 check: format-check lint types test ## what CI runs: format, lint, types, tests
