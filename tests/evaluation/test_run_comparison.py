@@ -103,7 +103,7 @@ def test_the_three_forms(sweep: Path, tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (("nowhere", "--group", "seed"), "nowhere holds no run; expected a folder with run.json"),
-        (("{sweep}", "--group", "lr"), "No run has a setting 'lr'. Did you mean model.optim.lr or optim.lr?"),
+        (("{sweep}", "--group", "lr"), "No run has a setting 'lr'. Did you mean optim.lr?"),
         (("a.json",), "1 evaluations are given; expected two"),
     ],
 )
