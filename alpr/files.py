@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import hashlib
 import io
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -174,20 +173,6 @@ def write_json(path: Path, values: object, *, indent: int = 1) -> None:
     text = json.dumps(values, ensure_ascii=False, indent=indent, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, [text.encode(), b"\n"])
-
-
-def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Writes a CSV table, whole or not at all; makes the folder.
-
-    Raises:
-        NotWritten: a full disk, or a folder that may not be written to.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, [text.getvalue().encode(errors="backslashreplace")])
 
 
 def file_sha256(path: Path) -> str:

@@ -5,17 +5,14 @@ Nothing that trains, resumes, averages, exports or evaluates knows which task it
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from alpr.data.crop_corners import Detect
 from alpr.data.manifest import Manifest
@@ -30,29 +27,6 @@ OpenDetector = Callable[[Path], tuple[Detect, str]]
 
 class TrainingFailed(RuntimeError):
     """A training that cannot go on; the sentence says what was seen and the likely causes."""
-
-
-def multiply_adds(network: torch.nn.Module, example: Tensor | None) -> int | None:
-    """The multiply-adds of one input in convolutions, linear layers and attention; None where they cannot be counted.
-
-    Nothing is computed: the network is copied without its values.
-    """
-    if example is None:
-        return None
-    bare = copy.deepcopy(network).to("meta").requires_grad_(False).eval()
-    with FlopCounterMode(display=False) as counter:
-        bare(example.to("meta"))
-    return int(counter.get_total_flops()) // 2
-
-
-def is_better(trainer: L.Trainer, monitor: str) -> bool:
-    """Whether the validation that is ending is better than all before, by the figure that chooses the checkpoint."""
-    best, now = getattr(trainer.checkpoint_callback, "best_model_score", None), trainer.callback_metrics.get(monitor)
-    return now is not None and (best is None or bool(now > best))
-
-
-HELD_BACK_FILE = "held_back.csv"
-"""Of a run's folder: which held-back plates were right at the best validation; `alpr compare` pairs runs by it."""
 
 
 class Losses(Protocol):
@@ -124,8 +98,6 @@ class TaskModule(L.LightningModule):
     """The figure that chooses among checkpoints; higher is better."""
     shown: tuple[str, ...] = ()
     """The figures of a validation that people want to see at once; `metrics.csv` has them all."""
-    units: Mapping[str, str] = MappingProxyType({})
-    """What figures are measured in, by patterns of their names such as `val/*accuracy*`; the first that fits counts."""
     teacher_path: str | None = None
     """The weights that it learns from besides its data; run.json holds their SHA-256."""
 
@@ -139,10 +111,6 @@ class TaskModule(L.LightningModule):
         raise NotImplementedError
 
     # A run, from its beginning to its end.
-
-    def example(self) -> Tensor | None:
-        """One input as the deployed network takes it, for counting what it costs; None where that is not known."""
-        return None
 
     def describe(self) -> str:
         """What the network was made for, in a sentence for the first line of a run."""

@@ -110,9 +110,22 @@ def untrained(name: str) -> RecogniserModule:
     return RecogniserModule(country=model["country"], network=model["network"], predictor=model["predictor"]).eval()
 
 
+def multiply_adds(module: RecogniserModule) -> int:
+    """The multiply-adds of one plate in convolutions, linear layers and attention."""
+    import copy
+
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = copy.deepcopy(module.network).to("meta").requires_grad_(False)
+    crop = torch.zeros((1, *module.predictor.size, 3), dtype=torch.uint8, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        network(crop)
+    return int(counter.get_total_flops()) // 2
+
+
 def _exported(name: str, folder: Path, threads: int) -> _Candidate:
     from alpr.export.onnx_bundle import export_recogniser
-    from alpr.task import multiply_adds
 
     module = untrained(name)
     path = folder / f"{name}.onnx"
@@ -120,9 +133,7 @@ def _exported(name: str, folder: Path, threads: int) -> _Candidate:
     parameters = sum(p.numel() for key, p in module.network.named_parameters() if not key.startswith("ctc."))
     network = OnnxRecogniser(path, module.predictor, len(module.charset), threads=threads)
     grid = module.network.settings.token_grid
-    return _Candidate(
-        name, network, module.predictor.size, grid, parameters, multiply_adds(module.network, module.example())
-    )
+    return _Candidate(name, network, module.predictor.size, grid, parameters, multiply_adds(module))
 
 
 def _of_bundle(folder: Path, threads: int) -> _Candidate:

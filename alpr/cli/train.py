@@ -14,7 +14,6 @@ alpr train [OVERRIDES]: train a detector or a recogniser into a run folder: chec
   alpr train experiment=ccpd_green_detector data.root=datasets trainer.max_epochs=60
   alpr train experiment=ccpd_green_recogniser name=second seed=2
   alpr train -m experiment=ccpd_green_detector optim.lr=0.001,0.002,0.004     a sweep, a run for each value
-  alpr train experiment=demo_recogniser hparams_search=rate             the same from a file; both end with a table
 
 An experiment names its data, network and schedule. A group=choice replaces a part, a key=value one value:
 
@@ -36,7 +35,7 @@ The rest, with every value and comment:
   alpr train experiment=NAME --cfg job            the whole configuration; the pack comes from country=NAME or a file
   alpr train experiment=NAME --cfg job --package optim
   alpr train --hydra-help                         options of Hydra: sweeps, --config-dir, hydra.*"""
-GROUPS = ("experiment", "country", "model", "data", "augment", "optim", "trainer", "logger", "hparams_search", "debug")
+GROUPS = ("experiment", "country", "model", "data", "augment", "optim", "trainer", "logger")
 
 
 def train(overrides: OverridesArgument = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from alpr.detection.metrics import AP_SCORE, COCO_MAX_DETECTIONS, DetectionMetri
 from alpr.detection.model import RawDetections, Scrfd, ScrfdSettings
 from alpr.detection.settings import DetectorSettings
 from alpr.detection.targets import DetectionBatch
-from alpr.detection.validation_pictures import Filmstrip, WorstScenes
+from alpr.detection.validation_pictures import Filmstrip
 from alpr.optim import OptimSettings
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Scene
 from alpr.task import TaskModule, TrainingFailed
@@ -58,16 +57,6 @@ class DetectorModule(TaskModule):
     kind = "detector"
     monitor = "val/mean_iou"
     shown = ("val/recall_hull_50", "val/recall_hull_70", "val/corner_error_median")
-    units = MappingProxyType(
-        {
-            "train/*": "loss",
-            "val/recall*": "share of plates",
-            "val/ap_*": "average precision",
-            "val/*iou": "IoU",
-            "val/corner_error*": "plate heights",
-            "val/false_positives*": "per image",
-        }
-    )
 
     def __init__(
         self,
@@ -90,13 +79,8 @@ class DetectorModule(TaskModule):
         self._raw: Callable[[Scrfd, Tensor], RawDetections] = torch.compile(Scrfd.raw) if compile else Scrfd.raw
         self._batch_images = self._blind_validations = 0
 
-    def example(self) -> Tensor:
-        """A landscape of 4 : 3 at the deployed size."""
-        px = self.predictor.input_px
-        return torch.zeros((1, max(32, round(px * 3 / 4 / 32) * 32), px, 3), dtype=torch.uint8)
-
     def configure_callbacks(self) -> list[Callback]:
-        return [Filmstrip(), WorstScenes()]
+        return [Filmstrip()]
 
     def losses(
         self,
@@ -121,16 +105,13 @@ class DetectorModule(TaskModule):
     def on_validation_epoch_start(self) -> None:
         self.metrics = {}
 
-    def validation_step(self, batch: list[tuple[ImageArray | None, Scene, str, str]], batch_idx: int) -> Any:
-        """What is found in each scene that can be read."""
+    def validation_step(self, batch: list[tuple[ImageArray | None, Scene, str, str]], batch_idx: int) -> None:
         self.report_unreadable([reason for image, _, reason, _ in batch if image is None])
         read = [(image, scene, source) for image, scene, _, source in batch if image is not None]
         detector = self.detector()
         low = detector.down_to(AP_SCORE, COCO_MAX_DETECTIONS).detect([image for image, _, _ in read])
-        sure = [detector.sure(found) for found in low]
-        for found, certain, (_, scene, source) in zip(low, sure, read, strict=True):
-            self.metrics.setdefault(source, DetectionMetrics()).update(certain, scene, found)
-        return sure
+        for found, (_, scene, source) in zip(low, read, strict=True):
+            self.metrics.setdefault(source, DetectionMetrics()).update(detector.sure(found), scene, found)
 
     def on_validation_epoch_end(self) -> None:
         by_source: dict[str, DetectionMetrics] = {}

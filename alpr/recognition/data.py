@@ -205,7 +205,6 @@ class ValidationPlate:
     country: str | None = None
     kind: str | None = None
     cut: float | None = None  # where two rows part, as a fraction of the plate's height; None: one row
-    source: str = ""  # the path of the image
 
 
 class ValidationPlates(Dataset[ValidationPlate]):
@@ -221,8 +220,6 @@ class ValidationPlates(Dataset[ValidationPlate]):
         crop = self.crops[index]
         try:
             image = read_image(crop.image)
-            return ValidationPlate(
-                image, crop.corners, crop.text, None, crop.country, crop.kind, crop.cut, str(crop.image)
-            )
+            return ValidationPlate(image, crop.corners, crop.text, None, crop.country, crop.kind, crop.cut)
         except UnreadableImage as error:
             return ValidationPlate(None, None, crop.text, f"{crop.place}: {error}" if crop.place else str(error))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,20 +13,19 @@ from torch import Tensor, nn
 
 from alpr.optim import OptimSettings
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
-from alpr.plates.records import FloatArray, ImageBatch, Reading
+from alpr.plates.records import FloatArray, ImageBatch
 from alpr.recognition.calibration import CALIBRATION_FILE
 from alpr.recognition.data import ValidationPlate
 from alpr.recognition.decode import PLAIN, Decoding
 from alpr.recognition.grammar import Grammar
 from alpr.recognition.losses import RecognitionLosses, RecognitionLossSettings, recognition_losses
-from alpr.recognition.metrics import RecognitionMetrics, RecognitionScores
+from alpr.recognition.metrics import RecognitionMetrics
 from alpr.recognition.model import MaskOcr, MaskOcrSettings
 from alpr.recognition.parts import FIRST_STAGE, LABELS, RECOGNISER, SECOND_STAGE, difference, grown, part_of
 from alpr.recognition.plateau import ExpectedCurve, PlateauWatch
 from alpr.recognition.read import NOTHING_READ, Recogniser, RecogniserNetwork
 from alpr.recognition.settings import RecogniserSettings
 from alpr.recognition.targets import RecognitionBatch
-from alpr.recognition.validation_pictures import ReadCrops
 from alpr.runs.checkpoints import best_checkpoint, load
 from alpr.task import Result, TaskModule
 
@@ -66,13 +64,6 @@ class RecogniserModule(TaskModule):
     kind = RECOGNISER
     monitor = "val/confident_accuracy"
     shown = ("val/accuracy", "val/accuracy_without_first")
-    units = MappingProxyType(
-        {
-            "train/*": "nats",
-            "val/*accuracy*": "share right",
-            "val/cer": "edits per true character",
-        }
-    )
 
     def __init__(
         self,
@@ -101,11 +92,7 @@ class RecogniserModule(TaskModule):
         self.label_entropy = label_entropy
         self.plateau: PlateauWatch | None = None
         self.metrics = RecognitionMetrics()
-        self.scores: RecognitionScores | None = None  # of the last validation
         self.confident = 0.0
-
-    def example(self) -> Tensor:
-        return torch.zeros((1, *self.predictor.size, 3), dtype=torch.uint8)
 
     def describe(self) -> str:
         s = self.network.settings
@@ -124,7 +111,7 @@ class RecogniserModule(TaskModule):
         self.plateau = PlateauWatch(entropy, data.kind_entropy(), sum(data.counts), patches, expected)
 
     def configure_callbacks(self) -> list[Callback]:
-        return [ReadCrops()] if self.plateau is None else [self.plateau, ReadCrops()]
+        return [] if self.plateau is None else [self.plateau]
 
     def remark(self, metrics: Mapping[str, Tensor]) -> str:
         if "train/label_entropy" not in metrics:
@@ -200,13 +187,11 @@ class RecogniserModule(TaskModule):
     def on_validation_epoch_start(self) -> None:
         self.metrics, self.confident = RecognitionMetrics(), 0.0
 
-    def validation_step(self, batch: list[ValidationPlate], batch_idx: int) -> Any:
-        """The reading of each plate; None of one that is unreadable."""
+    def validation_step(self, batch: list[ValidationPlate], batch_idx: int) -> None:
         self.report_unreadable([plate.unreadable for plate in batch if plate.unreadable])
-        recogniser, readings = self.recogniser(), list[Reading | None]()
+        recogniser = self.recogniser()
         for plate in batch:
             if plate.image is None:
-                readings.append(None)
                 continue
             if plate.corners is None:
                 reading = recogniser.read([plate.image])[0]
@@ -216,15 +201,13 @@ class RecogniserModule(TaskModule):
             kind = plate.kind if plate.kind in self.predictor.kinds else None
             self.metrics.update(reading, plate.text, country, kind)
             self.confident += reading.score * (reading.text == plate.text)
-            readings.append(reading)
-        return readings
 
     def on_validation_epoch_end(self) -> None:
         merged, confident = RecognitionMetrics(), 0.0
         for metrics, sure in self.gathered((self.metrics, self.confident)):
             merged = merged.merge(metrics)
             confident += sure
-        self.scores = scores = merged.compute()
+        scores = merged.compute()
         names = ("accuracy", "accuracy_without_first", "character_accuracy", "cer", "country_accuracy", "kind_accuracy")
         for name in names:
             value = getattr(scores, name)

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from alpr.files import hashed_file
 from alpr.runs.checkpoints import read_checkpoint
-from alpr.training.loggers import ShowToLoggers
 
 CONSOLE = Console()
 TIMED_STEPS = 20
@@ -180,7 +179,6 @@ def training_callbacks(
     patience: int,
     checkpoint_steps: int,
     ema_decay: float,
-    logged: bool = True,
 ) -> list[Callback]:
     """The callbacks of every run, the best checkpoint's and the last one's at the end, in this order.
 
@@ -191,7 +189,6 @@ def training_callbacks(
         patience: validations without a better figure before the run stops.
         checkpoint_steps: steps between two `last.ckpt`, from which a killed run goes on.
         ema_decay: of the averaged weights.
-        logged: whether there is a logger.
 
     Raises:
         ValueError: a setting out of its range.
@@ -205,7 +202,7 @@ def training_callbacks(
     return [
         WarmingEma(ema_decay),
         Patience(monitor, mode="max", patience=patience, check_finite=False),
-        *([LearningRateMonitor("step"), ShowToLoggers()] if logged else []),
+        LearningRateMonitor("step"),
         *([RichProgressBar()] if CONSOLE.is_terminal else []),
         EpochLine(monitor, shown),
         BestCheckpoint(checkpoints, monitor),

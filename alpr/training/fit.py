@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import shlex
-import sys
+import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -16,6 +14,7 @@ import cv2
 import lightning as L
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
@@ -24,17 +23,14 @@ from omegaconf.errors import MissingMandatoryValue
 from alpr.data.picture_sums import changed_pictures
 from alpr.files import file_sha256
 from alpr.provenance import commit_label, device_name, versions
-from alpr.reports.drawing import write_jpeg
 from alpr.runs.checkpoints import RunError, best_checkpoint, read_checkpoint, warm_start
-from alpr.task import Result, TaskData, TaskModule, multiply_adds
+from alpr.task import Result, TaskData, TaskModule
 from alpr.training.callbacks import CONSOLE, BestCheckpoint, WholeFiles, minutes, training_callbacks
 from alpr.training.detected_corners import open_detector
 from alpr.training.lineage import begun_with, line_of
-from alpr.training.loggers import connect
 from alpr.training.metrics_csv import FILE as METRICS_FILE
 from alpr.training.metrics_csv import forget_from
 from alpr.training.record import RUN_FILE, RunRecord, as_spelt_now, differences, split_of
-from alpr.training.report_page import SAMPLES_FILE, write_report
 
 FREE_KEYS = frozenset((
     "output_dir", "resume", "logger", "hash_pictures", "data.root", "data.workers", "watch.patience", "watch.expected",
@@ -45,7 +41,6 @@ FREE_KEYS = frozenset((
 
 THREADS = torch.get_num_threads()
 """As the process began, also for the later jobs of a sweep."""
-SAMPLES, LARGEST_BYTES = 24, 300_000
 _HELD: list[TextIO] = []
 
 
@@ -115,18 +110,14 @@ class _Fitting:
     ) -> None:
         self.folder, self.plain, self.record, self.checkpoint = folder, plain, record, checkpoint
         self.module = module
-        self.macs = multiply_adds(module.network, module.example())
         self._before, self._start = record.seconds, time.monotonic()
 
     def run(self, config: DictConfig, data: TaskData) -> float:
         module = self.module
         watch = {key: value for key, value in self.plain["watch"].items() if key != "expected"}
-        step = 0 if self.checkpoint is None else int(read_checkpoint(self.checkpoint)["global_step"])
-        loggers = self.loggers(config, step)
-        callbacks = training_callbacks(
-            self.folder, module.monitor, module.shown, self.note, **watch, logged=bool(loggers)
-        )
+        callbacks = training_callbacks(self.folder, module.monitor, module.shown, self.note, **watch)
         self.best = next(c for c in callbacks if isinstance(c, BestCheckpoint))
+        loggers = self.loggers(config)
         asked = self.plain["trainer"]
         precision = precision_of(asked.get("precision", "32-true"), str(asked.get("accelerator", "auto")))
         self.trainer: L.Trainer = instantiate(
@@ -139,62 +130,27 @@ class _Fitting:
             default_root_dir=str(self.folder.absolute()),  # where a task's own callbacks write
             _convert_="all",
         )
+        step = 0 if self.checkpoint is None else int(read_checkpoint(self.checkpoint)["global_step"])
         data.start_step = step
         if self.trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.record.command = command()
             for logger in loggers:
-                connect(logger, self.made())
+                connect(logger)
             print(f"{config.name}: {module.describe()}\n{data.describe()}")
             self.record.precision = str(precision)
             self.announce(step)
             forget_from(self.folder, step)
-            self.draw_samples(data)
             print(f"It trains in {precision}; everything in {self.folder}", flush=True)
         return self.fitted(data)
 
-    def loggers(self, config: DictConfig, step: int) -> list[Any]:
-        """The loggers; a resumed run goes on under its own name in W&B, and from its step on in TensorBoard."""
-        more: dict[str, dict[str, Any]] = {
-            "WandbLogger": {"id": self.record.run_id, "resume": "allow"},
-            "TensorBoardLogger": {"purge_step": step},
-        }
-        entries = (config.logger or {}).values()
-        return [
-            instantiate(entry, **more.get(str(entry.get("_target_")).rpartition(".")[2], {}), _convert_="all")
-            for entry in entries
-        ]
-
-    def made(self) -> dict[str, Any]:
-        """What made the run, for loggers: the resolved configuration and what run.json says beside it."""
-        facts = ("commit", "command", "manifests", "pictures", "versions", "device", "kind", "teacher", "started")
-        facts_now = {**vars(self.record), "kind": self.module.kind}
-        return {**self.plain, **{key: facts_now[key] for key in facts}, "units": dict(self.module.units)}
-
-    def cost(self) -> dict[str, float]:
-        """Samples trained on, the network's parameters and, where its task gives an example, its MACs."""
-        network, samples = self.module.network, self.plain["data"].get("epoch_samples")
-        found: dict[str, float] = {"parameters": sum(weights.numel() for weights in network.parameters())}
-        steps_per_epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-        if samples and 0 < steps_per_epoch < math.inf:
-            found["samples"] = round(self.trainer.global_step / math.ceil(steps_per_epoch) * samples)
-        return found | {"macs": self.macs} if self.macs else found
-
-    def draw_samples(self, data: TaskData) -> None:
-        """The first samples of the training as a sheet, for the page of the run; some data have none."""
-        if (self.folder / SAMPLES_FILE).is_file():
-            return
-        with contextlib.suppress(ValueError):
-            write_jpeg(data.preview(SAMPLES)[0], self.folder / SAMPLES_FILE, LARGEST_BYTES)
-
-    def write_page(self) -> list[Result]:
-        """The page of the run; a training does not fail by it."""
-        try:
-            page = write_report(self.folder, self.record, self.module.monitor, self.module.units)
-        except (OSError, ValueError) as error:
-            print(f"There is no page of the run: {error}", flush=True)
-            return []
-        return [Result("curves, pictures, settings", "", str(page))]
+    def loggers(self, config: DictConfig) -> list[Any]:
+        """The loggers; a resumed run goes on under its own name in W&B."""
+        made = []
+        for entry in (config.logger or {}).values():
+            wandb = str(entry.get("_target_")).endswith("WandbLogger")
+            more = {"id": self.record.run_id, "resume": "allow"} if wandb else {}
+            made.append(instantiate(entry, **more, _convert_="all"))
+        return made
 
     def announce(self, step: int) -> None:
         """Says from where a run goes on, and what has changed since it began; writes the record."""
@@ -213,7 +169,7 @@ class _Fitting:
             ):
                 if before != now:
                     print(f"The {what} changed: it began with {before}, now it is {now}. It may not end the same.")
-        record.status, record.kind, record.monitor = "running", self.module.kind, self.module.monitor
+        record.status, record.kind = "running", self.module.kind
         record.write(self.folder)
 
     @rank_zero_only
@@ -222,7 +178,6 @@ class _Fitting:
         record, score = self.record, self.best.best_model_score
         record.seconds = round(self._before + time.monotonic() - self._start, 1)
         record.steps = self.trainer.global_step
-        record.cost = self.cost()
         if record.status == "failed" and not record.steps and self.checkpoint is None:
             (self.folder / "run.json").unlink(missing_ok=True)  # nothing was learnt: other settings may have the name
             return
@@ -249,18 +204,11 @@ class _Fitting:
             if self.trainer.is_global_zero:
                 again = "" if record.status == "finished" else "; the same command goes on from its last checkpoint"
                 print(f"{record.status} after {minutes(record.seconds)}, {record.steps} steps{again}.", flush=True)
-                if record.status != "finished" and (self.folder / RUN_FILE).is_file():
-                    self.write_page()
         if self.trainer.is_global_zero:
-            more = [*self.module.finish(self.folder, data, self.plain), *self.write_page()]
+            more = self.module.finish(self.folder, data, self.plain)
             shown = (self.module.monitor, *self.module.shown)
             print(as_table([*results(self.folder, record, shown), *more]), flush=True)
         return _figure(record)
-
-
-def command() -> str:
-    """The command line of this process, as it can be given again."""
-    return shlex.join(["alpr", "train", *sys.argv[1:]])
 
 
 def results(folder: Path, record: RunRecord, shown: Sequence[str] = ()) -> list[Result]:
@@ -361,6 +309,28 @@ def hold(folder: Path) -> None:
         file.close()
         raise RunError(f"{folder}: another process is training here. Wait for it, or give another name.") from error
     _HELD.append(file)  # closing it, as the garbage collector would, gives the folder back
+
+
+def connect(logger: Any) -> None:
+    """Opens a logger before the work, and says so where it takes long.
+
+    Raises:
+        RunError: a service that cannot be reached.
+    """
+    if not isinstance(logger, WandbLogger):
+        return
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode == "online":
+        print(
+            "Connecting to W&B; without a network it gives up after about 100 s. "
+            "WANDB_MODE=offline keeps its files here, logger=csv does without.",
+            flush=True,
+        )
+    try:
+        _ = logger.experiment
+    except Exception as error:  # wandb raises half a dozen kinds
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"W&B cannot be used: {first} Set WANDB_MODE=offline, or give logger=csv.") from error
 
 
 def precision_of(setting: str | int, accelerator: str) -> str | int:

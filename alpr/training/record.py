@@ -56,9 +56,6 @@ class RunRecord:
     precision: str = ""  # what trainer.precision came to
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])  # a resumed run goes on under it in W&B
     pictures: dict[str, Sums] = field(default_factory=dict)  # of every table; earlier runs have none
-    command: str = ""  # of the last start
-    monitor: str = ""  # the figure that it chose by
-    cost: Mapping[str, float] = field(default_factory=dict)  # samples trained on, parameters, MACs of one sample
     kind: str = ""  # of the network, see `TaskModule`; runs from before it was written have none
 
     def write(self, folder: Path) -> None:

@@ -67,8 +67,7 @@ def test_run_json_says_what_made_the_run_and_what_came_of_it(runs: Path, tiny_da
         assert record["precision"] == "32-true" and record["seconds"] > 0 and "threads" in record["device"]
         assert record["commit"] is None or len(record["commit"].removesuffix("+changes")) == 40
         assert math.isfinite(record["result"]["best"]) and len(record["result"]) > 4
-        left = ["checkpoints", "metrics.csv", "report.html", "run.json", "samples.jpg", "held_back.csv"]
-        left += ["calibration", "confusion", "filmstrip", "worst"]
+        left = ["checkpoints", *(["filmstrip"] if name == "detector" else []), "metrics.csv", "run.json"]
         uncalibrated = "The scores stay uncalibrated: Nothing was read" in (runs / f"{name}.log").read_text("utf-8")
         left = sorted(left + ([] if name == "detector" or uncalibrated else ["calibration.html", "calibration.json"]))
         assert sorted(p.name for p in (runs / name).iterdir() if p.name != ".lock") == left
@@ -228,8 +227,6 @@ def test_a_sweep_makes_a_folder_for_each_run(scripts: Scripts, tiny_data: Path, 
     assert done.code == 0, done.text
     rates = [record_of(tmp_path / str(i))["config"]["optim"]["lr"] for i in range(2)]
     assert rates == [0.001, 0.01] and not (tmp_path / "run.json").exists()
-    assert "Settings that differ" in done.text and "optim.lr" in (tmp_path / "sweep.md").read_text()
-    assert "<svg" in (tmp_path / "sweep.html").read_text()
 
 
 def test_two_processes_leave_one_folder_and_the_figures_of_one(tiny_data: Path, tmp_path: Path) -> None:
@@ -244,8 +241,7 @@ def test_two_processes_leave_one_folder_and_the_figures_of_one(tiny_data: Path, 
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
     left = {p.name for p in run.iterdir()} - {".lock", "calibration.html", "calibration.json"}
-    shown = {"calibration", "confusion", "filmstrip", "worst", "samples.jpg", "report.html"}
-    assert left == {"checkpoints", "metrics.csv", "run.json"} | shown
+    assert left == {"checkpoints", "metrics.csv", "run.json"}
     assert record_of(run)["steps"] == 8  # 32 crops an epoch, 4 in each of two processes
     rows = [r for r in csv.DictReader((run / "metrics.csv").open()) if r["val/cer"]]
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
