@@ -113,7 +113,7 @@ def _with_moved_classes(config: Any) -> Any:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], spared: frozenset[str], at: str = "") -> list[str]:
-    """What another configuration changes, one `key: before -> now` each; a new key that is empty changes nothing.
+    """What another configuration changes, one `key: before -> now` each; a new key that is empty or off changes nothing.
 
     Args:
         spared: keys that may differ, in full.
@@ -122,7 +122,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], spared: froze
     for key in sorted(before.keys() | now.keys()):
         where = f"{at}{key}"
         old, new = before.get(key), now.get(key)
-        if where in spared or old == new or (key not in before and not new and new is not False):
+        if where in spared or old == new or (key not in before and not new):
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found += differences(old, new, spared, f"{where}.")

@@ -59,11 +59,17 @@ async function openNumber(number) {
   viewer.corner = -1;
   stopAdding();
   reading = null;
+  showReading(null);
   viewer.showFound([]);
   const place = list.numbers.indexOf(number);
   if (place !== list.current) list.go(place);
   const picture = viewer.open(`api/photos/${number}/image`);
-  await work.open(number);
+  try {
+    await work.open(number, signal);
+  } catch (error) {
+    if (signal.aborted) return; // another photograph was opened meanwhile
+    throw error;
+  }
   told(`${place < 0 ? "–" : (place + 1).toLocaleString("en")} of ${list.numbers.length.toLocaleString("en")}: ${work.photo.image}`);
   picture.then(() => setTimeout(() => ask(number, signal), 60));
 }

@@ -25,9 +25,9 @@ export class Work {
     this.queue = Promise.resolve();
   }
 
-  async open(number) {
+  async open(number, signal) {
     await this.queue;
-    const photo = await get(`photos/${number}`);
+    const photo = await get(`photos/${number}`, signal);
     this.take(photo);
     this.selected = this.photo.labels.length ? 0 : -1;
     this.on.shown();
