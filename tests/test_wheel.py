@@ -66,4 +66,4 @@ def test_the_wheel_reads_a_plate_without_torch(repository: Path, tmp_path: Path)
     default, plates, country = found.split()
     assert Path(default).parent == bundles and plates.isdecimal() and country == "Brazil"
     assert bundle == f"There is no bundle 'wrold'; expected a bundle's folder or one of cn, world in {bundles}."
-    assert pack.startswith("There is no country pack 'zz'; expected a YAML file or one of ar, br, cn, ")
+    assert pack.startswith("There is no country pack 'zz'; expected a YAML file or one of ar, at, br, ")

@@ -193,8 +193,8 @@ RECOGNITION = (
     Fault(
         "the places term is not weighted",
         "alpr/recognition/losses.py",
-        "of_places = settings.places_weight * of_places",
-        "of_places = 1.0 * of_places",
+        "settings.places_weight * of_places",
+        "1.0 * of_places",
         "tests/recognition/test_recognition_losses.py",
     ),
     Fault(

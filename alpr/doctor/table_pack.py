@@ -68,7 +68,8 @@ def _made_of(texts: Counter[str], tall: float) -> ReadBy:
     longest = max(map(len, texts))
     shares = [(list(form), float(n)) for form, n in forms.most_common(_FORMS)]
     shares.append((["A", *["A?"] * (longest - 1)], 0.05 * sum(texts.values())))
-    one, two = neutral["layouts"]
+    one = next(layout for layout in neutral["layouts"] if "/" not in layout["pattern"])
+    two = next(layout for layout in neutral["layouts"] if "/" in layout["pattern"])
     layouts = [_layout(one, [places], share) for places, share in shares]
     if tall >= _TALL:
         halves = [(places[: -(-len(places) // 2)], places[-(-len(places) // 2) :], n) for places, n in shares]

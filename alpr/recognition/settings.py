@@ -57,6 +57,8 @@ class RecogniserSettings:
         return {name: classes for name, classes in heads.items() if classes}
 
     def __post_init__(self) -> None:
+        for key in ("countries", "kinds", "row_cuts", "unread"):  # a stored run gives lists
+            object.__setattr__(self, key, tuple(getattr(self, key)))
         expect(len(self.size) == 2 and min(self.size) >= 1, "size", self.size, "[height, width], at least 1 px each")
         expect(max(self.size) <= MOST_PX, "size", self.size, f"at most {MOST_PX} px each")
         expect(0 <= self.margin < 0.5, "margin", self.margin, "0 to below 0.5")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from alpr.files import write_json
+from alpr.files import LIST_BYTES, read_regular, write_json
 from alpr.plates.country import CountryPack
 from alpr.plates.geometry import corner_box, homography, pixel_centre_matrix, transform_points
 from alpr.plates.records import FloatArray, ImageArray
@@ -346,5 +346,5 @@ def _even(photograph: ImageArray) -> ImageArray:
 
 def read_truth(path: Path) -> dict[str, Any]:
     """The truth of a written clip as plain values."""
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    values: dict[str, Any] = json.loads(read_regular(path, LIST_BYTES))
     return values

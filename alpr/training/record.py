@@ -113,7 +113,7 @@ def _with_moved_classes(config: Any) -> Any:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], spared: frozenset[str], at: str = "") -> list[str]:
-    """What another configuration changes, one `key: before -> now` each; a new key that is empty or off changes nothing.
+    """What another configuration changes, one `key: before -> now` each; a new key that is empty or off is none.
 
     Args:
         spared: keys that may differ, in full.

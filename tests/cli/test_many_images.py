@@ -145,7 +145,7 @@ def test_files_of_other_types_are_counted_and_said(folder: Path, tmp_path: Path)
         assert result.exit_code == 0
         assert "5 files of other types were not looked at (2 .heic, 1 " in result.stderr
         assert "1 .gif" in result.stderr and "1 .mp4" in result.stderr and "1 without a suffix" in result.stderr
-        assert "alpr-train[heif]" in result.stderr and "Reader.stream" in result.stderr
+        assert "alpr-train[heif]" in result.stderr and "alpr watch" in result.stderr
     (tmp_path / "video").mkdir()
     (tmp_path / "video" / "x.avi").write_bytes(b"x")
     none = run(folder, "predict", tmp_path / "video")

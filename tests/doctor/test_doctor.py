@@ -34,7 +34,7 @@ from alpr.images.photograph import Photograph
 from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
 from alpr.plates.geometry import corner_box
-from alpr.plates.records import Detection, Reading
+from alpr.plates.records import Detection, PlateReading, Reading
 from alpr.reader.reader import Reader
 from alpr.recognition.settings import RecogniserSettings
 
@@ -217,6 +217,12 @@ class StubDetector:
 
     def __init__(self, quads: list[np.ndarray]) -> None:
         self.quads = quads
+
+    def to_be_read(self) -> StubDetector:
+        return self
+
+    def kept(self, plates: list[PlateReading]) -> list[PlateReading]:
+        return plates
 
     def look(self, photographs: list[Photograph]) -> list[Found]:
         return [Found([Detection(q, corner_box(q), 0.8) for q in self.quads]) for _ in photographs]

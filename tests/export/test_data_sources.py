@@ -141,5 +141,5 @@ def test_each_source_of_a_shipped_bundle_has_its_origin_and_its_licence(name: st
             assert entry is not None and (source.licence, source.origin) == (entry.licence, entry.origin)
         else:
             assert source.made_from, source.name
-    config = json.dumps([dict(run.config) for run in card.training])
+    config = json.dumps([[dict(run.config), [dict(e.data) for e in run.started_from]] for run in card.training])
     assert all(source.name in config for source in card.data if source.name.endswith(".csv"))

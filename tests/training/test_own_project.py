@@ -99,8 +99,8 @@ def test_what_does_not_fit_is_one_sentence(project: Path, tmp_path: Path) -> Non
     taken.write_text("code: BR\n")
     for arguments, expected in (
         (["experiment=mine"], "There is no experiment/mine; expected one of br_recogniser, "),
-        ([*GREEN, "country=zz"], "There is no country/zz; expected one of ar, br, "),
-        ([*GREEN, "country=nowhere.yaml"], "There is no country/nowhere.yaml; expected one of ar, br, "),
+        ([*GREEN, "country=zz"], "There is no country/zz; expected one of ar, at, br, "),
+        ([*GREEN, "country=nowhere.yaml"], "There is no country/nowhere.yaml; expected one of ar, at, br, "),
         ([*GREEN, f"country={tmp_path / 'wrong.yaml'}"], f"{tmp_path / 'wrong.yaml'}, line 1: "),
         ([*GREEN, "--config-dir", "nowhere"], "'nowhere' is no folder; expected one of configurations"),
         ([*GREEN, "hydra.searchpath=[file://nowhere]"], "'nowhere' is no folder"),
