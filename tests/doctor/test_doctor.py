@@ -31,7 +31,6 @@ from alpr.doctor.second_opinion import consult
 from alpr.doctor.table import read_rows
 from alpr.doctor.text_rules import judge
 from alpr.images.photograph import Photograph
-from alpr.plates.charset import Charset
 from alpr.plates.country import CountryPack
 from alpr.plates.geometry import corner_box
 from alpr.plates.records import Detection, PlateReading, Reading
@@ -231,7 +230,7 @@ class StubDetector:
 class StubRecogniser:
     """Reads the same text everywhere."""
 
-    charset = Charset("ABC123")
+    symbols = frozenset("ABC123")
     settings = RecogniserSettings()
 
     def read_plates(self, image: np.ndarray, corners: list[np.ndarray]) -> list[Reading]:

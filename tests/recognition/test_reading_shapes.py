@@ -38,8 +38,8 @@ RECORDED = {  # country, rows of text, (rows, columns) of tokens, slots, layouts
     **dict.fromkeys(
         (
             "ccpd_recogniser", "ccpd_green_recogniser",
-            "cn_recogniser", "country_recogniser", "distil_fast", "fold_recogniser", "pretrain_decoder", "pretrain_encoder",
-            "synthetic_recogniser",
+            "cn_recogniser", "country_recogniser", "distil_fast", "fold_recogniser", "pretrain_decoder",
+            "pretrain_encoder", "synthetic_recogniser",
         ),
         ("CN", 1, (1, 24), 8, ONE_ROW_OF_CHINA),
     ),
