@@ -88,7 +88,8 @@ class Recogniser:
         readings: list[Reading] = []
         for start in range(0, len(views), CROPS_AT_ONCE):
             some = views[start : start + CROPS_AT_ONCE]
-            first = self._read_batch(np.stack([view(self.settings.size) for view in some]))
+            spared = None if self.once else self._improbable
+            first = self._read_batch(np.stack([view(self.settings.size) for view in some]), spared)
             readings += first if self.once else self._read_others(some, first)
         return [self._with_state(reading) for reading in readings]
 
@@ -135,10 +136,17 @@ class Recogniser:
         crops = [_laid_out(views[i], self.settings.size, first[i].cut) for i in chosen]
         return self._read_batch(np.stack(crops)) if crops else []
 
-    def _read_batch(self, batch: ImageBatch) -> list[Reading]:
+    def _improbable(self, reading: Reading) -> bool:
+        """Whether a first look hardly counts: another recogniser, or the unfolded plate, will be read."""
+        others = sum(reading.countries.get(code, 0.0) for code in self.others)
+        return (1.0 - others) * _one_row(reading) < POSSIBLE
+
+    def _read_batch(self, batch: ImageBatch, spared: Callable[[Reading], bool] | None = None) -> list[Reading]:
+        """The readings of one batch; doubtful ones are read again, but for those that are spared it."""
         outputs = self.network(batch)
         readings = self._decoded(outputs)
-        doubtful = [i for i, reading in enumerate(readings) if reading.score < self.settings.read_again_below]
+        low = [i for i, reading in enumerate(readings) if reading.score < self.settings.read_again_below]
+        doubtful = low if spared is None else [i for i in low if not spared(readings[i])]
         if doubtful:
             shift = max(1, round(SHIFT * batch.shape[2]))
             moved = [self.network(shifted(batch[doubtful], px)) for px in (-shift, shift)]

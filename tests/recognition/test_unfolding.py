@@ -251,3 +251,17 @@ def test_unfolding_excludes_a_reader_of_two_rows() -> None:
     with pytest.raises(ValueError, match="even width"):
         RecogniserSettings(size=(8, 31), row_cuts=CUTS)
     assert unfolded(np.zeros((16, 16, 3), np.uint8), 0.5).shape == (8, 32, 3)
+
+
+@pytest.mark.parametrize(("share", "looks"), [(0.99, 1), (0.5, 3)])
+def test_a_doubtful_plate_of_anothers_country_is_not_read_again_by_the_first(share: float, looks: int) -> None:
+    batches: list[int] = []
+
+    def unsure(batch: np.ndarray) -> tuple[np.ndarray, ...]:
+        batches.append(len(batch))
+        return np.zeros((len(batch), 2, 3), np.float32), np.log(np.tile([[1 - share, share]], (len(batch), 1)))
+
+    other = Recogniser(lambda b: (np.full((len(b), 2, 3), [-3.0, -3.0, 3.0], np.float32),), settings(), Charset("京沪"))
+    own = settings(countries=("BR", "CN"), read_again_below=0.9)
+    assert Recogniser(unsure, own, AB, others={"CN": other}).read([folded()])[0].text == "沪沪"
+    assert len(batches) == looks

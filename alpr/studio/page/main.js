@@ -20,6 +20,8 @@ const labels = new Labels({
 const list = new List((place) => open(place));
 let state = {};
 let reading = null;
+let wanted; // the number of the photograph that was asked for last; work.photo follows when it has come
+let filters = 0; // how often the list was asked for
 let asking = new AbortController();
 let nudging;
 
@@ -41,6 +43,7 @@ const open = orTold(async (place) => {
     told(place < 0 ? "This is the first photograph." : "This is the last photograph.");
     return;
   }
+  const number = list.numbers[place]; // the list may be another one when the last change is written
   document.activeElement?.blur?.();
   await work.queue;
   if (work.unsaved) {
@@ -48,13 +51,13 @@ const open = orTold(async (place) => {
     return;
   }
   flushNudge();
-  list.go(place);
-  await openNumber(list.numbers[place]);
+  await openNumber(number);
 });
 
 async function openNumber(number) {
   asking.abort();
   asking = new AbortController();
+  wanted = number;
   const { signal } = asking;
   viewer.corner = -1;
   stopAdding();
@@ -229,14 +232,16 @@ function theme() {
 }
 
 const refilter = orTold(async () => {
+  const mine = ++filters;
   const asked = new URLSearchParams();
   for (const name of ["text", "state", "country", "source", "low", "high", "order"]) {
     const value = at(`f-${name}`).value;
     if (value !== "") asked.set(name, value);
   }
   const { numbers } = await get(`list?${asked}`);
+  if (mine !== filters) return; // the filters were changed meanwhile
   list.known.clear();
-  list.set(numbers, work.photo?.number);
+  list.set(numbers, wanted);
   at("found").textContent = `${numbers.length.toLocaleString("en")} of ${state.photos.toLocaleString("en")}`;
   if (list.current < 0 && numbers.length) await open(0);
 });
