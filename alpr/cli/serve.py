@@ -12,6 +12,17 @@ from typing import Annotated
 
 import typer
 
+from alpr.cli.event_options import (
+    After,
+    Every,
+    Evidence,
+    ListDistance,
+    MinWidth,
+    PlateLists,
+    Quiet,
+    WebhookPicture,
+    Zones,
+)
 from alpr.cli.options import BundleOption, complaints, stop
 from alpr.cli.reading import AtPrecision, Grammar, MinScore, Providers, Top, Wanted
 from alpr.reader.cores import available_cores
@@ -49,37 +60,21 @@ def serve(
         list[str] | None,
         typer.Option("--watch", metavar="SOURCE", help="[NAME=] a camera or stream, as alpr watch. Repeatable."),
     ] = None,
-    every: Annotated[
-        int, typer.Option("--every", metavar="N", min=1, help="Read every N-th frame of these sources.")
-    ] = 1,
+    every: Every = 1,
     events: Annotated[
         Path | None, typer.Option("--events", metavar="FILE", help="Add their events to this file; else on stdout.")
     ] = None,
-    evidence: Annotated[
-        Path | None, typer.Option("--evidence", metavar="DIR", help="Write each event's best frame and crop.")
-    ] = None,
-    zone: Annotated[
-        list[str] | None, typer.Option("--zone", metavar="ZONE", help="Zones of sources, as alpr watch. Repeatable.")
-    ] = None,
-    min_width: Annotated[
-        float, typer.Option("--min-width", metavar="PX", min=0, help="No event of narrower plates.")
-    ] = 0.0,
-    quiet: Annotated[
-        float, typer.Option("--quiet", metavar="S", min=0, help="A text again within S seconds is no new event.")
-    ] = 10.0,
-    after: Annotated[
-        float | None, typer.Option("--after", metavar="S", min=0, help="Events S seconds after the first sighting.")
-    ] = None,
-    plate_list: Annotated[
-        list[Path] | None, typer.Option("--list", metavar="CSV", help="Known plates, as alpr watch. Repeatable.")
-    ] = None,
-    list_distance: Annotated[
-        int, typer.Option("--list-distance", metavar="N", min=0, help="Edits allowed, where a line names none.")
-    ] = 0,
+    evidence: Evidence = None,
+    zone: Zones = None,
+    min_width: MinWidth = 0.0,
+    quiet: Quiet = 10.0,
+    after: After = None,
+    plate_list: PlateLists = None,
+    list_distance: ListDistance = 0,
     webhook: Annotated[
         str | None, typer.Option("--webhook", metavar="URL", help="POST events, and readings of UDP and TCP frames.")
     ] = None,
-    webhook_picture: Annotated[bool, typer.Option("--webhook-picture", help="Events with their crop.")] = False,
+    webhook_picture: WebhookPicture = False,
     spool: Annotated[Path, typer.Option("--spool", metavar="FILE", help="What is to be posted waits here.")] = Path(
         "serve.spool"
     ),

@@ -9,11 +9,20 @@ from typing import Annotated
 
 import typer
 
+from alpr.cli.event_options import (
+    After,
+    Every,
+    Evidence,
+    ListDistance,
+    MinWidth,
+    PlateLists,
+    Quiet,
+    WebhookPicture,
+    Zones,
+)
 from alpr.cli.options import BundleOption, complaints
 from alpr.cli.reading import Grammar, Output, Providers, Resume, Threads
 from alpr.video.looks import EVERY
-
-Folder = Path | None
 
 
 def watch(
@@ -31,10 +40,8 @@ def watch(
         Path | None, typer.Option("--annotate", metavar="FILE", help="Write a video with tracks, texts and trails.")
     ] = None,
     blur: Annotated[bool, typer.Option("--blur", help="Cover the plates in it; no texts.")] = False,
-    evidence: Annotated[
-        Path | None, typer.Option("--evidence", metavar="DIR", help="Write each event's best frame and crop.")
-    ] = None,
-    every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Read every N-th frame.")] = 1,
+    evidence: Evidence = None,
+    every: Every = 1,
     fps: Annotated[
         float | None, typer.Option("--fps", metavar="N", min=0.01, help="Of a folder (else 25) and of stdin.")
     ] = None,
@@ -57,35 +64,22 @@ def watch(
         float, typer.Option("--min-score", metavar="S", min=0, max=1, help="Of an event's text.")
     ] = 0.5,
     min_frames: Annotated[int, typer.Option("--min-frames", metavar="N", min=1, help="Of an event.")] = 1,
-    min_width: Annotated[float, typer.Option("--min-width", metavar="PX", min=0, help="Read no narrower plate.")] = 0.0,
-    zone: Annotated[
-        list[str] | None,
-        typer.Option("--zone", metavar="ZONE", help="[SOURCE/]NAME=x,y x,y x,y: read inside alone. Repeatable."),
-    ] = None,
-    quiet: Annotated[
-        float, typer.Option("--quiet", metavar="S", min=0, help="A text again within S seconds is no new event.")
-    ] = 10.0,
+    min_width: MinWidth = 0.0,
+    zone: Zones = None,
+    quiet: Quiet = 10.0,
     lost: Annotated[
         float, typer.Option("--lost", metavar="S", min=0, help="A track ends S seconds after its last sighting.")
     ] = 1.5,
-    after: Annotated[
-        float | None,
-        typer.Option("--after", metavar="S", min=0, help="Events S seconds after the first sighting; corrected later."),
-    ] = None,
+    after: After = None,
     unread: Annotated[
         bool, typer.Option("--unread", help="Tracks that were not read are events, too: state, reason.")
     ] = False,
-    plate_list: Annotated[
-        list[Path] | None,
-        typer.Option("--list", metavar="CSV", help="Known plates: text,list,distance,until,note. Repeatable."),
-    ] = None,
-    list_distance: Annotated[
-        int, typer.Option("--list-distance", metavar="N", min=0, help="Edits allowed, where a line names none.")
-    ] = 0,
+    plate_list: PlateLists = None,
+    list_distance: ListDistance = 0,
     webhook: Annotated[
         str | None, typer.Option("--webhook", metavar="URL", help="POST every event as JSON, with retries.")
     ] = None,
-    webhook_picture: Annotated[bool, typer.Option("--webhook-picture", help="With the crop, as base64 JPEG.")] = False,
+    webhook_picture: WebhookPicture = False,
     spool: Annotated[
         Path | None, typer.Option("--spool", metavar="FILE", help="What is to be sent; else beside --output.")
     ] = None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+from abc import ABC, abstractmethod
 
 
 def address(text: str) -> tuple[str, int]:
@@ -42,3 +44,40 @@ def bound(place: tuple[str, int], kind: socket.SocketKind) -> socket.socket:
 def is_local(host: str) -> bool:
     """Whether only this machine reaches a host's sockets."""
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+class SocketThread(ABC):
+    """A bound socket, and the one thread that works on it.
+
+    Attributes:
+        place: the host and the port that it has.
+    """
+
+    def __init__(self, place: tuple[str, int], kind: socket.SocketKind, name: str) -> None:
+        self.socket = bound(place, kind)
+        self.place: tuple[str, int] = self.socket.getsockname()[:2]
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    @abstractmethod
+    def _work(self) -> None:
+        """Works until `_stopping` is set."""
+
+    def start(self) -> None:
+        """Starts to work."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Takes no more; what is not whole is lost. The socket stays open for answers until `close`."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self.socket.close()

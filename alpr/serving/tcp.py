@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import selectors
 import socket
-import threading
 import time
 from dataclasses import dataclass, field
 
 from alpr.serving.frames import Frame, Held, Outcome
 from alpr.serving.queue import FrameQueue
 from alpr.serving.results import Results
-from alpr.serving.sockets import bound
+from alpr.serving.sockets import SocketThread
 
 log = logging.getLogger("alpr.serving")
 
@@ -34,43 +33,25 @@ class _Connection:
     heard: float = field(default_factory=time.monotonic)
 
 
-class TcpServer:
+class TcpServer(SocketThread):
     """One thread for all connections; see `UdpServer` for the arguments."""
 
     def __init__(self, place: tuple[str, int], queue: FrameQueue, results: Results) -> None:
+        super().__init__(place, socket.SOCK_STREAM, "tcp")
         self.queue = queue
         self.results = results
-        self.socket = bound(place, socket.SOCK_STREAM)
         self.socket.listen(64)
         self.socket.setblocking(False)
-        self.place: tuple[str, int] = self.socket.getsockname()[:2]
         self.frames = 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.socket, selectors.EVENT_READ)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="tcp", daemon=True)
-
-    def start(self) -> None:
-        """Starts to accept."""
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread is at work."""
-        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Accepts no more; images that are not whole are lost."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        super().stop()
         self.close()
 
-    def close(self) -> None:
-        """Closes the socket."""
-        self.socket.close()
-
-    def _serve(self) -> None:
+    def _work(self) -> None:
         while not self._stopping.is_set():
             for key, _ in self._selector.select(_TICK_S):
                 if key.fileobj is self.socket:

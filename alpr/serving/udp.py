@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 
 from alpr.serving.datagrams import Address, Datagrams
 from alpr.serving.frames import Ended, Frame
 from alpr.serving.new_form import answer
 from alpr.serving.queue import FrameQueue
 from alpr.serving.results import Results
-from alpr.serving.sockets import bound
+from alpr.serving.sockets import SocketThread
 from alpr.serving.whole import Whole
 
 log = logging.getLogger("alpr.serving")
@@ -23,7 +22,7 @@ _FORCED = 33
 _SWEEP_S = 0.5
 
 
-class UdpServer:
+class UdpServer(SocketThread):
     """Frames over UDP, in the form of the C++ server and in ours.
 
     Args:
@@ -31,36 +30,14 @@ class UdpServer:
     """
 
     def __init__(self, place: Address, queue: FrameQueue, results: Results, timeout_s: float = 2.0) -> None:
+        super().__init__(place, socket.SOCK_DGRAM, "udp")
         self.queue = queue
         self.results = results
         self.datagrams = Datagrams(queue, timeout_s)
-        self.socket = bound(place, socket.SOCK_DGRAM)
-        self.place: Address = self.socket.getsockname()[:2]
         self.buffer_bytes = _enlarged(self.socket)
         self.socket.settimeout(_SWEEP_S)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._receive, name="udp", daemon=True)
 
-    def start(self) -> None:
-        """Starts to receive."""
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread is at work."""
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Receives no more; frames that are not whole are lost. `close` comes when all answers are sent."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def close(self) -> None:
-        """Closes the socket."""
-        self.socket.close()
-
-    def _receive(self) -> None:
+    def _work(self) -> None:
         swept = self.datagrams.clock()
         while not self._stopping.is_set():
             try:
