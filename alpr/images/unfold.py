@@ -14,6 +14,15 @@ OVERLAP = 0.0125
 """Of the folded crop's height: each row keeps so much beyond the cut, since a cut is seldom exact."""
 
 
+def in_crop(cut: float, margin: float) -> float:
+    """Where two rows part as a fraction of a crop's height, of one of the plate's height.
+
+    Args:
+        margin: the fraction of the crop that is left around the plate on every side.
+    """
+    return margin + (1 - 2 * margin) * cut
+
+
 def folded_size(size: tuple[int, int]) -> tuple[int, int]:
     """The (height, width) of the crop that is unfolded to a size: as many pixels, twice as high and half as wide."""
     return 2 * size[0], size[1] // 2

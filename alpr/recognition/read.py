@@ -13,7 +13,7 @@ import numpy as np
 
 from alpr.images.photograph import Photograph
 from alpr.images.prepare import rectify, resize_crop
-from alpr.images.unfold import folded_size, unfolded
+from alpr.images.unfold import folded_size, in_crop, unfolded
 from alpr.plates.charset import Charset
 from alpr.plates.geometry import plate_width
 from alpr.plates.records import FloatArray, ImageArray, ImageBatch, Reading
@@ -182,10 +182,10 @@ class Recogniser:
             corners: (4, 2) px; None where the image is the crop.
             cut: where its two rows part, as a fraction of the plate's height; None of a plate that is read as it is.
         """
-        margin = 0.0 if corners is None else self.settings.margin
+        margin = 0.0 if corners is None else self.settings.margin  # a ready-made crop has none
         view = partial(_resized, image) if corners is None else self._view(image, corners)
         try:
-            return _laid_out(view, self.settings.size, None if cut is None else margin + (1 - 2 * margin) * cut)
+            return _laid_out(view, self.settings.size, None if cut is None else in_crop(cut, margin))
         except (ValueError, cv2.error):
             return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,12 @@ def test_a_plate_that_is_read_unfolded_is_drawn_in_both_ways(tmp_path: Path) -> 
     as_it_is = PhotographedCrops([label], (8, 32), 0.0, EXACT, STILL).draw(0, np.random.default_rng(1))
     assert (as_it_is.text, as_it_is.rows) == ("AB", 2), "a reader of two rows sees it as it is"
     unread = PhotographedCrops([label], (8, 32), 0.0, EXACT, STILL, read=False).draw(0, np.random.default_rng(1))
-    assert (unread.text, unread.cut) == (None, None)
+    assert (unread.text, unread.cut) == (None, 0.0), "without a head for rows there are none to tell"
+    unnamed = replace(label, text="")
+    for known, cut in ((label, 0.5), (unnamed, None)):
+        crops = PhotographedCrops([known], (8, 32), 0.0, EXACT, STILL, read=False, unfolding=Unfolding())
+        drawn = crops.draw(0, np.random.default_rng(1))
+        assert (drawn.text, drawn.cut) == (None, cut), "only a text tells how many rows there are"
 
 
 def test_rendered_characters_stand_where_they_are_said_to_after_unfolding(repository: Path) -> None:

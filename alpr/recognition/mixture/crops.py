@@ -11,7 +11,7 @@ import numpy as np
 
 from alpr.data.augment import PixelAugment, warp
 from alpr.images.prepare import UnreadableImage, read_image, rectify
-from alpr.images.unfold import folded_size, unfolded, unfolded_places
+from alpr.images.unfold import folded_size, in_crop, unfolded, unfolded_places
 from alpr.plates.charset import replaced
 from alpr.plates.geometry import FlatQuad, corner_box, homography, plate_height
 from alpr.plates.records import FloatArray, ImageArray
@@ -82,11 +82,6 @@ class Unfolding:
         return None if rng.random() < self.folded else float(np.clip(cut + rng.normal(0, self.error), 0.2, 0.8))
 
 
-def in_crop(cut: float, margin: float) -> float:
-    """Where two rows part as a fraction of the crop's height, of one of the plate's height."""
-    return margin + (1 - 2 * margin) * cut
-
-
 class RenderedCrops:
     """Synthetic plates of a country pack, made on the fly.
 
@@ -112,13 +107,13 @@ class RenderedCrops:
 
     def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
         text, layout = self.renderer.draw_text(rng)
-        code, kind = self.renderer.pack.code, layout.kind or None
-        two = self.unfolding is not None and layout.row_cut is not None
-        cut = in_crop(layout.row_cut, self.margin) if two and layout.row_cut is not None else 0.0
-        at = self.unfolding.drawn(cut, rng) if two and self.read and self.unfolding is not None else None
+        code, kind, cut, at = self.renderer.pack.code, layout.kind or None, 0.0, None
+        if self.unfolding is not None and layout.row_cut is not None:
+            cut = in_crop(layout.row_cut, self.margin)
+            at = self.unfolding.drawn(cut, rng) if self.read else None
         size = self.crop_size if at is None else folded_size(self.crop_size)
         made = self.renderer.crop_of(text, layout, rng, size, self.margin)
-        if not self.read or (two and at is None):
+        if not self.read or (cut and at is None):
             return DrawnCrop(made.crop, None, code, kind, cut=cut)
         read = replaced(made.text, self.replace)
         places = made.places if len(read) == len(made.text) else None
@@ -185,7 +180,8 @@ class PhotographedCrops:
         except FlatQuad as error:
             raise UnreadableImage(f"{label.place or label.image}: {error}") from error
         if not self.read:
-            return DrawnCrop(self.pixels(crop, rng), None, label.country, label.kind)
+            known = cut if label.text else None  # its text tells how many rows a plate has
+            return DrawnCrop(self.pixels(crop, rng), None, label.country, label.kind, cut=known)
         if at is not None:
             return DrawnCrop(self.pixels(unfolded(crop, at), rng), text, label.country, label.kind)
         if cut:

@@ -290,7 +290,8 @@ class LoadedPlates:
         found_usable = [usable(b.crops, pack.charset if read else None, pack.slots, self.strict) for b in both]
         self.refused = [sentence for _, refused in found_usable for sentence in refused]
         packs = others or {}
-        self.train, self.held = ([*(self._with_rows(part, pack, packs) for part, _ in found_usable), []])[:2]
+        parts = [self._with_rows(part, pack, packs) for part, _ in found_usable]
+        self.train, self.held = parts[0], parts[1] if read else []
 
     def _with_rows(
         self, crops: list[LabelledCrop], pack: CountryPack, others: Mapping[str, CountryPack]
