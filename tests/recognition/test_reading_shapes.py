@@ -22,6 +22,7 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "configs" / "experiment"
 ONE_ROW_OF_CHINA = (
     "blue, green small, green large, yellow, yellow learner, police, Hong Kong and Macao, embassy, consulate"
 )
+EVERY_AMERICAN = "three and four, dashed, dotted, with arms, with a round mark, plain, of any length"
 EVERY_LATIN = (
     "one row, long, narrow, short, arms after two, seals after three, a round mark after three, a star after three, "
     "a dash after two, spaces, two rows, two rows, the upper one smaller, two rows, the lower one smaller"
@@ -38,7 +39,7 @@ OTHERS = {  # rendered beside the experiment's own country
 RECORDED = {  # country, rows of text, (rows, columns) of tokens, slots, layouts
     "demo_recogniser": ("CN", 1, (1, 24), 8, "blue, green small, green large"),
     "br_recogniser": ("BR", 1, (1, 24), 7, "old, old commercial, Mercosur"),
-    "us_recogniser": ("US", 1, (1, 24), 8, "three and four, dashed, dotted, with arms, with a round mark, plain, of any length"),
+    "us_recogniser": ("US", 1, (1, 24), 8, EVERY_AMERICAN),
     "world_recogniser": ("ZZ", 1, (1, 24), 12, EVERY_LATIN),
     **dict.fromkeys(
         (
