@@ -302,7 +302,7 @@ class RecognitionData(TaskData):
             for _ in range(count if each.read else 0):
                 text, layout = renderer.draw_text(rng)
                 kind = f"rendered {renderer.pack.code}", layout.name
-                kinds.setdefault(kind, []).append(replaced(text, self.replace))
+                kinds.setdefault(kind, []).append(replaced(text, {**self.replace, **each.replace}))
         for source, count, weights in zip(self.sources, drawn[packs:-1], self.weights()[packs:-1], strict=True):
             if count and source.settings.read:
                 texts = [source.train[i].text for i in rng.choice(len(source.train), size=count, p=weights)]
