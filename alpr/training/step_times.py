@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: data, forward, backward, update."""
+"""Where the time of a training step goes: data, forward, backward, update; and what the loader gives at most."""
 
 from __future__ import annotations
 
@@ -59,17 +59,8 @@ def step_times(config: DictConfig, steps: int = 8) -> StepTimes:
     Raises:
         ValueError: data that cannot be used, or a wrong setting.
     """
-    quiet()
-    L.seed_everything(config.seed, verbose=False)
-    precision: Any = precision_of(config.trainer.precision, str(config.trainer.accelerator))
-    trainer = L.Trainer(
-        accelerator=config.trainer.accelerator, devices=1, precision=precision, logger=False, enable_checkpointing=False
-    )
-    data: Any = instantiate(config.data, workers=0, _convert_="all")
-    data.trainer = trainer
-    module: TaskModule = instantiate(config.model, _convert_="all").to(trainer.strategy.root_device).train()
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    module.prepare(data, plain)
+    trainer, data, module = _prepared(config, 0)
+    module.to(trainer.strategy.root_device).train()
     optimizer = build_optimizer(module.network, module.optim)
     times: list[tuple[float, float, float, float]] = []
     loader = data.train_dataloader()
@@ -90,7 +81,48 @@ def step_times(config: DictConfig, steps: int = 8) -> StepTimes:
         times.append((marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2], marks[4] - marks[3]))
     size = sum(loader.batch_sampler.counts)
     each = [1000 * median(column) / size for column in zip(*times[WARM_UP_STEPS:], strict=True)]
-    return StepTimes(size, str(precision), torch.get_num_threads(), *each)
+    return StepTimes(size, str(trainer.precision), torch.get_num_threads(), *each)
+
+
+def loader_rate(config: DictConfig, workers: int, seconds: float = 5.0) -> float:
+    """Images that so many loader processes give in a second, with nobody who trains on them.
+
+    Args:
+        config: as `alpr train` composes it.
+        workers: processes, 1 or more.
+        seconds: for which it is measured, after two batches of every process that warm up.
+
+    Raises:
+        ValueError: data that cannot be used, or a wrong setting.
+    """
+    _, data, _ = _prepared(config, workers)
+    loader = data.train_dataloader()
+    batches, size = iter(loader), sum(loader.batch_sampler.counts)
+    for _ in range(WARM_UP_STEPS * workers):
+        batches = batches if next(batches, None) is not None else iter(loader)
+    given, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        if next(batches, None) is None:
+            batches = iter(loader)
+        else:
+            given += size
+    return given / (time.perf_counter() - started)
+
+
+def _prepared(config: DictConfig, workers: int) -> tuple[L.Trainer, Any, TaskModule]:
+    """A trainer, the data and the task of a configuration, ready for a first step."""
+    quiet()
+    L.seed_everything(config.seed, verbose=False)
+    precision: Any = precision_of(config.trainer.precision, str(config.trainer.accelerator))
+    trainer = L.Trainer(
+        accelerator=config.trainer.accelerator, devices=1, precision=precision, logger=False, enable_checkpointing=False
+    )
+    data: Any = instantiate(config.data, workers=workers, _convert_="all")
+    data.trainer = trainer
+    module: TaskModule = instantiate(config.model, _convert_="all")
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    module.prepare(data, plain)
+    return trainer, data, module
 
 
 def _now() -> float:

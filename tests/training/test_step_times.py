@@ -8,7 +8,7 @@ import pytest
 from tiny_runs import DETECTOR, RECOGNISER, make_data, overrides
 
 from alpr.training.configuration import composed
-from alpr.training.step_times import step_times
+from alpr.training.step_times import loader_rate, step_times
 
 
 @pytest.mark.parametrize("settings", [DETECTOR, RECOGNISER], ids=["detector", "recogniser"])
@@ -22,4 +22,5 @@ def test_the_times_of_a_step_are_per_image_and_leave_nothing(settings: tuple[str
     assert times.network_per_s == pytest.approx(1000 / spent) and times.loader_per_s == pytest.approx(
         1000 / times.data_ms
     )
+    assert loader_rate(config, workers=1, seconds=0.2) > 0
     assert not (tmp_path / "run").exists()
