@@ -378,9 +378,10 @@ def open_baseline(config: DictConfig) -> tuple[Parts, dict[str, str]]:
         taken = [key for key in ("detector", "recogniser") if getattr(found, key) is None]
         identity |= {f"bundle's {key}": of_bundle[key] for key in taken if key in of_bundle}
         identity |= {"bundle": of_bundle["name"]}
-    for key in ("detector", "recogniser"):
-        if config.only not in (None, key):
-            parts = replace(parts, **{key: None})
+    if config.only == "detector":
+        parts = replace(parts, recogniser=None)
+    if config.only == "recogniser":
+        parts = replace(parts, detector=None)
     if parts.detector is None and parts.recogniser is None:
         raise ValueError(f"only={config.only}, but {found.name} has no {config.only}; bundle=BUNDLE gives one.")
     return parts, identity
