@@ -103,8 +103,8 @@ class HogTraining:
         for source in data.sources:
             found: Sequence[Scene] = source.train if which == "train" else source.held
             most = max(1, self.scenes // len(data.sources))
-            chosen = np.linspace(0, len(found) - 1, min(most, len(found))).astype(int) if len(found) else []
-            result += [found[int(i)] for i in chosen]
+            places = np.linspace(0, len(found) - 1, min(most, len(found)))
+            result += [found[int(place)] for place in places]
         return result
 
     def _opened(self, scenes: Sequence[Scene], what: str) -> Iterator[tuple[int, Scene, ImageArray]]:
@@ -196,8 +196,8 @@ class HogTraining:
             levels, plates = list(self.settings.pyramid(image)), _hulls(scene)
             hits = detector.hits(levels)
             boxes = np.array([detector.inner_box(hit) for hit in hits]).reshape(-1, 4)
-            beside = ~(box_iou(boxes, plates) > APART).any(axis=1)
-            for hit in [hit for hit, apart in zip(hits, beside, strict=True) if apart][: self.mined]:
+            nearest = box_iou(boxes, plates).max(axis=1, initial=0.0)
+            for hit in [hit for hit, iou in zip(hits, nearest, strict=True) if iou <= APART][: self.mined]:
                 found[hit.window].append(detector.features(levels, hit))
         lengths = [self.settings.descriptor(size).getDescriptorSize() for size in self.settings.windows]
         return [np.array(each, np.float32).reshape(-1, n) for each, n in zip(found, lengths, strict=True)]
@@ -275,11 +275,11 @@ def _cut(image: ImageArray, origin: FloatArray, scale: float, size: tuple[int, i
     """
     low = np.floor(origin).astype(int)
     high = np.maximum(low + 1, np.ceil(origin + np.array(size) * scale).astype(int))
-    x1, y1, x2, y2 = (*np.maximum(low, 0), *np.minimum(high, image.shape[1::-1]))
+    (x1, y1), (x2, y2) = np.maximum(low, 0).tolist(), np.minimum(high, image.shape[1::-1]).tolist()
     if x1 >= x2 or y1 >= y2:
         return np.zeros((size[1], size[0], 3), np.uint8)
-    edges = (y1 - low[1], high[1] - y2, x1 - low[0], high[0] - x2)
-    cut = cv2.copyMakeBorder(image[y1:y2, x1:x2], *map(int, edges), cv2.BORDER_REPLICATE)
+    (left, top), (right, bottom) = ([x1, y1] - low).tolist(), (high - [x2, y2]).tolist()
+    cut = cv2.copyMakeBorder(image[y1:y2, x1:x2], top, bottom, left, right, cv2.BORDER_REPLICATE)
     return np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR), np.uint8)
 
 

@@ -89,6 +89,12 @@ class ReadBy:
         return self.reader.read_crop(crop)
 
 
+def as_box(box: FloatArray) -> tuple[float, float, float, float]:
+    """A box (4,) as `Reading.boxes` holds it, within the crop."""
+    x1, y1, x2, y2 = np.clip(box, 0, 1).round(4).tolist()
+    return x1, y1, x2, y2
+
+
 def method(
     name: str,
     localiser: Localiser | None = None,

@@ -130,7 +130,8 @@ def evaluate_once(
         workers=config.workers,
         console=console,
     )
-    report = replace(report, made_with=made_with(config))
+    sizes = {"model_bytes": sum(file.stat().st_size for file in parts.files)} if parts.files else {}
+    report = replace(report, made_with=made_with(config) | sizes)
     for name in [name for name in slices or () if all(s.by != name for s in report.slices)]:
         print(f"Note: {name} has more than {MAX_GROUPS} values here; it is no slice.", file=sys.stderr)
     print_report(report, console)
@@ -337,7 +338,7 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
             f"Expected either bundle=BUNDLE, or detector=RUN and/or recogniser=RUN, or baseline=NAME; found {found}."
         )
     if config.bundle is not None:
-        return open_bundle(find_bundle(str(config.bundle)), config)
+        return open_bundle(find_bundle(str(config.bundle)), config, config.only)
     from alpr.runs.checkpoints import best_checkpoint
     from alpr.training.runs import load_reader
 
@@ -370,14 +371,18 @@ def open_baseline(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     identity = {"name": found.name} | {file.name: file_sha256(file) for file in found.files}
     parts = found
     if config.bundle is not None:
-        other, of_bundle = open_bundle(find_bundle(str(config.bundle)), config)
-        detector, recogniser = found.detector or other.detector, found.recogniser or other.recogniser
+        lacking = [key for key in ("detector", "recogniser") if getattr(found, key) is None]
+        if len(lacking) != 1:
+            raise ValueError(f"{found.name} finds and reads itself; expected it without bundle={config.bundle}.")
+        other, of_bundle = open_bundle(find_bundle(str(config.bundle)), config, lacking[0])
         parts = replace(
-            found, detector=detector, recogniser=recogniser, confusable=found.confusable or other.confusable
+            found,
+            detector=found.detector or other.detector,
+            recogniser=found.recogniser or other.recogniser,
+            confusable=found.confusable or other.confusable,
+            files=(*found.files, *other.files),
         )
-        taken = [key for key in ("detector", "recogniser") if getattr(found, key) is None]
-        identity |= {f"bundle's {key}": of_bundle[key] for key in taken if key in of_bundle}
-        identity |= {"bundle": of_bundle["name"]}
+        identity |= {f"bundle's {key}" if key != "name" else "bundle": value for key, value in of_bundle.items()}
     if config.only == "detector":
         parts = replace(parts, recogniser=None)
     if config.only == "recogniser":
@@ -387,8 +392,11 @@ def open_baseline(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     return parts, identity
 
 
-def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]]:
+def open_bundle(folder: Path, config: DictConfig, only: str | None) -> tuple[Parts, dict[str, str]]:
     """The halves of an exported bundle, and its name and checksums.
+
+    Args:
+        only: detector or recogniser: this half alone.
 
     Raises:
         ValueError: a folder that is no bundle.
@@ -401,11 +409,15 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
     reader = Reader(folder, threads=config.threads, grammar=config.grammar)
     card = reader.card
     identity = {"name": folder.name}
+    chosen = [key for key in ("detector", "recogniser") if only in (None, key)]
+    files: list[Path] = []
     if card is not None:
-        files = {"detector": card.detector_file.sha256, "recogniser": card.recogniser_file.sha256}
-        identity = {"name": card.name, **{k: v for k, v in files.items() if config.only in (None, k)}}
-        if config.only != "detector":
+        both = {"detector": card.detector_file, "recogniser": card.recogniser_file}
+        identity = {"name": card.name, **{key: both[key].sha256 for key in chosen}}
+        files = [folder / both[key].file for key in chosen]
+        if only != "detector":
             identity |= {f"recogniser of {', '.join(one.countries)}": one.file.sha256 for one in card.companions}
-    chosen = [key for key in ("detector", "recogniser") if config.only in (None, key)]
+            files += [folder / one.file.file for one in card.companions]
     confusable = () if card is None else card.country.confusable
-    return Parts(**{key: getattr(reader, key) for key in chosen}, confusable=confusable), identity
+    halves = {key: getattr(reader, key) for key in chosen}
+    return Parts(**halves, confusable=confusable, files=tuple(files)), identity
