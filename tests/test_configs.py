@@ -28,7 +28,7 @@ GROUPS = sorted(
     f"{path.parent.name}={path.stem}" for path in CONFIGS.glob("*/*.yaml") if path.parent.name not in OTHER_FOLDERS
 )
 ALL_EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
-ONE_PASS = {"hog_detector"}  # fitted as a whole, without steps; tests/baselines trains them
+ONE_PASS = {"hog_detector", "hog_world", "segment_characters"}  # fitted as a whole, without steps; tests/baselines trains them
 EXPERIMENTS = [name for name in ALL_EXPERIMENTS if name not in ONE_PASS]
 TASKS = {
     "alpr.detection.module.DetectorModule": DETECTOR,
@@ -68,7 +68,7 @@ def test_every_choice_composes(choice: str) -> None:
         "data=placed",
     )
     together = ["model=maskocr_fast", "data=plates", "augment=plates"] if recognition else []
-    manifest = [] if choice == "data=placed" else ["data.manifest=b.csv"]
+    manifest = [] if choice in ("data=placed", "data=rendered") else ["data.manifest=b.csv"]
     config = composed("train", [*[t for t in together if t[:5] != choice[:5]], choice, "name=a", *manifest])
     assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
@@ -106,8 +106,8 @@ def test_a_model_that_is_fitted_as_a_whole_says_its_command_and_names_unknown_ke
     text = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
     assert f"alpr train experiment={experiment}" in text and len(text.splitlines()) < 40
     assert is_one_pass(composed("train", [f"experiment={experiment}"]))
-    complaint = complaint_about([f"experiment={experiment}", "model.ruonds=1"], "train")
-    assert complaint is not None and "'ruonds'" in complaint
+    complaint = complaint_about([f"experiment={experiment}", "model.sede=1"], "train")
+    assert complaint is not None and "'sede'" in complaint
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

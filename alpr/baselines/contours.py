@@ -58,8 +58,8 @@ class Contours:
     """
 
     shape: Shape
-    long_px: int = 1160
-    canny: tuple[int, int] = (30, 200)
+    long_px: int = 480
+    canny: tuple[int, int] = (50, 150)
     tolerance: float = 0.018
     most: int = 30
 

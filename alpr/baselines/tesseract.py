@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from alpr.baselines.ink import dark_on_light, ink_level
 from alpr.baselines.methods import NOTHING, as_box, method
 from alpr.plates.country import CountryPack
 from alpr.plates.records import FloatArray, ImageArray, Reading
@@ -103,13 +104,9 @@ def black_on_white(crop: ImageArray, binarise: str) -> ImageArray:
     Args:
         binarise: "otsu", "adaptive" or "none".
     """
-    grey = cv2.GaussianBlur(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), (3, 3), 0)
-    inner = grey[grey.shape[0] // 5 : -(grey.shape[0] // 5), grey.shape[1] // 20 : -(grey.shape[1] // 20)]
-    level, _ = cv2.threshold(np.ascontiguousarray(inner), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    if (inner > level).mean() < 0.5:  # more ink than ground: light characters on a dark plate
-        grey, level = 255 - grey, 255 - level
+    grey = cv2.GaussianBlur(dark_on_light(crop), (3, 3), 0)
     if binarise == "otsu":
-        grey = np.where(grey > level, 255, 0)
+        grey = np.where(grey > ink_level(np.asarray(grey, np.uint8)), 255, 0)
     elif binarise == "adaptive":
         block = grey.shape[0] // 2 * 2 + 1
         grey = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY, block, 12)
