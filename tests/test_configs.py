@@ -28,7 +28,8 @@ GROUPS = sorted(
     f"{path.parent.name}={path.stem}" for path in CONFIGS.glob("*/*.yaml") if path.parent.name not in OTHER_FOLDERS
 )
 ALL_EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
-ONE_PASS = {"hog_detector", "hog_world", "segment_characters"}  # fitted as a whole, without steps; tests/baselines trains them
+ONE_PASS = {"hog_detector", "hog_world", "segment_characters"}
+"""Fitted as a whole, without steps; tests/baselines trains them."""
 EXPERIMENTS = [name for name in ALL_EXPERIMENTS if name not in ONE_PASS]
 TASKS = {
     "alpr.detection.module.DetectorModule": DETECTOR,

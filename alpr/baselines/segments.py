@@ -54,7 +54,8 @@ class Outlines:
 
     def boxes(self, grey: ImageArray) -> list[FloatArray]:
         """The boxes (4,) px of what may be dark characters of a plate; those of several thresholds overlap."""
-        smooth = cv2.GaussianBlur(cv2.bilateralFilter(cv2.equalizeHist(grey), 5, 15, 15), (5, 5), 0)
+        smooth = np.asarray(cv2.bilateralFilter(cv2.equalizeHist(grey), 5, 15, 15), np.uint8)
+        smooth = np.asarray(cv2.GaussianBlur(smooth, (5, 5), 0), np.uint8)
         found = {tuple(box.tolist()): box for below in self.below for box in self._at(smooth, below)}
         return list(found.values())
 
