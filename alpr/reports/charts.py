@@ -179,7 +179,7 @@ def points_picture(points: Mapping[str, tuple[float, float]], *, title: str, uni
         tip = _tip(f"{name}: {number(height)}{unit} at {number(value)}")
         drawn.append(f'<circle class="f{k % COLOURS}" cx="{x:.1f}" cy="{y:.1f}" r="4">{tip}</circle>')
         at = y + 4
-        while any(abs(at - other) < 12 and abs(x - beside) < _LABEL_PX * 24 for beside, other in taken):
+        while any(abs(at - other) < 12 and abs(x - beside) < _LABEL_PX * 50 for beside, other in taken):
             at += 12
         taken.append((x, at))
         left = x > frame.across(sum(frame.x) / 2)
