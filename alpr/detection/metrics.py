@@ -148,8 +148,8 @@ def coco_hits(predicted: FloatArray, true: FloatArray) -> npt.NDArray[np.bool_]:
     return hits
 
 
-def average_precision(scores: FloatArray, hits: npt.NDArray[np.bool_], plates: int) -> float | None:
-    """COCO's AP: precision, made monotone, at the 101 recalls 0, 0.01 ... 1; None where there is no plate.
+def precision_at_recalls(scores: FloatArray, hits: npt.NDArray[np.bool_], plates: int) -> FloatArray | None:
+    """COCO's curve: precision, made monotone, at the 101 recalls 0, 0.01 ... 1; None where there is no plate.
 
     Args:
         scores: (N,) of all detections of all images; equal scores keep their order.
@@ -164,7 +164,27 @@ def average_precision(scores: FloatArray, hits: npt.NDArray[np.bool_], plates: i
     precision = true_positives / np.arange(1, len(hits) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     at = np.searchsorted(recall, np.linspace(0.0, 1.0, 101), side="left")
-    return float(np.append(envelope, 0.0)[at].mean())
+    return np.asarray(np.append(envelope, 0.0)[at])
+
+
+def average_precision(scores: FloatArray, hits: npt.NDArray[np.bool_], plates: int) -> float | None:
+    """COCO's AP, the mean of `precision_at_recalls`; None where there is no plate."""
+    curve = precision_at_recalls(scores, hits, plates)
+    return None if curve is None else float(curve.mean())
+
+
+@dataclass(frozen=True)
+class PrecisionCurve:
+    """Precision at the recalls 0, 0.01 ... 1 of the detections' hulls.
+
+    Attributes:
+        iou: "0.5", or "0.5:0.95" for the mean of the curves at COCO's ten IoUs.
+        average: its mean, the average precision.
+    """
+
+    iou: str
+    average: float
+    precision: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -320,16 +340,27 @@ class DetectionMetrics:
             false_positives_per_empty_image=_share(self.false_positives_in_empty, self.empty_images),
         )
 
+    def curves(self) -> tuple[PrecisionCurve, ...]:
+        """Precision against recall at IoU 0.5 and over COCO's ten; none where there is no plate or no detection."""
+        curves = self._curves(np.concatenate([np.zeros(0), *self.scores]), self.hits_hull)
+        if not curves or not any(map(len, self.scores)):
+            return ()
+        both = {"0.5": curves[0], "0.5:0.95": np.mean(curves, axis=0)}
+        return tuple(PrecisionCurve(iou, float(c.mean()), tuple(c.round(4).tolist())) for iou, c in both.items())
+
     def _average_precisions(self, scores: FloatArray, hits: Sequence[Hits]) -> list[float]:
         """AP at each of COCO's ten IoUs; empty where there is no plate."""
+        return [float(curve.mean()) for curve in self._curves(scores, hits)]
+
+    def _curves(self, scores: FloatArray, hits: Sequence[Hits]) -> list[FloatArray]:
         joined = np.concatenate([np.zeros((len(COCO_IOUS), 0), dtype=np.int8), *hits], axis=1)
-        figures = []
+        found = []
         for row in joined:
             counted = row != LEFT_OUT
-            ap = average_precision(scores[counted], row[counted] > 0, self.complete_plates)
-            if ap is not None:
-                figures.append(ap)
-        return figures
+            curve = precision_at_recalls(scores[counted], row[counted] > 0, self.complete_plates)
+            if curve is not None:
+                found.append(curve)
+        return found
 
 
 def _stack(boxes: Sequence[FloatArray | None]) -> FloatArray:

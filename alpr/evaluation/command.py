@@ -130,7 +130,8 @@ def evaluate_once(
         workers=config.workers,
         console=console,
     )
-    report = replace(report, made_with=made_with(config))
+    sizes = {"model_bytes": sum(file.stat().st_size for file in parts.files)} if parts.files else {}
+    report = replace(report, made_with=made_with(config) | sizes)
     for name in [name for name in slices or () if all(s.by != name for s in report.slices)]:
         print(f"Note: {name} has more than {MAX_GROUPS} values here; it is no slice.", file=sys.stderr)
     print_report(report, console)
@@ -235,14 +236,17 @@ def made_with(config: DictConfig) -> dict[str, Any]:
     """The commit, the device and the versions behind a report's figures."""
     from omegaconf import OmegaConf
 
-    runtime = "torch" if config.bundle is None and config.predictions is None else "onnxruntime"
+    of_torch = config.bundle is None and config.predictions is None and config.baseline is None
+    runtimes = (
+        ("torch",) if of_torch else () if config.bundle is None and config.baseline is not None else ("onnxruntime",)
+    )
     if config.predictions is not None:
         device = "another program's"
-    elif config.bundle is None:
+    elif of_torch:
         device = device_name()
     else:
         device = processor(config.threads or available_cores())
-    made = provenance(device, ("numpy", "opencv-python-headless", runtime))
+    made = provenance(device, ("numpy", "opencv-python-headless", *runtimes))
     return {**asdict(made), "settings": OmegaConf.to_container(config, resolve=True)}
 
 
@@ -299,7 +303,9 @@ def check(config: DictConfig) -> None:
     scored = config.protocol is not None or config.predictions is not None
     if scored and (config.data.replace or config.data.fold is not None):
         raise ValueError("data.replace and data.fold do not go with protocol or predictions; a protocol has its rules.")
-    given = [key for key in ("bundle", "detector", "recogniser", "input_px") if config[key] is not None]
+    if config.baseline is not None and (lone := [key for key in ("detector", "recogniser", "input_px") if config[key]]):
+        raise ValueError(f"baseline and {lone[0]} are both given; expected baseline, with or without bundle=BUNDLE.")
+    given = [key for key in ("baseline", "bundle", "detector", "recogniser", "input_px") if config[key] is not None]
     if config.predictions is not None and given:
         raise ValueError(f"predictions and {given[0]} are both given; expected one of them.")
     for old, new in replaced_by(config).items():
@@ -323,12 +329,16 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     Raises:
         ValueError: no model, two kinds of model, or a folder that is no bundle.
     """
+    if config.baseline is not None:
+        return open_baseline(config)
     runs = {key: Path(config[key]) for key in ("detector", "recogniser") if config[key] is not None}
     if (config.bundle is None) == (not runs):
         found = ", ".join(f"{key}={config[key]}" for key in ("bundle", "detector", "recogniser"))
-        raise ValueError(f"Expected either bundle=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
+        raise ValueError(
+            f"Expected either bundle=BUNDLE, or detector=RUN and/or recogniser=RUN, or baseline=NAME; found {found}."
+        )
     if config.bundle is not None:
-        return open_bundle(find_bundle(str(config.bundle)), config)
+        return open_bundle(find_bundle(str(config.bundle)), config, config.only)
     from alpr.runs.checkpoints import best_checkpoint
     from alpr.training.runs import load_reader
 
@@ -343,8 +353,50 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     return Parts(**{key: getattr(reader, key) for key in chosen}, confusable=reader.confusable), identity
 
 
-def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]]:
+def open_baseline(config: DictConfig) -> tuple[Parts, dict[str, str]]:
+    """An older method, joined with the half of a bundle that it lacks, where one is given.
+
+    Raises:
+        ValueError: settings that no method takes, or a method without the half that is asked for.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        found: Any = instantiate(config.baseline, _convert_="all")
+    except InstantiationException as error:
+        raise ValueError(str(error.__cause__ or error)) from error
+    if not isinstance(found, Parts):
+        raise ValueError(f"baseline gives {type(found).__name__}; expected alpr.reader.parts.Parts of its _target_.")
+    identity = {"name": found.name} | {file.name: file_sha256(file) for file in found.files}
+    parts = found
+    if config.bundle is not None:
+        lacking = [key for key in ("detector", "recogniser") if getattr(found, key) is None]
+        if len(lacking) != 1:
+            raise ValueError(f"{found.name} finds and reads itself; expected it without bundle={config.bundle}.")
+        other, of_bundle = open_bundle(find_bundle(str(config.bundle)), config, lacking[0])
+        parts = replace(
+            found,
+            detector=found.detector or other.detector,
+            recogniser=found.recogniser or other.recogniser,
+            confusable=found.confusable or other.confusable,
+            files=(*found.files, *other.files),
+        )
+        identity |= {f"bundle's {key}" if key != "name" else "bundle": value for key, value in of_bundle.items()}
+    if config.only == "detector":
+        parts = replace(parts, recogniser=None)
+    if config.only == "recogniser":
+        parts = replace(parts, detector=None)
+    if parts.detector is None and parts.recogniser is None:
+        raise ValueError(f"only={config.only}, but {found.name} has no {config.only}; bundle=BUNDLE gives one.")
+    return parts, identity
+
+
+def open_bundle(folder: Path, config: DictConfig, only: str | None) -> tuple[Parts, dict[str, str]]:
     """The halves of an exported bundle, and its name and checksums.
+
+    Args:
+        only: detector or recogniser: this half alone.
 
     Raises:
         ValueError: a folder that is no bundle.
@@ -357,11 +409,15 @@ def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]
     reader = Reader(folder, threads=config.threads, grammar=config.grammar)
     card = reader.card
     identity = {"name": folder.name}
+    chosen = [key for key in ("detector", "recogniser") if only in (None, key)]
+    files: list[Path] = []
     if card is not None:
-        files = {"detector": card.detector_file.sha256, "recogniser": card.recogniser_file.sha256}
-        identity = {"name": card.name, **{k: v for k, v in files.items() if config.only in (None, k)}}
-        if config.only != "detector":
+        both = {"detector": card.detector_file, "recogniser": card.recogniser_file}
+        identity = {"name": card.name, **{key: both[key].sha256 for key in chosen}}
+        files = [folder / both[key].file for key in chosen]
+        if only != "detector":
             identity |= {f"recogniser of {', '.join(one.countries)}": one.file.sha256 for one in card.companions}
-    chosen = [key for key in ("detector", "recogniser") if config.only in (None, key)]
+            files += [folder / one.file.file for one in card.companions]
     confusable = () if card is None else card.country.confusable
-    return Parts(**{key: getattr(reader, key) for key in chosen}, confusable=confusable), identity
+    halves = {key: getattr(reader, key) for key in chosen}
+    return Parts(**halves, confusable=confusable, files=tuple(files)), identity

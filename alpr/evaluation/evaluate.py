@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 from rich.console import Console
 
 from alpr.data.corrections import Correction, correction_of
@@ -39,7 +40,7 @@ from alpr.evaluation.slices import UNKNOWN, slices_of
 from alpr.images.read_ahead import Opened, common_folder, ms_since, opened_in_batches
 from alpr.plates.records import Detection, ImageArray, PlateReading, Reading, Scene
 from alpr.reader.loose_crops import read_crops
-from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor
+from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor, Thresholded
 from alpr.reader.predictions import NOT_READ, Labelled, Predicted
 from alpr.recognition.read import Recogniser
 from alpr.reports.progress import progress_bar
@@ -178,6 +179,7 @@ class _Run:
     false_positives: Counter[str] = field(default_factory=Counter)
     images: int = 0
     ms: dict[Path, dict[str, float]] = field(default_factory=dict)  # of the images of the batch, by stage
+    spent: dict[str, list[float]] = field(default_factory=dict)  # the same of all images
     sure: Callable[[list[Detection]], list[Detection]] = list  # those that may count
     kept: Callable[[list[PlateReading]], list[PlateReading]] = list  # of the plates that were read
     input_px: int | None = None
@@ -190,6 +192,8 @@ class _Run:
             self.input_px = self.detector.settings.input_px
             lowest = min(AP_SCORE, self.detector.lowest)
             self.detector = self.detector.down_to(lowest, COCO_MAX_DETECTIONS)
+        elif isinstance(self.detector, Thresholded):
+            self.sure = self.detector.sure
         self.properties = sorted({name for properties in self.split_by.groups.values() for name in properties})
 
     def add(self, opened: Sequence[Opened]) -> None:
@@ -210,6 +214,8 @@ class _Run:
         else:
             for scene, image, found in self._detect(self.detector, scenes):
                 self._add_scene(scene, image, found)
+        for stage, ms in (entry for of_image in self.ms.values() for entry in of_image.items()):
+            self.spent.setdefault(stage, []).append(ms)
 
     def _error(self, scene: Scene, error: str) -> None:
         self.errors.append(ImageError(self._name(scene), error))
@@ -243,10 +249,13 @@ class _Run:
         readings: Sequence[Reading | None] = [None] * len(crops)
         if self.recogniser is not None and crops:
             images = [image for _, image in crops]
+            started = perf_counter()
             if isinstance(self.detector, Detector) and isinstance(self.recogniser, Recogniser):
                 readings = without_slots(read_crops(self.detector, self.recogniser, images))
             else:
                 readings = without_slots(self.recogniser.read(images))
+            for scene, _ in crops:
+                self.ms[scene.image]["read"] = ms_since(started) / len(crops)
         for (scene, image), reading in zip(crops, readings, strict=True):
             height, width = image.shape[:2]
             record = labelled_record(scene, 0, self._name(scene), self.asked.corrections)
@@ -365,6 +374,8 @@ class _Run:
             unavailable=self._unavailable([name for name, value in scores.items() if value is None]),
             audit=audit_of(self.records, self.applied, corrections) if corrections else None,
             replaced=self.asked.replaced,
+            curves=self.detection.curves() if self.detection.images else (),
+            ms={stage: round(float(np.median(spent)), 2) for stage, spent in self.spent.items()},
         )
 
     def _unavailable(self, missing: Sequence[str]) -> dict[str, str]:

@@ -56,7 +56,7 @@ def evaluation_page(report: EvaluationReport, gallery: Gallery | None) -> Page:
     page = Page(f"Evaluation of {name}", f"{report.images:,} images, {len(report.plates):,} plates.{stopped}")
     page.add("Figures", *_grid(figure_grid(report, prefixes=True)))
     if report.detection is not None:
-        page.add("Detection", *_grid(detection_grid(report)))
+        page.add("Detection", *_grid(detection_grid(report)), *_precision(report))
     scored = [(s.title, s.scores) for s in sources_of(report) if s.scores is not None]
     if scored:
         page.add("Reading, by source of the crops", *_grid(recognition_grid(report)))
@@ -101,6 +101,19 @@ def _grid(grid: Grid) -> list[Html]:
     right = [c for c, figures in enumerate(figure_columns(grid)) if figures]
     parts = [table(grid.header, grid.rows, right=right)] if grid.header else []
     return parts + [paragraph(note) for note in grid.notes]
+
+
+def _precision(report: EvaluationReport) -> list[Html]:
+    """Precision against recall, where plates and detections have scores; the area below a line is its AP."""
+    if not report.curves:
+        return []
+    lines_of = {
+        f"IoU {curve.iou}, AP {100 * curve.average:.1f} %": Line(
+            [i / (len(curve.precision) - 1) for i in range(len(curve.precision))], curve.precision
+        )
+        for curve in report.curves
+    }
+    return [line_chart(lines_of, title="Precision against recall, hulls of the corners", x_label="recall")]
 
 
 def _confidence(title: str, scores: RecognitionScores) -> list[Html]:

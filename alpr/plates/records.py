@@ -83,6 +83,8 @@ class Reading:
         two_rows: the probability that the plate has two rows.
         state: `read`, `unreadable` (a score below what the recogniser asks for), `unknown script` (the plate of a
             country whose script it does not know; the text is ""), or `no plate` (nothing to read there).
+        boxes: where each character stands, x1, y1, x2, y2 as fractions of the crop's width and height; empty where the
+            method does not separate characters. Two readings are equal whatever their boxes.
         slots: what the recogniser answered, before any grammar; None where nothing was asked of it. Two readings
             are equal whatever their slots.
     """
@@ -102,6 +104,7 @@ class Reading:
     state: str = "read"
     countries: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
     slots: Slots | None = field(default=None, repr=False, compare=False)
+    boxes: tuple[tuple[float, float, float, float], ...] = field(default=(), repr=False, compare=False)
 
     @property
     def log_probabilities(self) -> npt.NDArray[np.float32] | None:

@@ -87,6 +87,7 @@ def reading_record(reading: Reading, more: tuple[str, ...] = (), top: int = 0) -
         "text": reading.text,
         "text_score": round(reading.score, 4),
         "characters": [round(p, 4) for p in reading.characters],
+        **({"character_boxes": [list(box) for box in reading.boxes]} if reading.boxes else {}),
         **{key: further[key] for key in more},
     }
 

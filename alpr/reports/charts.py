@@ -159,6 +159,34 @@ def shares_picture(labels: Sequence[str], series: Mapping[str, Line], *, title: 
     return _alone(title, frame, drawn, list(series))
 
 
+def points_picture(points: Mapping[str, tuple[float, float]], *, title: str, unit: str = "", x_label: str = "") -> str:
+    """Named points (x, y) as an SVG file of its own; x runs by its logarithm, y from 0 to 100, names stand beside.
+
+    Raises:
+        ValueError: no point, or an x that is not above 0.
+    """
+    if not points or min(x for x, _ in points.values()) <= 0:
+        raise ValueError(f"The picture {title!r} has {dict(points)}; expected points with an x above 0.")
+    marks = [step * 10.0**power for power in range(-2, 7) for step in (1, 2, 5)]
+    low = max(m for m in marks if m <= min(x for x, _ in points.values()))
+    high = min(m for m in marks if m > max(x for x, _ in points.values()))
+    frame = _Frame((math.log10(low), math.log10(high)), (0, 100), 1.6 * _WIDTH)
+    drawn = _grid(frame, unit)
+    drawn += [_text(frame.across(math.log10(m)), _HEIGHT - _BOTTOM + 15, number(m)) for m in marks if low <= m <= high]
+    taken: list[tuple[float, float]] = []
+    for k, (name, (value, height)) in enumerate(sorted(points.items(), key=lambda point: -point[1][1])):
+        x, y = frame.across(math.log10(value)), frame.up(height)
+        tip = _tip(f"{name}: {number(height)}{unit} at {number(value)}")
+        drawn.append(f'<circle class="f{k % COLOURS}" cx="{x:.1f}" cy="{y:.1f}" r="4">{tip}</circle>')
+        at = y + 4
+        while any(abs(at - other) < 12 and abs(x - beside) < _LABEL_PX * 50 for beside, other in taken):
+            at += 12
+        taken.append((x, at))
+        left = x > frame.across(sum(frame.x) / 2)
+        drawn.append(_text(x - 8 if left else x + 8, at, name, "end" if left else "start"))
+    return _alone(title, frame, [*drawn, *_x_label(frame, x_label)], [])
+
+
 def _lines(frame: _Frame, series: Mapping[str, Line], unit: str, labels: Sequence[str] = ()) -> list[str]:
     drawn = []
     for k, (name, line) in enumerate(series.items()):
