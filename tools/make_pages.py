@@ -48,7 +48,8 @@ def copy_documents(pages: Path) -> None:
     sources |= {REPOSITORY / name: pages / name for name in ROOT_PAGES}
     for room in ("examples", "notebooks"):
         sources |= {p: pages / p.relative_to(REPOSITORY) for p in sorted((REPOSITORY / room).rglob("*.md"))}
-    sources = {s: t for s, t in sources.items() if s.is_file() and s.suffix in SHOWN and "results" not in s.parent.name}
+    shown = {s: t for s, t in sources.items() if s.is_file() and s.suffix in SHOWN and "results" not in s.parent.name}
+    sources = {s: t.with_name("index.md") if t.name == "README.md" else t for s, t in shown.items()}
     sources |= {p: pages / "results" / p.name for p in sorted((REPOSITORY / "docs" / "results").glob("*.svg"))}
     for source, target in sources.items():
         target.parent.mkdir(parents=True, exist_ok=True)
