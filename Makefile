@@ -72,7 +72,7 @@ test-browser: $(READY) ## the studio's page in Chromium, where that is installed
 	$(BIN)/pip install --quiet 'playwright>=1.45'
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet tests/studio/test_browser.py
 
-check: format-check lint types test ## what CI runs: format, lint, types, tests
+check: format-check lint types documents test ## what CI runs: format, lint, types, documents, tests
 
 format: $(READY) ## format the code
 	$(BIN)/ruff format .
@@ -87,6 +87,20 @@ lint: $(READY) ## look for mistakes without running anything
 
 types: $(READY) ## check the types of alpr/
 	$(BIN)/mypy
+
+.PHONY: documents
+documents: $(READY) ## check links and spelling of the documents; the tests run their commands
+	$(RUN) tools/check_documents.py
+
+# Zensical builds within build/ alone; the whole site is then put in its place.
+.PHONY: docs
+docs: $(READY) ## the documentation site: site/index.html
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	$(RUN) tools/make_pages.py
+	$(BIN)/zensical build --clean --strict --config-file build/mkdocs.yml
+	rm -rf site
+	mv build/site site
+	@echo "Open site/index.html; for search serve it: $(BIN)/python -m http.server --directory site"
 
 clean-demo: ## forget the demo
 	rm -rf demo

@@ -1,4 +1,4 @@
-"""docs/results.md is what its kept JSON says, and new runs get in by one command."""
+"""docs/results.md and the notebook are what their kept JSON says, and new runs get in by one command."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def collect_results(repository: Path) -> ModuleType:
 
 
 def test_the_document_is_up_to_date_with_its_kept_json(collect_results: ModuleType, repository: Path) -> None:
-    kept, document = repository / "docs" / "results", (repository / "docs" / "results.md").read_text(encoding="utf-8")
+    kept, texts = repository / "docs" / "results", collect_results.documents(repository / "docs")
     tables = collect_results.read_tables(kept / "tables.yaml")
-    assert collect_results.filled(document, tables, kept) == document, "run tools/collect_results.py"
+    assert collect_results.filled(texts, tables, kept) == texts, "run tools/collect_results.py"
+    assert len(texts[repository / "docs" / "results.md"].split()) < 900  # one screen or two; the rest is the notebook's
     scored = (repository / "datasets" / "scored.csv").read_text(encoding="utf-8")
     assert collect_results.scored_csv(kept, list((repository / "model_bin").glob("*/card.json"))) == scored
     assert {p.stem for p in kept.glob("*.json")} == {row.keep for table in tables for row in table.rows}
@@ -65,13 +66,16 @@ def test_a_run_is_kept_without_places_and_the_table_survives_the_run(
     data = json.loads((kept / "base.json").read_text(encoding="utf-8"))
     assert "country" not in data["config"] and data["config"]["data"]["root"] == "me/datasets"
     assert list(data["manifests"]) == ["ccpd/labels.csv"] and data["minutes"] == 1.5
-    before = "# R\n<!-- table runs -->\nold\n<!-- end -->\ntext\n"
-    text = collect_results.filled(before, [tables], kept)
+    page = Path("r.md")
+    before = {page: "# R\n<!-- table runs -->\nold\n<!-- end -->\ntext\n", Path("other.md"): "# Other\n"}
+    texts = collect_results.filled(before, [tables], kept)
+    text = texts[page]
+    assert texts[Path("other.md")] == "# Other\n"
     assert "| base | 1,600 | 50.0% | - |\n" in text and "Device: a CPU. Commit: aaaaaaa.\n" in text
     assert "alpr train experiment=base\n" in text and "old" not in text and text.endswith("<!-- end -->\ntext\n")
     shutil.rmtree(run)
     collect_results.collect([tables], kept)
-    assert collect_results.filled(text, [tables], kept) == text
+    assert collect_results.filled(texts, [tables], kept) == texts
     (kept / "base.json").unlink()
     with pytest.raises(collect_results.ResultError, match="base: neither the folder"):
         collect_results.collect([tables], kept)
@@ -90,11 +94,21 @@ def test_the_crops_of_a_recognisers_run_are_counted(collect_results: ModuleType,
         assert collect_results.value_at(kept, "result.crops_to_half") == 30_000
 
 
+def tables_of(folder: Path, command: str) -> Path:
+    """A file of one table, whose row has this command and no folder."""
+    path = folder / "shown.yaml"
+    path.write_text(TABLES.replace("folder: FOLDER, command: alpr train experiment=base", f"command: '{command}'"))
+    return path
+
+
 def test_what_cannot_be_made_is_named(collect_results: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(collect_results.ResultError, match=r"there is no 'vall'; found val/a"):
         collect_results.value_at({"result": {"val/a": 1}}, "result.vall")
     with pytest.raises(collect_results.ResultError, match=r"places for \['gone'\]"):
-        collect_results.filled("<!-- table gone -->\n<!-- end -->", [], tmp_path)
+        collect_results.filled({Path("r.md"): "<!-- table gone -->\n<!-- end -->"}, [], tmp_path)
+    (shown,) = collect_results.read_tables(tables_of(tmp_path, command=""))
+    (tmp_path / "base.json").write_text(json.dumps(RUN | {"images_seen": 1}), encoding="utf-8")
+    assert collect_results.markdown(shown, tmp_path).endswith("| base | 1 | 50.0% | - |\n")  # no commands, no machine
     with pytest.raises(collect_results.ResultError, match=r"holds none of run\.json"):
         collect_results.kept_of(tmp_path)
     path = tmp_path / "tables.yaml"

@@ -1,12 +1,12 @@
-"""Writes the tables of docs/results.md from what runs and evaluations left behind.
+"""Writes the tables of docs/results.md and docs/notebook from what runs and evaluations left behind.
 
 python tools/collect_results.py
 
 docs/results/tables.yaml names the tables, their columns and their rows. Where a row's folder is there, what the tables
 need of its run.json, report.json, recall_by_width.json or conversion.json is kept as docs/results/NAME.json; where it
 is not, the kept file is used, so that the same text comes out of a fresh clone. A table stands between
-`<!-- table NAME -->` and `<!-- end -->`. To add a row: three lines in tables.yaml, and this command.
-datasets/scored.csv then counts how often each table was scored by all that is kept.
+`<!-- table NAME -->` and `<!-- end -->`, in one of the documents. To add a row: three lines in tables.yaml, and this
+command. datasets/scored.csv then counts how often each table was scored by all that is kept.
 """
 
 from __future__ import annotations
@@ -53,12 +53,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row: its label, the name of its kept JSON, the folder it comes from, and the command that made that."""
+    """A row: its label, the name of its kept JSON, the folder it comes from, and the command that made that.
+
+    A row without folder and command shows what another table's row keeps.
+    """
 
     label: str
     keep: str
-    folder: str
-    command: str
+    folder: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ def collect(tables: Sequence[Table], kept: Path) -> None:
     """
     for row in (row for table in tables for row in table.rows):
         path, folder = kept / f"{row.keep}.json", REPOSITORY / row.folder
-        if folder.is_dir():
+        if row.folder and folder.is_dir():
             write_json(path, kept_of(folder))
         elif not path.is_file():
             raise ResultError(f"{row.label}: neither the folder {row.folder} nor {path} is there.")
@@ -221,8 +224,10 @@ def markdown(table: Table, kept: Path) -> str:
             lines.append(f"| {' | '.join([row.label, *cells])} |")
         body = "\n".join(lines) + "\n"
     else:
-        body = f"{curve_table(curves_of(data[0]))}\n![{table.title}](results/{table.rows[0].keep}.svg)\n"
-    commands = "\n".join(dict.fromkeys(row.command for row in table.rows))
+        body = f"{curve_table(curves_of(data[0]))}\n![{table.title}](../results/{table.rows[0].keep}.svg)\n"
+    commands = "\n".join(dict.fromkeys(row.command for row in table.rows if row.command))
+    if not commands:
+        return body
     return f"{body}{_made_with(data)}{_scored(data, scorings(kept))}\n```{table.fence}\n{commands}\n```\n"
 
 
@@ -276,28 +281,37 @@ def _scored(data: Sequence[Any], counts: Mapping[str, int]) -> str:
     return f"\nHow often these rows were scored, at least: {said}.\n" if said else ""
 
 
-def filled(text: str, tables: Sequence[Table], kept: Path) -> str:
-    """A document with every table in its place.
+def filled(texts: Mapping[Path, str], tables: Sequence[Table], kept: Path) -> dict[Path, str]:
+    """The documents with every table in its place.
 
     Raises:
-        ResultError: a table without a place, or a place without a table.
+        ResultError: a table without a place, a place without a table, or a place without an end.
     """
-    places = re.findall(r"<!-- table (\S+) -->", text)
-    names = [table.name for table in tables]
-    if sorted(places) != sorted(names):
-        raise ResultError(f"The document has places for {sorted(places)}; {TABLES} has the tables {sorted(names)}.")
+    places = sorted(name for text in texts.values() for name in re.findall(r"<!-- table (\S+) -->", text))
+    names = sorted(table.name for table in tables)
+    if places != names:
+        raise ResultError(f"The documents have places for {places}; {TABLES} has the tables {names}.")
+    made = dict(texts)
     for table in tables:
+        path = next(p for p, text in made.items() if f"<!-- table {table.name} -->" in text)
         pattern = rf"(<!-- table {re.escape(table.name)} -->\n).*?(<!-- end -->)"
         body = markdown(table, kept)
-        text, times = re.subn(pattern, lambda m, body=body: f"{m[1]}{body}{m[2]}", text, flags=re.DOTALL)
+        made[path], times = re.subn(pattern, lambda m, body=body: f"{m[1]}{body}{m[2]}", made[path], flags=re.DOTALL)
         if times != 1:
             raise ResultError(f"<!-- table {table.name} --> is not followed by <!-- end -->.")
-    return text
+    return made
+
+
+def documents(folder: Path) -> dict[Path, str]:
+    """The texts of the documents that hold tables: results.md and the notebook's pages."""
+    return {
+        p: p.read_text(encoding="utf-8") for p in [folder / "results.md", *sorted((folder / "notebook").glob("*.md"))]
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--document", type=Path, default=REPOSITORY / "docs" / "results.md")
+    parser.add_argument("--docs", type=Path, default=REPOSITORY / "docs", help="holds results.md and notebook/")
     parser.add_argument(
         "--kept", type=Path, default=REPOSITORY / "docs" / "results", help="tables.yaml and the kept JSON"
     )
@@ -306,12 +320,13 @@ def main() -> None:
     try:
         tables = read_tables(kept / TABLES)
         collect(tables, kept)
-        text = filled(arguments.document.read_text(encoding="utf-8"), tables, kept)
+        texts = filled(documents(arguments.docs), tables, kept)
         for table in tables:
             if not table.columns:
                 data = json.loads((kept / f"{table.rows[0].keep}.json").read_text(encoding="utf-8"))
                 write_atomically(kept / f"{table.rows[0].keep}.svg", [curve_svg(curves_of(data)).encode()])
-        write_atomically(arguments.document, [text.encode()])
+        for path, text in texts.items():
+            write_atomically(path, [text.encode()])
         cards = list((REPOSITORY / "model_bin").glob("*/card.json"))
         write_atomically(REPOSITORY / "datasets" / "scored.csv", [scored_csv(kept, cards).encode()])
     except (ResultError, OSError) as error:

@@ -11,7 +11,7 @@ Evidence = Annotated[
     Path | None, typer.Option("--evidence", metavar="DIR", help="Write each event's best frame and crop.")
 ]
 Every = Annotated[int, typer.Option("--every", metavar="N", min=1, help="Read every N-th frame.")]
-MinWidth = Annotated[float, typer.Option("--min-width", metavar="PX", min=0, help="Read no narrower plate.")]
+MinWidth = Annotated[float, typer.Option("--min-width", metavar="PX", min=0, help="Do not read narrower plates.")]
 Zones = Annotated[
     list[str] | None,
     typer.Option("--zone", metavar="ZONE", help="[SOURCE/]NAME=x,y x,y x,y: read inside alone. Repeatable."),

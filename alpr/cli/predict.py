@@ -83,12 +83,16 @@ def predict(
     annotate: Annotate = None,
     blur: Annotated[
         Path | None,
-        typer.Option("--blur", metavar="DIR", help="Write copies in which no plate can be read, without metadata."),
+        typer.Option("--blur", metavar="DIR", help="Write copies with unreadable plates and no metadata."),
     ] = None,
     blur_threshold: Annotated[
         float | None,
         typer.Option(
-            "--blur-threshold", metavar="S", min=0, max=1, help="Blur from this score on; else half of usual."
+            "--blur-threshold",
+            metavar="S",
+            min=0,
+            max=1,
+            help="Blur from this score on; by default half of the usual one.",
         ),
     ] = None,
     threads: Threads = None,

@@ -50,7 +50,7 @@ def read(
     precision: AtPrecision = None,
     min_score: MinScore = None,
     as_is: Annotated[
-        bool, typer.Option("--as-is", help="Read every crop as it is; else the plate is looked for where in doubt.")
+        bool, typer.Option("--as-is", help="Read every crop as it is; by default doubtful crops are searched.")
     ] = False,
 ) -> None:
     """Read ready-made crops of one plate each.

@@ -59,14 +59,12 @@ class Format(str, Enum):
 
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Where the results go; else stdout.")]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on where an interrupted run with the same options and --output stood.")
+    bool, typer.Option("--resume", help="Continue an interrupted run with the same options and --output.")
 ]
 Form = Annotated[Format, typer.Option("--format", help="One JSON object or row per image, or (csv) one row per plate.")]
 Texts = Annotated[
     Path | None,
-    typer.Option(
-        "--texts", metavar="FILE", help="Write the plates' texts alone here, one to a line; no uncertain one."
-    ),
+    typer.Option("--texts", metavar="FILE", help="Write only the texts here, one to a line, without uncertain ones."),
 ]
 Annotate = Annotated[
     Path | None, typer.Option("--annotate", metavar="DIR", help="Write the images with the results drawn on them here.")
@@ -83,7 +81,9 @@ Providers = Annotated[
 ]
 Grammar = Annotated[
     bool,
-    typer.Option("--grammar", help="A text that fits no layout of the country gives way to one that does; says which."),
+    typer.Option(
+        "--grammar", help="Replace a text that fits no layout of the country by one that does; the rule is named."
+    ),
 ]
 Top = Annotated[int, typer.Option("--top", metavar="N", min=0, help="Give the N most probable strings of each plate.")]
 AtPrecision = Annotated[

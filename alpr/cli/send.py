@@ -28,7 +28,9 @@ def send(
         float | None,
         typer.Option("--rate", metavar="N", min=0.01, max=1000, help="Frames a second; else the video's, or 5."),
     ] = None,
-    wait: Annotated[float, typer.Option("--wait", metavar="S", min=0, help="For the last answers.")] = 10.0,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="S", min=0, help="Seconds to wait for the last answers.")
+    ] = 10.0,
 ) -> None:
     """Send images or a video to a server over UDP, at a steady rate.
 

@@ -86,9 +86,11 @@ def serve(
     max_wait: Annotated[
         float, typer.Option("--max-wait", metavar="S", min=0.1, help="A frame that waits longer is too late.")
     ] = 10,
-    max_mb: Annotated[int, typer.Option("--max-mb", metavar="MB", min=1, help="Of one image's file.")] = 64,
-    memory_mb: Annotated[int, typer.Option("--memory-mb", metavar="MB", min=2, help="Of all files at once.")] = 256,
-    max_mpx: Annotated[float, typer.Option("--max-mpx", metavar="MPX", min=0.1, help="Of one image.")] = 50,
+    max_mb: Annotated[int, typer.Option("--max-mb", metavar="MB", min=1, help="Megabytes of one image's file.")] = 64,
+    memory_mb: Annotated[
+        int, typer.Option("--memory-mb", metavar="MB", min=2, help="Megabytes of all files at once.")
+    ] = 256,
+    max_mpx: Annotated[float, typer.Option("--max-mpx", metavar="MPX", min=0.1, help="Megapixels of one image.")] = 50,
     udp_timeout: Annotated[
         float, typer.Option("--udp-timeout", metavar="S", min=0.1, help="An unfinished UDP frame is given up.")
     ] = 2,

@@ -36,7 +36,7 @@ def studio(
         int | None, typer.Option("--threads", metavar="N", min=1, help="Threads per network; else one per core.")
     ] = None,
     port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="Else a free one.")] = 0,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Look at what a bundle reads, label and correct, in the browser.
 

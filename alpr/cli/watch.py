@@ -63,12 +63,14 @@ def watch(
     min_score: Annotated[
         float, typer.Option("--min-score", metavar="S", min=0, max=1, help="Of an event's text.")
     ] = 0.5,
-    min_frames: Annotated[int, typer.Option("--min-frames", metavar="N", min=1, help="Of an event.")] = 1,
+    min_frames: Annotated[
+        int, typer.Option("--min-frames", metavar="N", min=1, help="Frames that an event needs.")
+    ] = 1,
     min_width: MinWidth = 0.0,
     zone: Zones = None,
     quiet: Quiet = 10.0,
     lost: Annotated[
-        float, typer.Option("--lost", metavar="S", min=0, help="A track ends S seconds after its last sighting.")
+        float, typer.Option("--lost", metavar="S", min=0, help="End a track S seconds after its last sighting.")
     ] = 1.5,
     after: After = None,
     unread: Annotated[

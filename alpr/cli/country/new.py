@@ -31,7 +31,7 @@ BEGIN = "world"
 
 def new(
     code: Annotated[str, typer.Argument(metavar="XX", help="ISO 3166 alpha-2.")],
-    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Of the country.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="The country's name.")] = None,
     alphabet: Annotated[
         str | None, typer.Option("--alphabet", metavar="TEXT", help="Every symbol a plate may print; else A-Z, 0-9.")
     ] = None,
@@ -43,7 +43,9 @@ def new(
             help="Of L letter, D digit, A either, / between rows; again for every layout.",
         ),
     ] = None,
-    size: Annotated[tuple[float, float] | None, typer.Option("--size", metavar="H W", help="Of a plate, mm.")] = None,
+    size: Annotated[
+        tuple[float, float] | None, typer.Option("--size", metavar="H W", help="A plate's height and width in mm.")
+    ] = None,
     background: Annotated[
         str | None, typer.Option("--background", metavar="#RRGGBB", help="Its colour; else #e9eaea.")
     ] = None,

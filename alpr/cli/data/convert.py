@@ -36,7 +36,7 @@ def convert_data(
         str, typer.Option("--classes", metavar="A,B", help="The classes that are plates; else the one that says so.")
     ] = "",
     label_is_text: Annotated[
-        bool, typer.Option("--label-is-text", help="Labels are no classes but what the plates print.")
+        bool, typer.Option("--label-is-text", help="Labels are the plates' texts, not classes.")
     ] = False,
     keep_order: Annotated[
         bool, typer.Option("--keep-order", help="Leave corners in the order in which they are given.")

@@ -29,9 +29,12 @@ def crops(
     rectify: Annotated[Rectify, typer.Option("--rectify", help="Cut by the four corners, or by the box.")] = (
         Rectify.CORNERS
     ),
-    size: Annotated[tuple[int, int], typer.Option("--size", metavar="H W", help="Of a crop, px.")] = (48, 192),
+    size: Annotated[tuple[int, int], typer.Option("--size", metavar="H W", help="Size of a crop in px.")] = (48, 192),
     margin: Annotated[
-        float, typer.Option("--margin", metavar="M", help="Left around the plate, of the sides; the predictor: 0.04.")
+        float,
+        typer.Option(
+            "--margin", metavar="M", help="Margin around the plate, in parts of its sides; a reader uses 0.04."
+        ),
     ] = 0.0,
     sharp: Annotated[
         float,

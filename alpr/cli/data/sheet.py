@@ -21,7 +21,7 @@ def sheet(
     split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Only plates of this split.")] = None,
     plates: Annotated[int, typer.Option("--plates", metavar="N", min=1, help="How many plates are shown.")] = 20,
     seed: SeedOption = 0,
-    blind: Annotated[bool, typer.Option("--blind", help="Do not show where the label is.")] = False,
+    blind: Annotated[bool, typer.Option("--blind", help="Hide the label.")] = False,
 ) -> None:
     """Draw corners for checking labels by hand, or score them.
 

@@ -31,9 +31,9 @@ def split(
             "or blocks of a video.",
         ),
     ] = None,
-    train: Annotated[float, typer.Option("--train", metavar="SHARE", help="Of the rows.")] = 0.8,
-    val: Annotated[float, typer.Option("--val", metavar="SHARE", help="Of the rows.")] = 0.1,
-    test: Annotated[float, typer.Option("--test", metavar="SHARE", help="Of the rows.")] = 0.1,
+    train: Annotated[float, typer.Option("--train", metavar="SHARE", help="Share of the rows.")] = 0.8,
+    val: Annotated[float, typer.Option("--val", metavar="SHARE", help="Share of the rows.")] = 0.1,
+    test: Annotated[float, typer.Option("--test", metavar="SHARE", help="Share of the rows.")] = 0.1,
     seed: SeedOption = 0,
     stratify: Annotated[
         str, typer.Option("--stratify", metavar="COLUMNS", help="country, kind or other columns, with commas.")

@@ -25,7 +25,9 @@ def synth_ccpd(
     test_share: Annotated[
         float, typer.Option("--test-share", metavar="S", help="How many scenes are for the test.")
     ] = PLAN.test_share,
-    quality: Annotated[int, typer.Option("--quality", metavar="N", help="Of the JPEG files, 1 to 100.")] = PLAN.quality,
+    quality: Annotated[
+        int, typer.Option("--quality", metavar="N", help="Quality of the JPEG files, 1 to 100.")
+    ] = PLAN.quality,
     workers: WorkersOption = 2,
     country: CountryOption = "cn",
 ) -> None:

@@ -25,7 +25,7 @@ def clip(
     vehicles: Annotated[
         int | None, typer.Option("--vehicles", metavar="N", help="Cars; else one, or one for each text.")
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Of the clip.")] = PLAN.seconds,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Seconds of the clip.")] = PLAN.seconds,
     fps: Annotated[float, typer.Option("--fps", metavar="N", help="Frames per second.")] = PLAN.fps,
     size: Annotated[
         tuple[int, int], typer.Option("--size", metavar="H W", help="px, without a photograph.")

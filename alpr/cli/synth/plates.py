@@ -17,7 +17,7 @@ def plates(
     output: FolderOption,
     crops: Annotated[int, typer.Option("--crops", metavar="N", help="How many crops.")] = PLAN.crops,
     seed: SeedOption = PLAN.seed,
-    size: Annotated[tuple[int, int], typer.Option("--size", metavar="H W", help="Of a crop, px.")] = PLAN.size,
+    size: Annotated[tuple[int, int], typer.Option("--size", metavar="H W", help="Size of a crop in px.")] = PLAN.size,
     margin: Annotated[
         float, typer.Option("--margin", metavar="M", help="Fraction left around the plate.")
     ] = PLAN.margin,
