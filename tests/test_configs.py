@@ -59,7 +59,7 @@ def test_there_are_experiments_and_groups() -> None:
 
 @pytest.mark.parametrize("choice", GROUPS)
 def test_every_choice_composes(choice: str) -> None:
-    recognition = choice.startswith(("model=maskocr", "augment=plates")) or choice in (
+    recognition = choice.startswith(("model=maskocr", "model=lprnet", "model=crnn", "augment=plates")) or choice in (
         "data=plates",
         "data=unlabelled",
         "data=placed",
