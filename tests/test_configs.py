@@ -20,13 +20,16 @@ from tiny_runs import (
 )
 
 from alpr.training.configuration import complaint_about, composed
+from alpr.training.one_pass import is_one_pass
 
 CONFIGS = REPOSITORY / "configs"
 OTHER_FOLDERS = {"bundle", "experiment", "evaluate", "protocol"}
 GROUPS = sorted(
     f"{path.parent.name}={path.stem}" for path in CONFIGS.glob("*/*.yaml") if path.parent.name not in OTHER_FOLDERS
 )
-EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+ALL_EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+ONE_PASS = {"hog_detector"}  # fitted as a whole, without steps; tests/baselines trains them
+EXPERIMENTS = [name for name in ALL_EXPERIMENTS if name not in ONE_PASS]
 TASKS = {
     "alpr.detection.module.DetectorModule": DETECTOR,
     "alpr.recognition.module.RecogniserModule": RECOGNISER,
@@ -96,6 +99,15 @@ def test_every_experiment_is_short_says_its_command_and_takes_a_step(
     assert done.code == 0, done.text
     record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert (record["status"], record["steps"], record["name"]) == ("finished", 1, experiment)
+
+
+@pytest.mark.parametrize("experiment", sorted(ONE_PASS))
+def test_a_model_that_is_fitted_as_a_whole_says_its_command_and_names_unknown_keys(experiment: str) -> None:
+    text = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
+    assert f"alpr train experiment={experiment}" in text and len(text.splitlines()) < 40
+    assert is_one_pass(composed("train", [f"experiment={experiment}"]))
+    complaint = complaint_about([f"experiment={experiment}", "model.ruonds=1"], "train")
+    assert complaint is not None and "'ruonds'" in complaint
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -19,10 +19,12 @@ alpr evaluate [OVERRIDES]: score a reader on labelled plates: a table, report.js
   alpr evaluate detector=RUN recogniser=RUN data.manifest=labels.csv
   alpr evaluate bundle=cn only=detector threads=1 data.manifest=labels.csv input_px=[320,448,640,960]
   alpr evaluate bundle=cn protocol=ccpd2019 data.manifest=[splits/ccpd_db.txt] data.images=CCPD2019
+  alpr evaluate baseline=sobel data.manifest=labels.csv
   alpr evaluate predictions=predictions.jsonl protocol=ccpd2019 data.manifest=labels.csv
 
   bundle=DIR_OR_NAME            an exported bundle; or
   detector=RUN recogniser=RUN   run folders or checkpoints, one of them or both; or
+  baseline=NAME                 an older method, alone or with the other half from bundle=; or
   predictions=FILE              readings of any system, JSON lines as `alpr predict` writes them; or
   task=CLASS run=RUN            a network of your own, by the figures of its class
   only=detector|recogniser      that half alone
@@ -40,13 +42,14 @@ The rest, with every value and comment:
 
   alpr evaluate --cfg job
   alpr evaluate --hydra-help    options of Hydra: sweeps, --config-dir, hydra.*"""
+GROUPS = {"protocol": "protocol", "baseline": "evaluate/baseline"}
 
 
 def evaluate(overrides: OverridesArgument = None) -> None:
     """Score a bundle, runs or predictions."""
     words = overrides or []
     if wants_help(words):
-        typer.echo(HELP.format(choices=listed("protocol", choices("protocol"))))
+        typer.echo(HELP.format(choices="\n".join(listed(group, choices(at)) for group, at in GROUPS.items())))
         return
     through_hydra("evaluate", _run, words)
 

@@ -235,14 +235,17 @@ def made_with(config: DictConfig) -> dict[str, Any]:
     """The commit, the device and the versions behind a report's figures."""
     from omegaconf import OmegaConf
 
-    runtime = "torch" if config.bundle is None and config.predictions is None else "onnxruntime"
+    of_torch = config.bundle is None and config.predictions is None and config.baseline is None
+    runtimes = (
+        ("torch",) if of_torch else () if config.bundle is None and config.baseline is not None else ("onnxruntime",)
+    )
     if config.predictions is not None:
         device = "another program's"
-    elif config.bundle is None:
+    elif of_torch:
         device = device_name()
     else:
         device = processor(config.threads or available_cores())
-    made = provenance(device, ("numpy", "opencv-python-headless", runtime))
+    made = provenance(device, ("numpy", "opencv-python-headless", *runtimes))
     return {**asdict(made), "settings": OmegaConf.to_container(config, resolve=True)}
 
 
@@ -299,7 +302,9 @@ def check(config: DictConfig) -> None:
     scored = config.protocol is not None or config.predictions is not None
     if scored and (config.data.replace or config.data.fold is not None):
         raise ValueError("data.replace and data.fold do not go with protocol or predictions; a protocol has its rules.")
-    given = [key for key in ("bundle", "detector", "recogniser", "input_px") if config[key] is not None]
+    if config.baseline is not None and (lone := [key for key in ("detector", "recogniser", "input_px") if config[key]]):
+        raise ValueError(f"baseline and {lone[0]} are both given; expected baseline, with or without bundle=BUNDLE.")
+    given = [key for key in ("baseline", "bundle", "detector", "recogniser", "input_px") if config[key] is not None]
     if config.predictions is not None and given:
         raise ValueError(f"predictions and {given[0]} are both given; expected one of them.")
     for old, new in replaced_by(config).items():
@@ -323,10 +328,14 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     Raises:
         ValueError: no model, two kinds of model, or a folder that is no bundle.
     """
+    if config.baseline is not None:
+        return open_baseline(config)
     runs = {key: Path(config[key]) for key in ("detector", "recogniser") if config[key] is not None}
     if (config.bundle is None) == (not runs):
         found = ", ".join(f"{key}={config[key]}" for key in ("bundle", "detector", "recogniser"))
-        raise ValueError(f"Expected either bundle=BUNDLE, or detector=RUN and/or recogniser=RUN; found {found}.")
+        raise ValueError(
+            f"Expected either bundle=BUNDLE, or detector=RUN and/or recogniser=RUN, or baseline=NAME; found {found}."
+        )
     if config.bundle is not None:
         return open_bundle(find_bundle(str(config.bundle)), config)
     from alpr.runs.checkpoints import best_checkpoint
@@ -341,6 +350,41 @@ def open_model(config: DictConfig) -> tuple[Parts, dict[str, str]]:
     chosen = [key for key in runs if config.only in (None, key)]
     identity = {key: f"{runs[key].name} {file_sha256(best_checkpoint(runs[key]))}" for key in chosen}
     return Parts(**{key: getattr(reader, key) for key in chosen}, confusable=reader.confusable), identity
+
+
+def open_baseline(config: DictConfig) -> tuple[Parts, dict[str, str]]:
+    """An older method, joined with the half of a bundle that it lacks, where one is given.
+
+    Raises:
+        ValueError: settings that no method takes, or a method without the half that is asked for.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        found: Any = instantiate(config.baseline, _convert_="all")
+    except InstantiationException as error:
+        raise ValueError(str(error.__cause__ or error)) from error
+    if not isinstance(found, Parts):
+        raise ValueError(f"baseline gives {type(found).__name__}; expected alpr.reader.parts.Parts of its _target_.")
+    identity = {"name": found.name} | {file.name: file_sha256(file) for file in found.files}
+    parts = found
+    if config.bundle is not None:
+        other, of_bundle = open_bundle(find_bundle(str(config.bundle)), config)
+        detector, recogniser = found.detector or other.detector, found.recogniser or other.recogniser
+        parts = replace(
+            found, detector=detector, recogniser=recogniser, confusable=found.confusable or other.confusable
+        )
+        taken = [key for key in ("detector", "recogniser") if getattr(found, key) is None]
+        identity |= {f"bundle's {key}": of_bundle[key] for key in taken if key in of_bundle}
+        identity |= {"bundle": of_bundle["name"]}
+    if config.only == "detector":
+        parts = replace(parts, recogniser=None)
+    if config.only == "recogniser":
+        parts = replace(parts, detector=None)
+    if parts.detector is None and parts.recogniser is None:
+        raise ValueError(f"only={config.only}, but {found.name} has no {config.only}; bundle=BUNDLE gives one.")
+    return parts, identity
 
 
 def open_bundle(folder: Path, config: DictConfig) -> tuple[Parts, dict[str, str]]:

@@ -39,7 +39,7 @@ from alpr.evaluation.slices import UNKNOWN, slices_of
 from alpr.images.read_ahead import Opened, common_folder, ms_since, opened_in_batches
 from alpr.plates.records import Detection, ImageArray, PlateReading, Reading, Scene
 from alpr.reader.loose_crops import read_crops
-from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor
+from alpr.reader.parts import PlateDetector, PlateRecogniser, Predictor, Thresholded
 from alpr.reader.predictions import NOT_READ, Labelled, Predicted
 from alpr.recognition.read import Recogniser
 from alpr.reports.progress import progress_bar
@@ -190,6 +190,8 @@ class _Run:
             self.input_px = self.detector.settings.input_px
             lowest = min(AP_SCORE, self.detector.lowest)
             self.detector = self.detector.down_to(lowest, COCO_MAX_DETECTIONS)
+        elif isinstance(self.detector, Thresholded):
+            self.sure = self.detector.sure
         self.properties = sorted({name for properties in self.split_by.groups.values() for name in properties})
 
     def add(self, opened: Sequence[Opened]) -> None:

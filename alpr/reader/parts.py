@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from alpr.plates.records import Detection, FloatArray, ImageArray, Reading
 
@@ -13,6 +14,14 @@ class PlateDetector(Protocol):
     """Finds the plates in images."""
 
     def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]: ...
+
+
+@runtime_checkable
+class Thresholded(Protocol):
+    """A detector that finds more than counts, so that its average precision has a tail."""
+
+    def sure(self, found: Sequence[Detection]) -> list[Detection]:
+        """Those that count, of what `detect` found in an image."""
 
 
 class PlateRecogniser(Protocol):
@@ -39,8 +48,12 @@ class Parts:
 
     Attributes:
         confusable: groups of symbols that look alike, as the country's pack names them.
+        name: of a method that is no network of this project.
+        files: what such a method was made of.
     """
 
     detector: PlateDetector | None = None
     recogniser: PlateRecogniser | None = None
     confusable: tuple[str, ...] = ()
+    name: str = ""
+    files: tuple[Path, ...] = ()

@@ -18,6 +18,7 @@ from alpr.task import TrainingFailed
 from alpr.training.calibrate import calibrate_run
 from alpr.training.configuration import plain_sentence
 from alpr.training.fit import fit
+from alpr.training.one_pass import fit_one_pass, is_one_pass
 
 
 def run(config: DictConfig) -> float:
@@ -26,7 +27,7 @@ def run(config: DictConfig) -> float:
     if job.mode == RunMode.MULTIRUN:
         config.output_dir = str(Path(job.sweep.dir) / job.sweep.subdir)
     try:
-        return fit(config)
+        return fit_one_pass(config) if is_one_pass(config) else fit(config)
     except (ValueError, OSError, TrainingFailed, HydraException, ModuleNotFoundError) as error:
         print(f"alpr train: {plain_sentence(error)}", file=sys.stderr)
         sys.exit(1)
