@@ -14,6 +14,7 @@ from tiny_runs import (
     ENCODER_PRETRAINING,
     RECOGNISER,
     REPOSITORY,
+    WINDOW,
     Scripts,
     make_teacher,
     overrides,
@@ -36,6 +37,7 @@ TASKS = {
     "alpr.recognition.distillation.DistilledRecogniser": DISTILLATION,
     "alpr.recognition.pretraining.module.EncoderPretraining": ENCODER_PRETRAINING,
     "alpr.recognition.pretraining.module.DecoderPretraining": DECODER_PRETRAINING,
+    "alpr.baselines.window.module.WindowModule": WINDOW,
 }
 PHOTOGRAPHED = [  # green plates of the small data, whatever the experiment reads
     "data.sources=null", "~data.rendered", "data.batch_size=4", "country=cn",
@@ -47,6 +49,7 @@ SMALL_BATCH = {
     DISTILLATION: ["data.batch_size=4"],
     ENCODER_PRETRAINING: ["data.real=2", "data.synthetic=2"],
     DECODER_PRETRAINING: ["data.batch_size=4", "data.val_samples=4"],
+    WINDOW: ["data.batch_size=4", "data.val_samples=8"],
 }
 
 
@@ -68,6 +71,7 @@ def test_every_choice_composes(choice: str) -> None:
         "data=placed",
     )
     together = ["model=maskocr_fast", "data=plates", "augment=plates"] if recognition else []
+    together += ["data=window"] if choice.startswith("model=window") else []
     manifest = [] if choice == "data=placed" else ["data.manifest=b.csv"]
     config = composed("train", [*[t for t in together if t[:5] != choice[:5]], choice, "name=a", *manifest])
     assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

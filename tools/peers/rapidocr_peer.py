@@ -6,8 +6,8 @@ alpr evaluate predictions=predictions.jsonl data.manifest=labels.csv data.split=
 
 Of a text only letters and digits are kept, in capitals: separators, dots and frames' words in small print are none of a
 plate's text. In a scene every line of text with four characters or more is a plate. A crop is read as it is; where
-it is less than twice as wide as high, or nothing is read so, its lines are searched for, and those about as high as the
-highest are joined from the top: the small print of a plate's frame is no part of its text.
+it is less than one and a half times as wide as high, or nothing is read so, its lines are searched for, and those about
+as high as the highest are joined from the top: the small print of a plate's frame is no part of its text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tables import Plate, options, run
 
 LEAST = 4
 """Characters of a line of text in a scene that counts as a plate."""
-WIDE = 2.0
+WIDE = 1.5
 """Width by height from which a crop is read as one line."""
 LARGE = 0.6
 """Of the highest line of a crop: how high those are that belong to the plate's text."""
