@@ -87,7 +87,7 @@ def with_plate(background: ImageArray, renderer: PlateRenderer, rng: np.random.G
     bitmap = renderer.render(text, layout, rng, scale=_PX_PER_MM)
     corners = drawn_corners((bitmap.shape[0], bitmap.shape[1]), rng)
     lit = cv2.convertScaleAbs(bitmap, alpha=rng.uniform(0.35, 1.1), beta=rng.uniform(0, 25))
-    canvas = cv2.cvtColor(background, cv2.COLOR_GRAY2BGR)
+    canvas = np.asarray(cv2.cvtColor(background, cv2.COLOR_GRAY2BGR), np.uint8)
     paste(canvas, np.asarray(lit, np.uint8), corners)
     grey = np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY), np.uint8)
     there = present(corners)
