@@ -286,6 +286,7 @@ class _Attempt:
         )
         card.write(self.folder)
         card.verify(self.folder)
+        output.parent.mkdir(parents=True, exist_ok=True)
         put_in_place(self.folder, output)
 
     def _companions(self) -> tuple[Companion, ...]:

@@ -147,7 +147,7 @@ class RecognitionData(TaskData):
         whole = CountryPack.from_dict(country)
         self.pack = whole.reading(layouts)
         self.rendered = RenderedPlates.each(rendered)
-        packs = {each.name: whole if each.name == OWN else each.country() for each in self.rendered}
+        packs = {each.name: whole if each.name == OWN else each.whole_pack() for each in self.rendered}
         self.renderers = [
             each.renderer(Path(root), self.pack if each.name == OWN else packs[each.name], self.pack)
             for each in self.rendered
@@ -232,10 +232,13 @@ class RecognitionData(TaskData):
 
     def _labels(self) -> tuple[set[str], set[str]]:
         """The countries and the kinds of the plates that train."""
-        packs = [renderer.pack for renderer, count in zip(self.renderers, self.counts, strict=False) if count]
+        drawing = zip(self.rendered, self.renderers, self.counts, strict=False)
+        rendered = [(each.country, renderer.pack) for each, renderer, count in drawing if count]
         crops = [crop for source, _ in self._drawn_sources() for crop in source.train]
-        countries = {pack.code for pack in packs} | {crop.country for crop in crops if crop.country}
-        drawn = {layout.kind for pack in packs for layout in pack.layouts if layout.share > 0 and layout.kind}
+        countries = {country or pack.code for country, pack in rendered} | {
+            crop.country for crop in crops if crop.country
+        }
+        drawn = {layout.kind for _, pack in rendered for layout in pack.layouts if layout.share > 0 and layout.kind}
         return countries, drawn | {crop.kind for crop in crops if crop.kind}
 
     @property
@@ -299,7 +302,7 @@ class RecognitionData(TaskData):
             for _ in range(count if each.read else 0):
                 text, layout = renderer.draw_text(rng)
                 kind = f"rendered {renderer.pack.code}", layout.name
-                kinds.setdefault(kind, []).append(replaced(text, self.replace))
+                kinds.setdefault(kind, []).append(replaced(text, {**self.replace, **each.replace}))
         for source, count, weights in zip(self.sources, drawn[packs:-1], self.weights()[packs:-1], strict=True):
             if count and source.settings.read:
                 texts = [source.train[i].text for i in rng.choice(len(source.train), size=count, p=weights)]
@@ -327,7 +330,15 @@ class RecognitionData(TaskData):
     def training_crops(self) -> TrainingCrops:
         """The augmented crops that train: rendered ones, those of each source, negatives."""
         crops: list[CropSource] = [
-            RenderedCrops(renderer, self.size, self.margin, {**self.replace, **each.replace}, each.read, self.unfolding)
+            RenderedCrops(
+                renderer,
+                self.size,
+                self.margin,
+                {**self.replace, **each.replace},
+                each.read,
+                self.unfolding,
+                each.country,
+            )
             for each, renderer in zip(self.rendered, self.renderers, strict=True)
         ]
         drawn_from = max(1, len(self._drawn_sources()))

@@ -105,7 +105,6 @@ def test_a_converted_bundle_stands_where_it_is_asked_with_the_weights_to_train_f
     others = tuple(WeightFile.of(source / name) for name in ("detector.safetensors", "report.html"))
     replace(card, other_files=others).write(source)
     place = tmp_path / "model_bin" / "tiny"
-    place.parent.mkdir()
     convert(replace(asked, bundle=source, output=tmp_path / "out", targets=("int8",), place=place))
     made = ModelCard.read(place)
     made.verify(place)

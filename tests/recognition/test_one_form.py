@@ -120,6 +120,14 @@ def test_an_older_list_takes_the_place_of_the_sources(experiment: str, tmp_path:
             assert list(named(sources, [])) == ["a", "c"]
 
 
+def test_guessing_is_measured_on_texts_as_they_are_taught(tables: Path) -> None:
+    rendered = {"de": {"share": 40, "replace": {"Ä": "A", "Ö": "O", "Ü": "U"}}}
+    latin = CountryPack.find("latin").to_dict()
+    data = RecognitionData(latin, {"br": {**ONE, "share": 1}}, root=str(tables), rendered=rendered)
+    data.setup("fit")
+    assert 0 < data.kind_entropy() < data.label_entropy()
+
+
 def test_shares_are_crops_or_parts_of_a_batch(tables: Path, brazil: dict[str, Any]) -> None:
     def data(**more: Any) -> RecognitionData:
         sources = {

@@ -22,18 +22,24 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "configs" / "experiment"
 ONE_ROW_OF_CHINA = (
     "blue, green small, green large, yellow, yellow learner, police, Hong Kong and Macao, embassy, consulate"
 )
-EVERY_LATIN = "one row, long, narrow, short, two rows, two rows, the upper one smaller, two rows, the lower one smaller"
+EVERY_AMERICAN = "three and four, dashed, dotted, with arms, with a round mark, plain, of any length"
+EVERY_LATIN = (
+    "one row, long, narrow, short, arms after two, seals after three, a round mark after three, a star after three, "
+    "a dash after two, spaces, two rows, two rows, the upper one smaller, two rows, the lower one smaller"
+)
 OTHERS = {  # rendered beside the experiment's own country
     "world_recogniser": {
-        "br": (7, 5), "us": (8, 5), "ar": (7, 3), "gb": (7, 6), "sk": (7, 3), "ua": (8, 3), "tr": (8, 2),
-        "in": (11, 3), "vn": (9, 5), "cn": (8, 11), "eg": (7, 4), "kr": (9, 4),
+        "br": (7, 5), "us": (8, 7), "ar": (7, 3), "gb": (7, 6), "sk": (7, 3), "ua": (8, 3), "tr": (8, 2), "in": (11, 3),
+        "vn": (9, 5), "uz": (9, 4), "tn": (8, 5), "dz": (11, 6), "cl": (7, 3), "fr": (9, 7), "de": (8, 3), "it": (8, 6),
+        "es": (8, 4), "pl": (8, 5), "ro": (8, 3), "no": (7, 3), "at": (8, 2), "gr": (7, 4), "cn": (8, 11), "eg": (7, 4),
+        "kr": (9, 4),
     }
 }  # fmt: skip
 """(slots, layouts) of the packs that an experiment names beside its country."""
 RECORDED = {  # country, rows of text, (rows, columns) of tokens, slots, layouts
     "demo_recogniser": ("CN", 1, (1, 24), 8, "blue, green small, green large"),
     "br_recogniser": ("BR", 1, (1, 24), 7, "old, old commercial, Mercosur"),
-    "us_recogniser": ("US", 1, (1, 24), 8, "three and four, dashed, dotted, plain, of any length"),
+    "us_recogniser": ("US", 1, (1, 24), 8, EVERY_AMERICAN),
     "world_recogniser": ("ZZ", 1, (1, 24), 12, EVERY_LATIN),
     **dict.fromkeys(
         (
@@ -73,7 +79,7 @@ def test_an_experiment_reads_what_is_recorded(experiment: str) -> None:
     others = {}
     for entry in RenderedPlates.each(config["data"].get("rendered")):
         if entry.name != OWN:
-            pack = replace(entry, glyph_bank=None).renderer(Path(), entry.country(), module.pack).pack
+            pack = replace(entry, glyph_bank=None).renderer(Path(), entry.whole_pack(), module.pack).pack
             others[entry.name] = pack.slots, len(pack.layouts)
     assert others == OTHERS.get(experiment, {})
 

@@ -207,6 +207,12 @@ def test_a_rendered_umlaut_is_spelt_as_the_reader_can() -> None:
         RenderedPlates("de", replace={"Ä": "AE"})
 
 
+def test_rendered_plates_can_bear_another_country_than_their_pack() -> None:
+    renderer = PlateRenderer(CountryPack.find("fr").reading("one row"))
+    labels = [RenderedCrops(renderer, (24, 96), 0.04, country=label) for label in ("", "EU")]
+    assert [crops.draw(0, np.random.default_rng(1)).country for crops in labels] == ["FR", "EU"]
+
+
 def test_the_cut_of_a_layout_lies_between_its_rows() -> None:
     latin = {layout.name: layout.row_cut for layout in CountryPack.find("latin").layouts}
     assert latin["one row"] is None and latin["two rows"] == pytest.approx(0.5)

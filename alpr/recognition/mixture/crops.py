@@ -89,6 +89,7 @@ class RenderedCrops:
         replace: characters that others count as, as in the labels of the photographs.
         read: whether their texts are taught.
         unfolding: None draws plates of two rows as they are.
+        country: their label; the pack's code where it is empty.
     """
 
     size = None
@@ -101,13 +102,14 @@ class RenderedCrops:
         replace: Mapping[str, Any] | None = None,
         read: bool = True,
         unfolding: Unfolding | None = None,
+        country: str = "",
     ) -> None:
         self.renderer, self.crop_size, self.margin, self.replace = renderer, crop_size, margin, dict(replace or {})
-        self.read, self.unfolding = read, unfolding
+        self.read, self.unfolding, self.country = read, unfolding, country or renderer.pack.code
 
     def draw(self, item: int, rng: np.random.Generator) -> DrawnCrop:
         text, layout = self.renderer.draw_text(rng)
-        code, kind, cut, at = self.renderer.pack.code, layout.kind or None, 0.0, None
+        code, kind, cut, at = self.country, layout.kind or None, 0.0, None
         if self.unfolding is not None and layout.row_cut is not None:
             cut = in_crop(layout.row_cut, self.margin)
             at = self.unfolding.drawn(cut, rng) if self.read else None

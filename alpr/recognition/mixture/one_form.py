@@ -93,5 +93,5 @@ def _values(settings: PlateSource | RenderedPlates) -> dict[str, Any]:
     """All values of an entry, as JSON would give them back; a country pack is whole."""
     values = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(settings).items() if key != "name"}
     if isinstance(settings, RenderedPlates) and settings.name != OWN:
-        values["pack"] = settings.country().to_dict()
+        values["pack"] = settings.whole_pack().to_dict()
     return values

@@ -150,6 +150,7 @@ class RenderedPlates:
             no Ä; they are drawn as the pack says.
         layouts: which layouts are drawn, see `CountryPack.reading`; "all" that the reader has the rows for, and of
             the run's country all that it reads.
+        country: what the country head learns of them in place of the pack's code, such as EU for each of its members.
 
     Raises:
         ValueError: a value out of its range, or no such pack.
@@ -164,6 +165,7 @@ class RenderedPlates:
     read: bool = True
     layouts: str | Sequence[str] | None = ALL_LAYOUTS
     replace: Mapping[str, Any] = field(default_factory=dict)
+    country: str = ""
 
     def __post_init__(self) -> None:
         check_share(self.share, f"{WHERE_RENDERED}.{self.name}.share")
@@ -185,7 +187,7 @@ class RenderedPlates:
         ordered = {OWN: {"share": 0}} | dict(given)
         return [settings_of(cls, entry, f"{WHERE_RENDERED}.{name}", name=str(name)) for name, entry in ordered.items()]
 
-    def country(self) -> CountryPack:
+    def whole_pack(self) -> CountryPack:
         """The whole country pack; not of the run's own, which the run has.
 
         Raises:
