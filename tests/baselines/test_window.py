@@ -217,19 +217,10 @@ def test_a_run_is_evaluated_as_a_baseline(trained: Path, tiny_data: Path, tmp_pa
         evaluate(composed("evaluate", [*words, f"baseline.run={tmp_path}"]))
 
 
-def test_a_run_is_exported_and_told_by_its_own_figures(
-    trained: Path, scripts: Scripts, tiny_data: Path, tmp_path: Path
-) -> None:
-    task = "task=alpr.baselines.window.module.WindowModule"
-    table = tiny_data / "ccpd_green" / "alpr_dataset.csv"
-    done = scripts.run("alpr/__main__.py", ["export", task, f"run={trained}", f"output={tmp_path / 'onnx'}"])
-    assert done.code == 0 and (tmp_path / "onnx" / "window.onnx").is_file(), done.text
-    asked = ["evaluate", task, f"run={trained}", f"data.manifest={table}", f"output={tmp_path / 'told'}"]
-    done = scripts.run("alpr/__main__.py", asked)
-    assert done.code == 0, done.text
-    figures = json.loads((tmp_path / "told" / "report.json").read_text(encoding="utf-8"))["figures"]
-    assert figures["plates"] == 24 and figures["windows"] == 24 * 5 and figures["rendered_windows"] == 500
-    assert 0 <= figures["presence_auc"] <= 1 and figures["rendered_texts"] == figures["rendered_plates"] > 50
+def test_the_exported_network_gives_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = WindowModule(pack().to_dict(), {"units": 8, "widths": (2, 2, 4)}).eval()
+    assert module.export(tmp_path)["logits"] < 1e-4 and (tmp_path / "window.onnx").is_file()
 
 
 def test_the_preview_shows_windows(tiny_data: Path) -> None:
