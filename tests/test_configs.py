@@ -14,6 +14,7 @@ from tiny_runs import (
     ENCODER_PRETRAINING,
     RECOGNISER,
     REPOSITORY,
+    WINDOW,
     Scripts,
     make_teacher,
     overrides,
@@ -37,6 +38,7 @@ TASKS = {
     "alpr.recognition.distillation.DistilledRecogniser": DISTILLATION,
     "alpr.recognition.pretraining.module.EncoderPretraining": ENCODER_PRETRAINING,
     "alpr.recognition.pretraining.module.DecoderPretraining": DECODER_PRETRAINING,
+    "alpr.baselines.window.module.WindowModule": WINDOW,
 }
 PHOTOGRAPHED = [  # green plates of the small data, whatever the experiment reads
     "data.sources=null", "~data.rendered", "data.batch_size=4", "country=cn",
@@ -48,6 +50,7 @@ SMALL_BATCH = {
     DISTILLATION: ["data.batch_size=4"],
     ENCODER_PRETRAINING: ["data.real=2", "data.synthetic=2"],
     DECODER_PRETRAINING: ["data.batch_size=4", "data.val_samples=4"],
+    WINDOW: ["data.batch_size=4", "data.val_samples=8"],
 }
 
 
@@ -63,12 +66,13 @@ def test_there_are_experiments_and_groups() -> None:
 
 @pytest.mark.parametrize("choice", GROUPS)
 def test_every_choice_composes(choice: str) -> None:
-    recognition = choice.startswith(("model=maskocr", "augment=plates")) or choice in (
+    recognition = choice.startswith(("model=maskocr", "model=lprnet", "model=crnn", "augment=plates")) or choice in (
         "data=plates",
         "data=unlabelled",
         "data=placed",
     )
     together = ["model=maskocr_fast", "data=plates", "augment=plates"] if recognition else []
+    together += ["data=window"] if choice.startswith("model=window") else []
     manifest = [] if choice in ("data=placed", "data=rendered") else ["data.manifest=b.csv"]
     config = composed("train", [*[t for t in together if t[:5] != choice[:5]], choice, "name=a", *manifest])
     assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

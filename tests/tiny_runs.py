@@ -38,6 +38,10 @@ ENCODER_PRETRAINING = (
     "experiment=pretrain_encoder", *EVERY, *_TINY_NETWORK, "data.manifest=ccpd_green/alpr_dataset.csv", "data.real=4",
     "data.synthetic=2", "data.epoch_samples=32",
 )  # fmt: skip
+WINDOW = (
+    "experiment=window_gb", *EVERY[:-1], "data.manifest=ccpd_green/alpr_dataset.csv", "data.batch_size=4",
+    "data.epoch_samples=8", "data.val_samples=8", "model.network.units=8", "model.network.widths=[2,2,4]",
+)  # fmt: skip
 DECODER_PRETRAINING = (
     "experiment=pretrain_decoder", *EVERY, *_TINY_NETWORK, "data.batch_size=4", "data.val_samples=8",
     "data.epoch_samples=32",

@@ -102,11 +102,16 @@ def untrained(name: str) -> RecogniserModule:
     from alpr.recognition.module import RecogniserModule
     from alpr.training.configuration import CONFIGS, composed
 
-    known = sorted(path.stem for path in (CONFIGS / "model").glob("maskocr_*.yaml"))
-    if name not in known:
+    def of(model: str) -> Any:
+        chosen = [f"model={model}", "data=plates", "augment=plates", "name=benchmark", "data.manifest=none"]
+        return composed("train", chosen).model
+
+    ours = f"{RecogniserModule.__module__}.{RecogniserModule.__qualname__}"
+    files = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
+    if name not in files or of(name)._target_ != ours:
+        known = [file for file in files if of(file)._target_ == ours]
         raise ValueError(f"{name} is no recogniser of configs/model; expected one of {', '.join(known)}.")
-    chosen = [f"model={name}", "data=plates", "augment=plates", "name=benchmark", "data.manifest=none"]
-    model: Any = OmegaConf.to_container(composed("train", chosen).model, resolve=True)
+    model: Any = OmegaConf.to_container(of(name), resolve=True)
     return RecogniserModule(country=model["country"], network=model["network"], predictor=model["predictor"]).eval()
 
 

@@ -25,10 +25,11 @@ from alpr.evaluation.scored import note_scoring
 from alpr.evaluation.slices import MAX_GROUPS, columns_of, groups_of, slices_named
 from alpr.evaluation.tables import as_text
 from alpr.files import file_sha256
+from alpr.plates import charset
 from alpr.provenance import device_name, processor, provenance
 from alpr.reader.cores import available_cores
 from alpr.reader.parts import Parts
-from alpr.reader.predictions import Predicted, read_predictions, write_predictions
+from alpr.reader.predictions import Predicted, read_predictions, with_replaced, write_predictions
 from alpr.reader.reader import Reader, find_bundle
 
 if TYPE_CHECKING:
@@ -185,7 +186,10 @@ def opened_scoring(config: DictConfig, console: Console) -> Scoring | None:
 def score_file(config: DictConfig, scoring: Scoring, output: Path, console: Console) -> None:
     """Scores any system's predictions."""
     path = Path(config.predictions)
-    predictions = read_predictions(path)
+    replaced = replaced_by(config)
+    predictions = with_replaced(read_predictions(path), replaced)
+    texts = [charset.replaced(text, replaced) for text in scoring.manifest.text]
+    scoring = replace(scoring, manifest=replace(scoring.manifest, text=texts))
     score(config, scoring, predictions, {"name": path.stem, "predictions": file_sha256(path)}, output, console, "")
     console.print(f"Written to {output}", markup=False, highlight=False)
 
@@ -301,8 +305,10 @@ def check(config: DictConfig) -> None:
     if unknown:
         raise ValueError(f"crops has {unknown[0]!r}; expected some of corners, detector and box.")
     scored = config.protocol is not None or config.predictions is not None
-    if scored and (config.data.replace or config.data.fold is not None):
+    if scored and (config.data.fold is not None or (config.data.replace and config.predictions is None)):
         raise ValueError("data.replace and data.fold do not go with protocol or predictions; a protocol has its rules.")
+    if config.data.replace and config.protocol not in (None, "plain", "crops"):
+        raise ValueError(f"data.replace does not go with protocol={config.protocol}, which is published as it is.")
     if config.baseline is not None and (lone := [key for key in ("detector", "recogniser", "input_px") if config[key]]):
         raise ValueError(f"baseline and {lone[0]} are both given; expected baseline, with or without bundle=BUNDLE.")
     given = [key for key in ("baseline", "bundle", "detector", "recogniser", "input_px") if config[key] is not None]

@@ -24,7 +24,12 @@ from alpr.recognition.metrics import (
     has_province,
 )
 
-CROP_LABELS = {"detection": "end to end", "corners": "labelled corners", "box": "labelled box"}
+CROP_LABELS = {
+    "detection": "end to end",
+    "corners": "labelled corners",
+    "box": "labelled box",
+    "image": "ready-made crop",
+}
 
 Measure = Callable[[PlateRecord], "bool | None"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from alpr.data.ccpd import decode_names
 from alpr.files import LIST_BYTES, open_regular_text, write_atomically
+from alpr.plates.charset import replaced
 from alpr.plates.geometry import box_corners, corner_box
 from alpr.plates.records import Detection, FloatArray, PlateReading, Reading
 from alpr.plates.values import Fault, expect, read_as
@@ -37,7 +38,8 @@ class PredictionsError(ValueError):
 
 
 class Labelled(NamedTuple):
-    """What was read inside the label of a plate: by "corners" or "box" of the image's n-th labelled plate."""
+    """What was read inside the label of a plate: by "corners" or "box" of the image's n-th labelled plate, or of
+    an "image" that is a ready-made crop."""
 
     plate: int
     by: str
@@ -206,6 +208,22 @@ def read_predictions(path: Path) -> list[Predicted]:
     return predictions
 
 
+def with_replaced(predictions: Sequence[Predicted], replace_by: Mapping[str, str]) -> list[Predicted]:
+    """Predictions whose texts have characters put in place of others, see `charset.replaced`."""
+
+    def of(reading: Reading) -> Reading:
+        return replace(reading, text=replaced(reading.text, replace_by))
+
+    return [
+        replace(
+            one,
+            plates=tuple(replace(plate, reading=of(plate.reading)) for plate in one.plates),
+            labelled=tuple(label._replace(reading=of(label.reading)) for label in one.labelled),
+        )
+        for one in predictions
+    ]
+
+
 Point = tuple[float, float]
 
 
@@ -259,7 +277,7 @@ class _Labelled(_Read):
     def __post_init__(self) -> None:
         super().__post_init__()
         expect(self.plate >= 0, "plate", self.plate, "the place of the plate in its image, from 0")
-        expect(self.by in ("corners", "box"), "by", self.by, "corners or box")
+        expect(self.by in ("corners", "box", "image"), "by", self.by, "corners, box or image")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from alpr.recognition.ctc import CtcReader
 from alpr.recognition.losses import recognition_losses
 from alpr.recognition.model import MaskOcr, ReadingLogits
 from alpr.recognition.module import RecogniserModule
@@ -124,6 +125,8 @@ class DistilledRecogniser(RecogniserModule):
         Raises:
             ValueError: a teacher that sees other crops or names other characters.
         """
+        _expect_slots("student", self.network)
+        of_teacher = _expect_slots("teacher", teacher.network)
         ours, theirs = self.network.settings, teacher.network.settings
         compared: list[tuple[str, object, object]] = [
             ("crop size (height, width)", ours.size, theirs.size),
@@ -145,7 +148,7 @@ class DistilledRecogniser(RecogniserModule):
                     f"The {what} of the teacher {self.teacher_path} is {there}; the student's is {here}. "
                     "Expected the same, since both see the same crops and name the same symbols."
                 )
-        self._teach = frozen(teacher.network)
+        self._teach = frozen(of_teacher)
 
     def losses(  # type: ignore[override]
         self, batch: tuple[RecognitionBatch, list[str]]
@@ -155,7 +158,14 @@ class DistilledRecogniser(RecogniserModule):
         student, teacher = self.network.training_logits(batch[0].crops), self._teach(batch[0].crops)
         labels = recognition_losses(student, batch[0], self.loss)
         s = self.settings
+        assert student.slots is not None and teacher.slots is not None  # `learn_from` refuses others
         taught = s.weight * divergence(student.slots, teacher.slots, s.temperature)
         if s.ctc_weight:
             taught = taught + s.ctc_weight * divergence(student.ctc, teacher.ctc, s.temperature)
         return DistillationLosses(labels.total + taught, *labels[1:], taught)
+
+
+def _expect_slots(who: str, network: nn.Module) -> MaskOcr:
+    if not isinstance(network, MaskOcr) or isinstance(network, CtcReader):
+        raise ValueError(f"The {who} is a {type(network).__name__}, which has no slots; expected a MaskOcr.")
+    return network

@@ -35,7 +35,10 @@ class RecognitionLossSettings:
 
 
 class RecognitionLosses(NamedTuple):
-    """Scalars: the sum that is minimised, the slots' cross-entropy in nats, and the weighted terms of other heads."""
+    """Scalars: the sum that is minimised, the slots' cross-entropy in nats, and the weighted terms of other heads.
+
+    Of a reader by CTC alone `slots` is that loss in nats per character, and `ctc` is 0.
+    """
 
     total: Tensor
     slots: Tensor
@@ -153,7 +156,9 @@ def _those(taught: Tensor, logits: ReadingLogits, batch: RecognitionBatch) -> tu
     places = None if batch.places is None else batch.places[taught]
     attention = None if logits.attention is None else logits.attention[taught]
     return (
-        logits._replace(slots=logits.slots[taught], ctc=logits.ctc[taught], attention=attention),
+        logits._replace(
+            slots=None if logits.slots is None else logits.slots[taught], ctc=logits.ctc[taught], attention=attention
+        ),
         batch._replace(slots=batch.slots[taught], rows=batch.rows[taught], places=places),
     )
 
@@ -163,11 +168,14 @@ def _text_losses(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The slots' cross-entropy, and the weighted terms of the auxiliary CTC head and of the places; 0 of no crop."""
     if not len(batch.slots):
-        nothing = logits.slots.sum() + logits.ctc.sum()  # 0, with a gradient
+        nothing = logits.ctc.sum() + (0 if logits.slots is None else logits.slots.sum())  # 0, with a gradient
         return nothing, nothing, None
-    of_slots = slot_loss(logits.slots, batch.slots, settings.label_smoothing)
-    of_ctc = of_slots.new_zeros(())
-    if settings.ctc_weight:
+    of_ctc = logits.ctc.new_zeros(())
+    if logits.slots is None:  # a reader by CTC alone: its text's loss stands in the slots' place
+        of_slots = ctc_loss(logits.ctc, batch.slots, batch.rows)
+    else:
+        of_slots = slot_loss(logits.slots, batch.slots, settings.label_smoothing)
+    if settings.ctc_weight and logits.slots is not None:
         of_ctc = settings.ctc_weight * ctc_loss(logits.ctc, batch.slots, batch.rows)
     if not (settings.places_weight and batch.places is not None):
         return of_slots, of_ctc, None

@@ -143,7 +143,7 @@ class MaskOcrSettings:
 class ReadingLogits(NamedTuple):
     """What training needs: the logits of the slots and of every other head."""
 
-    slots: Tensor  # (B, L, K+1)
+    slots: Tensor | None  # (B, L, K+1); None of a network that reads by CTC alone
     ctc: Tensor  # (B, R, C, K+1) of R rows of C tokens, class 0 = blank
     countries: Tensor | None = None  # (B, C); None without this head
     kinds: Tensor | None = None  # (B, K'); None without this head

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from alpr.optim import OptimSettings
 from alpr.plates.country import ALL_LAYOUTS, CountryPack
 from alpr.plates.records import FloatArray, ImageBatch
+from alpr.recognition.architectures import ReadingNetwork, network_class, reading_network
 from alpr.recognition.calibration import CALIBRATION_FILE
 from alpr.recognition.data import ValidationPlate
 from alpr.recognition.decode import PLAIN, Decoding
 from alpr.recognition.grammar import Grammar
 from alpr.recognition.losses import RecognitionLosses, RecognitionLossSettings, recognition_losses
 from alpr.recognition.metrics import RecognitionMetrics
-from alpr.recognition.model import MaskOcr, MaskOcrSettings
+from alpr.recognition.model import MaskOcr
 from alpr.recognition.parts import FIRST_STAGE, LABELS, RECOGNISER, SECOND_STAGE, difference, grown, part_of
 from alpr.recognition.plateau import ExpectedCurve, PlateauWatch
 from alpr.recognition.read import NOTHING_READ, Recogniser, RecogniserNetwork
@@ -44,12 +45,13 @@ def torch_recogniser(network: nn.Module) -> RecogniserNetwork:
 
 
 class RecogniserModule(TaskModule):
-    """Trains `MaskOcr`. Every argument is plain values, so that a checkpoint rebuilds the module from what it holds.
+    """Trains a reader. Every argument is plain values, so that a checkpoint rebuilds the module from what it holds.
 
     Args:
         country: see `CountryPack`; it gives alphabet, slots and rows and travels in the checkpoint.
         layouts: which of its layouts are read, see `CountryPack.reading`; checkpoints that do not say read all.
-        network: see `MaskOcrSettings`, without slots, classes, size and text_rows; its heads are the predictor's too.
+        network: its `architecture`, see `ARCHITECTURES`, and that one's settings, such as `MaskOcrSettings`, without
+            slots, classes, size and text_rows; its heads are the predictor's too.
         loss: see `RecognitionLossSettings`.
         optim: see `OptimSettings`.
         predictor: size and margin of the crops, see `alpr.recognition.settings.RecogniserSettings`.
@@ -60,7 +62,7 @@ class RecogniserModule(TaskModule):
         ValueError: a setting out of its range.
     """
 
-    network: MaskOcr
+    network: ReadingNetwork
     kind = RECOGNISER
     monitor = "val/confident_accuracy"
     shown = ("val/accuracy", "val/accuracy_without_first")
@@ -87,7 +89,7 @@ class RecogniserModule(TaskModule):
         self.predictor = RecogniserSettings(**{**predictor, "slots": self.pack.slots, **heads})
         rows = 1 if self.predictor.row_cuts else self.pack.rows
         of_pack = {"slots": self.pack.slots, "classes": len(self.charset), "text_rows": rows}
-        self.network = MaskOcr(MaskOcrSettings(**{**(network or {}), **of_pack, "size": self.predictor.size}))
+        self.network = reading_network(network or {}, **of_pack, size=self.predictor.size)
         self.loss = RecognitionLossSettings(**(loss or {}))
         self.label_entropy = label_entropy
         self.plateau: PlateauWatch | None = None
@@ -147,15 +149,18 @@ class RecogniserModule(TaskModule):
             return super().parts_of(kind, settings)
         every = ["encoder", "decoder", "heads", *LABELS.values()]
         theirs, ours = settings.get("network") or {}, self.network.settings
+        shared, other = isinstance(self.network, MaskOcr), network_class(theirs)
+        if other is not type(self.network) and not (shared and issubclass(other, MaskOcr)):
+            raise ValueError(f"its network is {other.__name__}; this run's is {type(self.network).__name__}.")
         names = {"country_head": "countries", "kind_head": "kinds", "row_head": "row_cuts"}
-        other = {LABELS[head] for head, key in names.items() if tuple(theirs.get(key, ())) != getattr(ours, key)}
-        return set(every if kind == RECOGNISER else settings["learnt"]) - other
+        others = {LABELS[head] for head, key in names.items() if tuple(theirs.get(key, ())) != getattr(ours, key)}
+        return set(every if kind == RECOGNISER else settings["learnt"]) - others
 
     def adapted(
         self, weights: dict[str, Tensor], settings: Mapping[str, Any], parts: set[str]
     ) -> tuple[dict[str, Tensor], str]:
         """Where characters are read, weights whose classes stand as in this run's alphabet, which may have more."""
-        if "decoder" not in parts:
+        if not parts & {"decoder", "heads"}:
             return weights, ""
         theirs, ours = str(settings.get("country", {}).get("alphabet")), self.charset.symbols
         if set(theirs) - set(ours):

@@ -101,7 +101,9 @@ def test_recognisers_are_timed_beside_the_reference(folder: Path, monkeypatch: p
     monkeypatch.undo()
     bundled = recogniser_speed.time_recognisers([], bundle=folder / "tiny", rounds=1)
     assert [r.name for r in bundled] == ["tiny", recogniser_speed.REFERENCE] and bundled[0].parameters is None
-    with pytest.raises(ValueError, match=r"scrfd_500m is no recogniser .* expected one of maskocr_base, maskocr_fast"):
+    with pytest.raises(
+        ValueError, match=r"scrfd_500m is no recogniser .* expected one of crnn, lprnet, maskocr_base, maskocr_ctc"
+    ):
         reader_speed.latency_report(["scrfd_500m"])
 
 

@@ -207,3 +207,34 @@ def test_real_photographs_under_a_protocol(real_data: Path, repository: Path) ->
         assert figure is not None and cell is not None and figure.value == cell.value > 0.8
     assert strict.cell("detected", "val").plates == manifest.rows  # type: ignore[union-attr]
     assert sum(plain.budget.values()) == round(manifest.rows * (1 - plain.cell("read", "all").value))  # type: ignore[union-attr]
+
+
+def test_ready_made_crops_are_scored_from_a_file(scripts: Scripts, tmp_path: Path) -> None:
+    """Of a crop the reading of the whole image counts; a crop that nothing says anything of is read wrong."""
+    texts = {"a.png": "ABC1", "b.png": "ABO0", "c.png": "XY12", "d.png": "XY13"}
+    Manifest.of(tmp_path, list(texts), text=list(texts.values()), split="val").write(tmp_path / "labels.csv")
+    read = {"a.png": "ABC1", "b.png": "AB0O", "c.png": "XY1"}
+    lines = [
+        {"image": image, "plates": [], "labelled": [{"plate": 0, "by": "image", "text": text, "text_score": 0.9}]}
+        for image, text in read.items()
+    ]
+    lines.append({"image": "d.png", "error": "gone"})
+    file = tmp_path / "peer.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    words = [
+        "evaluate",
+        f"predictions={file}",
+        f"data.manifest={tmp_path / 'labels.csv'}",
+        f"output={tmp_path / 'out'}",
+    ]
+    for more, share in (([], 0.25), (["data.replace={O: '0'}"], 0.5)):
+        done = scripts.run("alpr/__main__.py", [*words, "protocol=crops", *more])
+        assert done.code == 0, done.text
+        report = json.loads((tmp_path / "out" / "crops.json").read_text(encoding="utf-8"))
+        figures = {figure["name"]: figure["cells"]["overall"] for figure in report["figures"]}
+        assert figures["read"]["value"] == share and figures["read"]["plates"] == 4
+        assert "detected" not in figures
+    refused = scripts.run("alpr/__main__.py", words)
+    assert refused.code == 1 and "without corners or box; a protocol scores scenes" in refused.text
+    published = scripts.run("alpr/__main__.py", [*words, "protocol=gfickel", "data.replace={O: '0'}"])
+    assert published.code == 1 and "published as it is" in published.text

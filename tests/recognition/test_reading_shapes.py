@@ -45,7 +45,7 @@ RECORDED = {  # country, rows of text, (rows, columns) of tokens, slots, layouts
         (
             "ccpd_recogniser", "ccpd_green_recogniser",
             "cn_recogniser", "country_recogniser", "distil_fast", "fold_recogniser", "pretrain_decoder",
-            "pretrain_encoder", "synthetic_recogniser",
+            "pretrain_encoder", "readers", "synthetic_recogniser",
         ),
         ("CN", 1, (1, 24), 8, ONE_ROW_OF_CHINA),
     ),
@@ -53,9 +53,9 @@ RECORDED = {  # country, rows of text, (rows, columns) of tokens, slots, layouts
 
 
 def composed_reader(experiment: str) -> dict[str, Any] | None:
-    """The configuration of an experiment of a reader, as plain values; None of a detector's."""
+    """The configuration of an experiment of a reader, as plain values; None of another network's."""
     config = composed("train", [f"experiment={experiment}", "++data.manifest=a.csv"])
-    if "detection" in config.model._target_:
+    if "recognition" not in config.model._target_:
         return None
     if experiment == "distil_fast":
         config.model.teacher = "runs/another"

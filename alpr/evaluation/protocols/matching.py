@@ -65,15 +65,17 @@ def records_of(
     column: str = "",
     corrections: Sequence[Correction] = (),
 ) -> list[PlateRecord]:
-    """What became of the plates of a scene that have a place and are not ignored.
+    """What became of the plates of a scene that have a place and are not ignored; of a ready-made crop's one plate.
 
     Args:
         image: the name in the records.
         column: of the protocol.
         corrections: of wrong labels.
     """
-    plates = [(i, p) for i, p in enumerate(scene.plates) if not p.ignored and true_hull(p) is not None]
-    pairs = {m.plate: m for m in _pairs(protocol, predicted.plates, [plate for _, plate in plates])}
+    of_image = protocol.recognition.crop == "image"
+    counted = [(i, p) for i, p in enumerate(scene.plates) if not p.ignored]
+    plates = counted if of_image else [(i, p) for i, p in counted if true_hull(p) is not None]
+    pairs = {} if of_image else {m.plate: m for m in _pairs(protocol, predicted.plates, [p for _, p in plates])}
     by_label = {(one.plate, one.by): one.reading for one in predicted.labelled}
     measured = protocol.detection is not None or protocol.recognition.crop == "detection"
     missing = NOT_READ if protocol.missing == "wrong" else None
@@ -86,6 +88,7 @@ def records_of(
         if plate.text:
             record = replace(
                 record,
+                on_crop=by_label.get((index, "image"), missing) if of_image else None,
                 on_true_corners=by_label.get((index, "corners")),
                 on_predicted_corners=missing if match is None else predicted.plates[match.detection].reading,
                 on_box=by_label.get((index, "box")),
@@ -134,6 +137,7 @@ def reading_of(protocol: Protocol, record: PlateRecord) -> Reading | None:
     """The reading that counts under a protocol; an empty text where nothing was found."""
     by_crop = {
         "detection": record.on_predicted_corners, "corners": record.on_true_corners, "box": record.on_box,
+        "image": record.on_crop,
     }  # fmt: skip
     return by_crop[protocol.recognition.crop]
 
@@ -146,6 +150,7 @@ def without_reading(protocol: Protocol, record: PlateRecord) -> PlateRecord:
         on_predicted_corners=None if crop == "detection" else record.on_predicted_corners,
         on_true_corners=None if crop == "corners" else record.on_true_corners,
         on_box=None if crop == "box" else record.on_box,
+        on_crop=None if crop == "image" else record.on_crop,
     )
 
 

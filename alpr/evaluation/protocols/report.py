@@ -181,14 +181,18 @@ def _scenes_by_column(protocol: Protocol, manifest: Manifest) -> list[tuple[str,
     """The scenes with a plate that counts, each with its column.
 
     Raises:
-        ValueError: a plate without a place.
+        ValueError: a plate without a place where the protocol scores scenes, or a crop of several plates where it
+            scores those.
     """
     subsets = {manifest.path(row): cell for row, cell in enumerate(manifest.extra.get("subset", ()))}
     scenes = []
     for scene in manifest.scenes():
         plates = [plate for plate in scene.plates if not plate.ignored]
+        of_image = protocol.recognition.crop == "image"
+        if of_image and len(plates) > 1:
+            raise ValueError(f"{scene.image} holds {len(plates)} plates; a protocol of ready-made crops expects one.")
         lost = next((plate for plate in plates if true_hull(plate) is None), None)
-        if lost is not None:
+        if lost is not None and not of_image:
             raise ValueError(f"{scene.image} holds {lost.text!r} without corners or box; a protocol scores scenes.")
         column = protocol.column_of(subsets.get(scene.image, ""), scene.split or "")
         if column is not None and plates:

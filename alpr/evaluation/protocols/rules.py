@@ -65,7 +65,8 @@ class RecognitionRule:
     """A plate is read when the reading of its crop equals the label.
 
     Attributes:
-        crop: what is cut out: "detection", "corners" (the labelled ones) or "box" (the upright labelled one).
+        crop: what is cut out: "detection", "corners" (the labelled ones), "box" (the upright labelled one), or
+            "image": nothing, the image is a ready-made crop.
         iou: the detection must also overlap the plate by more than this; None where the protocol asks for none.
         characters: "all", or "without_province": all but the first.
     """
@@ -84,7 +85,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "mean": ("images", "columns", "provinces"),
     "label": ("box", "hull"),
     "detection": ("box", "hull"),
-    "crop": ("detection", "corners", "box"),
+    "crop": ("detection", "corners", "box", "image"),
     "characters": ("all", "without_province"),
 }
 """The values of the keys that have a few."""
