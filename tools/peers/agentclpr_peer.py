@@ -1,10 +1,10 @@
 """agentclpr, a four-corner detector and a reader of Chinese plates; its wheel ships the weights.
 
-python -m venv /tmp/agentclpr && /tmp/agentclpr/bin/pip install agentclpr onnxruntime
-/tmp/agentclpr/bin/python tools/peers/agentclpr_peer.py labels.csv predictions.jsonl --split val
+python -m venv ../agentclpr && ../agentclpr/bin/pip install agentclpr onnxruntime
+../agentclpr/bin/python tools/peers/agentclpr_peer.py labels.csv predictions.jsonl --split val
 alpr evaluate predictions=predictions.jsonl data.manifest=labels.csv data.split=val
 
-The picture is searched at `--long` px, since its detector knows plates of some sizes only; no other size than 640 px was tried.
+The picture is searched at `--long` px, since its detector knows plates of some sizes only; only 640 px was tried.
 What it reads of each plate comes from the whole picture. It has no reader of ready-made crops: a crop is the only plate
 of a grey picture around it.
 """

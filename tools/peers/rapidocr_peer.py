@@ -1,7 +1,7 @@
 """RapidOCR, a general OCR that is told nothing of plates; its wheel ships the weights.
 
-python -m venv /tmp/rapidocr && /tmp/rapidocr/bin/pip install rapidocr onnxruntime
-/tmp/rapidocr/bin/python tools/peers/rapidocr_peer.py labels.csv predictions.jsonl --split val
+python -m venv ../rapidocr && ../rapidocr/bin/pip install rapidocr onnxruntime
+../rapidocr/bin/python tools/peers/rapidocr_peer.py labels.csv predictions.jsonl --split val
 alpr evaluate predictions=predictions.jsonl data.manifest=labels.csv data.split=val   # protocol=crops for crops
 
 Of a text only letters and digits are kept, in capitals: separators, dots and frames' words in small print are none of a
