@@ -59,7 +59,7 @@ class CtcSettings:
 
 
 def _conv(
-    channels_in: int, channels_out: int, kernel: tuple[int, int], padding: tuple[int, int] | str = 0
+    channels_in: int, channels_out: int, kernel: tuple[int, int], padding: tuple[int, int] | str = (0, 0)
 ) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=False),
