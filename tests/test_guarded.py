@@ -178,6 +178,7 @@ ALLOWED = {
         "export/targets/static.py | onnxruntime.InferenceSession(whole, options, providers=[CPU])",
         "reader/sessions.py | onnxruntime.InferenceSession(str(path), options, providers=asked)",
         "synthetic/glyphs.py | ImageFont.truetype(str(regular(path, IMAGE_BYTES)), px, index=number)",
+        "baselines/array_files.py | safe_open(regular(path, WEIGHT_BYTES), framework='numpy')",
         "runs/weights.py | safe_open(regular(path, WEIGHT_BYTES), framework='pt')",
     },
     "bytes that are there, or a file that is open": {
@@ -193,6 +194,7 @@ ALLOWED = {
         "files.py | temporary.open('rb+')",
         "video/event_files.py | path.open('ab' if there else 'wb', buffering=0)",
         "video/webhook.py | self.path.open('rb')",
+        "baselines/window/module.py | onnxruntime.InferenceSession(path)",
         "export/graph_folding.py | onnx.load(path)",
         "export/onnx_bundle.py | onnx.load(part)",
         "export/targets/int8.py | onnx.load(target)",

@@ -223,9 +223,14 @@ def test_dangers_would_be_noticed() -> None:
 CHOOSING = {"instantiate", "get_class", "get_object", "get_method", "import_module", "importlib.import_module",
             "__import__", "hydra.utils.instantiate"}  # fmt: skip
 CHOSEN = {
-    "what a person named": {"runs/checkpoints.py", "training/preview.py", "training/step_times.py", "training/fit.py"},
-    "a name in the package's own code": {"export/target.py", "plates/fonts.py", "cli/main.py"},
-}
+    "what a person named": {
+        "runs/checkpoints.py", "training/preview.py", "training/step_times.py", "training/fit.py",
+        "training/one_pass.py", "evaluation/command.py",
+    },
+    "a name in the package's own code": {
+        "export/target.py", "plates/fonts.py", "cli/main.py", "baselines/scikit_learn.py",
+    },
+}  # fmt: skip
 """Where a text becomes code: why it may, and the files. What a run, a card or a checkpoint stored is no such text."""
 
 

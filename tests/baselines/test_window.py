@@ -224,13 +224,14 @@ def test_the_exported_network_gives_the_same(tmp_path: Path) -> None:
 
 
 def test_the_preview_shows_windows(tiny_data: Path) -> None:
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
     config = composed("train", [*WINDOW, f"data.root={tiny_data}", "output_dir=x"])
     sheet, what = instantiate(config.data, _convert_="all").preview(12)
     assert what == "windows of 128x64 px" and sheet.ndim == 3
     assert cv2.cvtColor(sheet, cv2.COLOR_BGR2GRAY).std() > 5
-    with pytest.raises(ValueError, match=r"data.backgrounds is 1.0"):
+    with pytest.raises(InstantiationException, match=r"data\.backgrounds is 1\.0"):
         instantiate(
             composed("train", [*WINDOW, f"data.root={tiny_data}", "data.backgrounds=1.0"]).data, _convert_="all"
         )

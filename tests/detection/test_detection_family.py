@@ -15,7 +15,11 @@ from alpr.detection.model import Scrfd, ScrfdSettings, expectation
 from alpr.detection.necks import Fusion, upsampled
 from alpr.training.configuration import composed
 
-EXPERIMENTS = sorted(path.stem for path in (REPOSITORY / "configs" / "experiment").glob("*detector.yaml"))
+EXPERIMENTS = sorted(
+    path.stem
+    for path in (REPOSITORY / "configs" / "experiment").glob("*detector.yaml")
+    if path.stem != "hog_detector"  # no network
+)
 RESIDUAL = ScrfdSettings((4, 4, 8), (1, 1, 1, 1), (8, 12, 16, 24), neck_width=8, head_width=8, block="residual")
 ODD = ScrfdSettings(  # one tiny network with every part that SCRFD-0.5GF lacks: tracing takes seconds
     (4, 4, 8), (1, 1, 1, 1), (8, 8, 8, 8), block="residual", neck="bifpn", neck_width=8, extra_levels=1,
